@@ -1,0 +1,1 @@
+//! palomar-agent: the per-node flow observer

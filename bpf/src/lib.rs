@@ -1,0 +1,1 @@
+//! Palomar's kernel side: the BPF programs, their loader, and the ABI shared with user space

@@ -1,0 +1,1 @@
+//! palomar: the command line

@@ -1,0 +1,1 @@
+//! Flow filters, and the rim between typed flows and protobuf

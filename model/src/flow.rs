@@ -1,0 +1,105 @@
+//! One flow: what a user reads as one line.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::attribution::PolicyRef;
+use crate::drop_reason::DropReason;
+use crate::identity::Identity;
+use crate::labels::LabelSet;
+use crate::object::{ObjectName, Workload};
+use crate::packet::Transport;
+use crate::verdict::{ConnectionState, Direction, EventKind, MatchType, ObservationPoint, Verdict};
+
+/// One end of a flow, as it was when the flow happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowEndpoint {
+    /// The local endpoint's number on its node; 0 where the end is not a local pod.
+    pub id: u32,
+    /// Its identity.
+    pub identity: Identity,
+    /// The identity's labels, sorted.
+    pub labels: LabelSet,
+    /// Namespace and name of the pod; `None` where the end is no pod of the world.
+    pub pod: Option<ObjectName>,
+    /// What owns the pod; `None` for a bare pod and for an end that is no pod.
+    pub workload: Option<Workload>,
+    /// The name of the cluster the end belongs to; empty for an end outside.
+    pub cluster: Arc<str>,
+}
+
+/// What an event said beyond the packet: each kind has its own facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The packet was seen passing this point.
+    Trace(ObservationPoint),
+    /// The packet was dropped.
+    Drop(DropReason),
+    /// A policy decided the connection.
+    PolicyVerdict(MatchType),
+}
+
+impl Event {
+    /// The kind of the event.
+    pub const fn kind(self) -> EventKind {
+        match self {
+            Self::Trace(_) => EventKind::Trace,
+            Self::Drop(_) => EventKind::Drop,
+            Self::PolicyVerdict(_) => EventKind::PolicyVerdict,
+        }
+    }
+}
+
+/// One flow, typed. Everything that text and protobuf show is derived from this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// A number unique on this node; printed as a version-4 UUID.
+    pub uuid: u128,
+    /// What was seen.
+    pub event: Event,
+    /// What happened to the packet.
+    pub verdict: Verdict,
+    /// What connection tracking knew.
+    pub state: ConnectionState,
+    /// The packet's direction at the local endpoint.
+    pub direction: Direction,
+    /// The packet's source address.
+    pub source_address: IpAddr,
+    /// The packet's destination address.
+    pub destination_address: IpAddr,
+    /// The packet's transport header.
+    pub transport: Transport,
+    /// The end that sent the packet.
+    pub source: Arc<FlowEndpoint>,
+    /// The end that the packet is for.
+    pub destination: Arc<FlowEndpoint>,
+    /// The service that the source address belongs to, if it is one's cluster address.
+    pub source_service: Option<ObjectName>,
+    /// The service that the destination address belongs to, if it is one's cluster address.
+    pub destination_service: Option<ObjectName>,
+    /// The interface the packet was seen on: index and name. The name is empty if it was gone by then.
+    pub interface: (u32, Arc<str>),
+    /// The policies that allowed the packet (verdict forwarded) or that isolate the pod (verdict dropped or
+    /// audit). Empty where no policy had a say, or where it is not known.
+    pub policies: Arc<[PolicyRef]>,
+    /// The revision of the policy that was in force at the endpoint; 0 where none was.
+    pub policy_revision: u32,
+}
+
+impl Flow {
+    /// Hubble's three-valued `is_reply`: `None` for drops and for connections whose orientation is not known.
+    pub const fn is_reply(&self) -> Option<bool> {
+        match self.event {
+            Event::Drop(_) => None,
+            Event::PolicyVerdict(_) if matches!(self.verdict, Verdict::Dropped) => None,
+            Event::PolicyVerdict(_) => Some(false),
+            Event::Trace(_) => match self.state {
+                ConnectionState::Unknown => None,
+                ConnectionState::Reply => Some(true),
+                ConnectionState::New | ConnectionState::Established | ConnectionState::Related => Some(false),
+            },
+        }
+    }
+}

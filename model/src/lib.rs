@@ -1,0 +1,18 @@
+//! The vocabulary that every part of Palomar speaks: labels, identities, addresses, policies, the cluster's
+//! objects, verdicts and the flow itself.
+//!
+//! Pure values: no I/O, no clock, no async, no protobuf. What two crates share lives here.
+
+#![forbid(unsafe_code)]
+
+pub mod attribution;
+pub mod drop_reason;
+pub mod flow;
+pub mod identity;
+pub mod labels;
+pub mod netpol;
+pub mod object;
+pub mod packet;
+pub mod selector;
+pub mod verdict;
+pub mod world;

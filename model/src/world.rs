@@ -1,0 +1,107 @@
+//! The cluster as a source told it: one immutable snapshot.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::labels::Labels;
+use crate::netpol::NetworkPolicy;
+use crate::object::{ObjectName, Workload};
+use crate::packet::Protocol;
+
+/// A snapshot of all objects. Cloning is cheap: every object is shared.
+///
+/// An empty world has no pods and no policies; whoever makes one must mean it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct World {
+    /// Namespaces by name.
+    pub namespaces: BTreeMap<String, Arc<Namespace>>,
+    /// Pods by name.
+    pub pods: BTreeMap<ObjectName, Arc<Pod>>,
+    /// Services by name.
+    pub services: BTreeMap<ObjectName, Arc<Service>>,
+    /// Nodes by name.
+    pub nodes: BTreeMap<String, Arc<Node>>,
+    /// Policies by name.
+    pub policies: BTreeMap<ObjectName, Arc<NetworkPolicy>>,
+}
+
+impl World {
+    /// The labels of a namespace. One that no source told still has the label that Kubernetes gives to every
+    /// namespace, `kubernetes.io/metadata.name`.
+    pub fn namespace_labels(&self, name: &str) -> Labels {
+        self.namespaces.get(name).map_or_else(|| Namespace::default_labels(name), |ns| ns.labels.clone())
+    }
+}
+
+/// A namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// Its labels, `kubernetes.io/metadata.name` among them.
+    pub labels: Labels,
+}
+
+impl Namespace {
+    /// The labels that the API server gives to a namespace without labels of its own.
+    pub fn default_labels(name: &str) -> Labels {
+        Labels::from([("kubernetes.io/metadata.name".to_owned(), name.to_owned())])
+    }
+}
+
+/// A pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace and name.
+    pub name: ObjectName,
+    /// `metadata.uid`; empty where the source gives none.
+    pub uid: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its service account; `default` where it names none.
+    pub service_account: String,
+    /// The node it runs on; empty while it is not scheduled or where the source does not say.
+    pub node: String,
+    /// Whether it shares the node's network: it has no veth, and the node's addresses are its own.
+    pub host_network: bool,
+    /// Its addresses, as in `status.podIPs`; empty before it has any, and once it has ended.
+    pub addresses: Vec<IpAddr>,
+    /// What owns it; `None` for a bare pod.
+    pub workload: Option<Workload>,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Namespace and name.
+    pub name: ObjectName,
+    /// Its cluster addresses; empty for a headless service.
+    pub cluster_ips: Vec<IpAddr>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// Which pods stand behind it; `None` for a service without a selector.
+    pub selector: Option<Labels>,
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name; empty where it has none.
+    pub name: String,
+    /// TCP, UDP or SCTP.
+    pub protocol: Protocol,
+    /// The port clients use.
+    pub port: u16,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its addresses of the types `InternalIP` and `ExternalIP`.
+    pub addresses: Vec<IpAddr>,
+    /// Its labels.
+    pub labels: Labels,
+}

@@ -1,0 +1,1 @@
+//! NetworkPolicy as users mean it: select, compile, decide
