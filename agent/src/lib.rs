@@ -1,1 +1,14 @@
-//! palomar-agent: the per-node flow observer
+//! palomar-agent: the per-node flow observer, as a library. The binary is a thin front.
+//!
+//! Data moves one way, and a module uses only modules of lower rank (the order of the list below, checked by
+//! `tests/layers.rs`):
+//!
+//! ```text
+//! kernel event → source → decode → enrich → ring → filter → gRPC → render
+//!                (bpf ringbuf)      (directory)  (recent flows)
+//! cluster source → world, identity, links → directory → policy::compile → enforce → kernel maps
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod directory;
