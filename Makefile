@@ -1,0 +1,25 @@
+# Palomar's few commands. Each does its own set-up and says what it installs.
+SHELL := /bin/bash
+.PHONY: demo test test-long bench fmt lint help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+demo: ## the np-demo story on real packets; KEEP=1 leaves node and agent up
+	@scripts/demo.sh
+
+test: ## everything CI runs: format, lints, all tests, those on real packets included
+	@scripts/test.sh
+
+test-long: ## test, with many more cases in every property test
+	@PROPTEST_CASES=20000 PALOMAR_TEST_LONG=1 scripts/test.sh
+
+bench: ## what it costs: packets, policies, ring, and traffic between two pods
+	@scripts/bench.sh
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## formatting and lints, as CI wants them
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings
