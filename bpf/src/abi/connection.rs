@@ -1,0 +1,127 @@
+//! What the kernel remembers between packets: connections, fragments, rate limits.
+
+use super::PolicyWord;
+use bytemuck::{Pod, Zeroable};
+
+/// Flag of [`Connection`]: policy would have denied it.
+pub const CONNECTION_AUDITED: u8 = 1 << 0;
+/// Flag of [`Connection`]: first seen in mid-connection, so which end began it is not known.
+pub const CONNECTION_UNORIENTED: u8 = 1 << 1;
+
+/// Key of map `connections`; `local` is the pod's side, so that one key serves both directions.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Pod, Zeroable)]
+pub struct ConnectionKey {
+    /// The pod's address.
+    pub local: [u8; 16],
+    /// The peer's address.
+    pub remote: [u8; 16],
+    /// Network order. ICMP echo: the identifier in both ports; other portless protocols: 0.
+    pub local_port: u16,
+    /// As `local_port`, for the peer.
+    pub remote_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Zero.
+    pub pad: [u8; 3],
+    /// The interface that the pod is behind.
+    pub ifindex: u32,
+}
+
+const _: () = assert!(size_of::<ConnectionKey>() == 44);
+
+/// Value of map `connections`. Index 0 of the pairs: ingress; 1: egress.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Connection {
+    /// The endpoint's policy when the connection was judged.
+    pub policy: PolicyWord,
+    /// When a packet was last seen.
+    pub last_seen: u64,
+    /// When an event was last sent, by direction; 0: never.
+    pub last_event: [u64; 2],
+    /// Packets by direction, GSO segments counted.
+    pub packets: [u64; 2],
+    /// Bytes by direction.
+    pub bytes: [u64; 2],
+    /// [`Settings::epoch`](super::Settings::epoch) when it was judged.
+    pub epoch: u32,
+    /// TCP flags seen, by direction.
+    pub flags_seen: [u8; 2],
+    /// [`Direction`](super::Direction) of the first packet.
+    pub origin: u8,
+    /// [`CONNECTION_AUDITED`], [`CONNECTION_UNORIENTED`].
+    pub flags: u8,
+    /// Rules that allowed it by identity, as in the event.
+    pub rule_set: u32,
+    /// Rules that allowed it by CIDR class, as in the event.
+    pub class_rule_set: u32,
+}
+
+const _: () = assert!(size_of::<Connection>() == 80);
+
+/// Key of map `fragments`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct FragmentKey {
+    /// Source address.
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+    /// The datagram's identification.
+    pub id: u32,
+    /// The interface.
+    pub ifindex: u32,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// A [`Direction`](super::Direction).
+    pub direction: u8,
+    /// Zero.
+    pub pad: [u8; 2],
+}
+
+const _: () = assert!(size_of::<FragmentKey>() == 44);
+
+/// Value of map `fragments`: what the first fragment of a datagram said.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Fragment {
+    /// Network order.
+    pub source_port: u16,
+    /// Network order.
+    pub destination_port: u16,
+}
+
+const _: () = assert!(size_of::<Fragment>() == 4);
+
+/// Key of map `limits`: what shares a token bucket.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct LimitKey {
+    /// The peer's address.
+    pub peer: [u8; 16],
+    /// The interface.
+    pub ifindex: u32,
+    /// Network order.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// A [`Direction`](super::Direction).
+    pub direction: u8,
+}
+
+const _: () = assert!(size_of::<LimitKey>() == 24);
+
+/// Value of map `limits`: a token bucket.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Limit {
+    /// When tokens were last added.
+    pub refilled_at: u64,
+    /// Tokens left.
+    pub tokens: u32,
+    /// Events left out since the last one that was sent.
+    pub suppressed: u32,
+}
+
+const _: () = assert!(size_of::<Limit>() == 16);
