@@ -1,1 +1,43 @@
-//! NetworkPolicy as users mean it: select, compile, decide
+//! `NetworkPolicy` as users mean it: validate, select, decide, compile.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`draft`] | the spec as its author wrote it, absent and empty kept apart |
+//! | [`validate`] | draft → [`palomar_model::netpol::NetworkPolicy`], or an error that names the field |
+//! | [`decide`] | the oracle: one packet, straight from the text of `NetworkPolicy` |
+//! | [`set`] | which policies select a pod |
+//! | [`cidr`] | CIDR classes: which ipBlocks cover an address |
+//! | [`universe`] | the internal identities and classes that a table is compiled for |
+//! | [`compile`] | a set of policies → the entries of the kernel's `rules` map |
+//! | [`compiled`] | those entries, and the kernel's look-up as a function |
+//! | [`scope`] | protocols and ports as prefixes |
+//! | [`rule_sets`] | interned numbers for sets of rules |
+//!
+//! Pure: no I/O, no async, no clock, no protobuf.
+
+#![forbid(unsafe_code)]
+
+pub mod cidr;
+pub mod compile;
+pub mod compiled;
+pub mod decide;
+pub mod draft;
+mod interner;
+pub mod rule_sets;
+pub mod scope;
+pub mod set;
+pub mod subject;
+pub mod universe;
+pub mod validate;
+
+pub use cidr::{ClassTable, Classes};
+pub use compile::{Compiler, compile, compile_for};
+pub use compiled::{CompiledSet, Entry, Lookup, PeerKey, Probe};
+pub use decide::{Decision, Exemption, PeerKind, PeerView, Traffic, decide};
+pub use draft::{NetworkPolicyDraft, SpecDraft};
+pub use rule_sets::{RuleSet, RuleSets};
+pub use scope::{PortPrefix, Scope};
+pub use set::{PolicySet, select};
+pub use subject::Subject;
+pub use universe::{IdentityLabels, Universe};
+pub use validate::{FieldPath, InvalidPolicy, Reason};

@@ -1,0 +1,189 @@
+//! What part of a peer's traffic an entry speaks of: protocols and ports as prefixes, as the kernel's longest
+//! prefix match wants them.
+//!
+//! ```text
+//! set 32 | peer 32 | direction 8 | protocol 8 | port 16
+//! ├──────── Everything: 72 ──────┤            ┆
+//! ├──────────── Protocol: 80 ─────────────────┤
+//! ├──────────── Ports: 80 + length ───────────────┄┄┄┤
+//! ```
+
+use std::collections::BTreeSet;
+
+use palomar_model::netpol::PortRule;
+use palomar_model::packet::Protocol;
+
+/// Protocols and ports. The order puts a scope after every scope that covers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Every protocol, those without ports included.
+    Everything,
+    /// Every port of a protocol, and its packets whose port is not known.
+    Protocol(Protocol),
+    /// Some ports of a protocol.
+    Ports(Protocol, PortPrefix),
+}
+
+/// The ports that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortPrefix {
+    port: u16,
+    length: u8,
+}
+
+impl Scope {
+    /// Bits of the kernel's key for [`Scope::Everything`]: `RULE_PREFIX_PEER`.
+    pub const PEER_BITS: u8 = 72;
+    /// Bits of the kernel's key for [`Scope::Protocol`]: `RULE_PREFIX_PROTOCOL`.
+    pub const PROTOCOL_BITS: u8 = 80;
+    /// Bits of the kernel's key for a single port: `RULE_PREFIX_PORT`.
+    pub const PORT_BITS: u8 = 96;
+
+    /// Length of the kernel's key in bits: 72, 80 or 81 to 96.
+    pub const fn prefix_bits(self) -> u8 {
+        match self {
+            Self::Everything => Self::PEER_BITS,
+            Self::Protocol(_) => Self::PROTOCOL_BITS,
+            Self::Ports(_, prefix) => Self::PROTOCOL_BITS + prefix.length,
+        }
+    }
+
+    /// The protocol number of the kernel's key; 0 for [`Scope::Everything`].
+    pub const fn protocol_number(self) -> u8 {
+        match self {
+            Self::Everything => 0,
+            Self::Protocol(protocol) | Self::Ports(protocol, _) => protocol.number(),
+        }
+    }
+
+    /// The port of the kernel's key in host order, bits beyond the prefix cleared; 0 where it has none.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Everything | Self::Protocol(_) => 0,
+            Self::Ports(_, prefix) => prefix.port,
+        }
+    }
+
+    /// The scopes that cover this one, itself last; most general first.
+    pub fn covering(self) -> impl Iterator<Item = Self> {
+        let protocol = match self {
+            Self::Everything => None,
+            Self::Protocol(protocol) | Self::Ports(protocol, _) => Some(protocol),
+        };
+        let ports = match self {
+            Self::Everything | Self::Protocol(_) => None,
+            Self::Ports(protocol, prefix) => Some((protocol, prefix)),
+        };
+        std::iter::once(Self::Everything).chain(protocol.map(Self::Protocol)).chain(
+            ports.into_iter().flat_map(|(protocol, prefix)| {
+                (1..=prefix.length)
+                    .map(move |length| Self::Ports(protocol, PortPrefix::new(prefix.port, length)))
+            }),
+        )
+    }
+
+    /// Whether every packet of `other` is a packet of this scope.
+    pub fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (Self::Protocol(own), Self::Protocol(its) | Self::Ports(its, _)) => own == its,
+            (Self::Ports(own, prefix), Self::Ports(its, inner)) => own == its && prefix.covers(inner),
+            (Self::Protocol(_), Self::Everything)
+            | (Self::Ports(..), Self::Everything | Self::Protocol(_)) => false,
+        }
+    }
+
+    /// The scopes of one rule's `ports`: the fewest that hold exactly those packets. Empty `ports` are every port
+    /// of every protocol.
+    pub fn of_rule(ports: &[PortRule]) -> Vec<Self> {
+        if ports.is_empty() {
+            return vec![Self::Everything];
+        }
+        let protocols: BTreeSet<Protocol> = ports.iter().map(|rule| rule.protocol).collect();
+        protocols.into_iter().flat_map(|protocol| Self::of_protocol(protocol, ports)).collect()
+    }
+
+    fn of_protocol(protocol: Protocol, ports: &[PortRule]) -> Vec<Self> {
+        let own = ports.iter().filter(|rule| rule.protocol == protocol).map(|rule| rule.ports);
+        let Some(mut ranges) = own.collect::<Option<Vec<_>>>() else {
+            return vec![Self::Protocol(protocol)];
+        };
+        // Port 0 in the kernel's key stands for a port that is not known: no range may hold it.
+        for (first, _) in &mut ranges {
+            *first = (*first).max(1);
+        }
+        ranges.sort_unstable();
+        merge(ranges)
+            .into_iter()
+            .flat_map(|(first, last)| PortPrefix::of_range(first, last))
+            .map(|prefix| Self::Ports(protocol, prefix))
+            .collect()
+    }
+}
+
+/// Sorted ranges, those that overlap or touch made one.
+fn merge(sorted: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    let mut merged: Vec<(u16, u16)> = Vec::with_capacity(sorted.len());
+    for (first, last) in sorted {
+        match merged.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+// === impl PortPrefix ===
+
+impl PortPrefix {
+    /// The ports that share the first `length` bits of `port`; `length` 1 to 16, greater counts as 16 and 0 as 1:
+    /// every port of a protocol is [`Scope::Protocol`].
+    pub const fn new(port: u16, length: u8) -> Self {
+        let length = if length > 16 {
+            16
+        } else if length == 0 {
+            1
+        } else {
+            length
+        };
+        Self { port: port & (u16::MAX << (16 - length)), length }
+    }
+
+    /// The least port.
+    pub const fn first(self) -> u16 {
+        self.port
+    }
+
+    /// The greatest port.
+    pub const fn last(self) -> u16 {
+        self.port | !(u16::MAX << (16 - self.length))
+    }
+
+    /// How many leading bits of the port count: 1 to 16.
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
+    /// Whether every port of `other` is one of this prefix.
+    pub const fn covers(self, other: Self) -> bool {
+        self.first() <= other.first() && other.last() <= self.last()
+    }
+
+    /// The fewest prefixes that hold exactly the ports `first..=last`, ascending; none if `first > last`. At most
+    /// 30.
+    pub fn of_range(first: u16, last: u16) -> Vec<Self> {
+        let mut prefixes = Vec::new();
+        let mut next = Some(first).filter(|first| *first <= last);
+        while let Some(port) = next {
+            let alone = Self::new(port, 16);
+            let wider = (1..16).map(|length| Self::new(port, length));
+            let widest = wider
+                .into_iter()
+                .find(|prefix| prefix.first() == port && prefix.last() <= last)
+                .unwrap_or(alone);
+            prefixes.push(widest);
+            next = widest.last().checked_add(1).filter(|port| *port <= last);
+        }
+        prefixes
+    }
+}

@@ -1,0 +1,29 @@
+//! A pod as selectors see it.
+
+use palomar_model::labels::Labels;
+use palomar_model::netpol::Peer;
+use palomar_model::selector::Selector;
+
+/// A pod, by what policies may ask of it. Never a host-network pod: selectors do not reach those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// The name of its namespace.
+    pub namespace: &'a str,
+    /// The labels of its namespace, `kubernetes.io/metadata.name` among them.
+    pub namespace_labels: &'a Labels,
+    /// All labels of the pod itself, those that stay out of its identity too.
+    pub pod_labels: &'a Labels,
+}
+
+impl Subject<'_> {
+    /// Whether the selectors of a peer select this pod. `own` is the namespace of the policy, where a peer without
+    /// a namespace selector looks. An ipBlock selects no pod by its labels.
+    pub fn is_selected_by(self, peer: &Peer, own: &str) -> bool {
+        let Peer::Pods { namespaces, pods } = peer else { return false };
+        let namespace_matches = match namespaces {
+            None => self.namespace == own,
+            Some(selector) => selector.matches(self.namespace_labels),
+        };
+        namespace_matches && pods.as_ref().is_none_or(|selector: &Selector| selector.matches(self.pod_labels))
+    }
+}

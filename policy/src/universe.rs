@@ -1,0 +1,92 @@
+//! What a table is compiled for: the pods' internal identities, and the CIDR classes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use palomar_model::identity::Identity;
+use palomar_model::labels::Labels;
+
+use crate::cidr::{Blocks, ClassTable, Classes};
+use crate::compiled::PeerKey;
+use crate::subject::Subject;
+
+/// The labels behind an internal identity: everything that selectors may ask of its pods.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdentityLabels {
+    /// The name of the pods' namespace.
+    pub namespace: Arc<str>,
+    /// The labels of that namespace.
+    pub namespace_labels: Arc<Labels>,
+    /// The pods' own labels, all of them.
+    pub pod_labels: Arc<Labels>,
+}
+
+/// Internal identities of pods, and CIDR classes. What is not in it gets no entry of its own: only rules for every
+/// peer allow it.
+#[derive(Debug, Clone, Default)]
+pub struct Universe {
+    identities: BTreeMap<u32, IdentityLabels>,
+    classes: BTreeMap<u32, Blocks>,
+}
+
+/// A number that means something else as a key of the kernel's `rules` map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("internal identity {0} is reserved; choose from: 11 to 2147483647")]
+pub struct ReservedIdentity(pub u32);
+
+impl IdentityLabels {
+    /// The pods as selectors see them.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            namespace: &self.namespace,
+            namespace_labels: &self.namespace_labels,
+            pod_labels: &self.pod_labels,
+        }
+    }
+}
+
+impl Universe {
+    /// Adds an internal identity, or replaces its labels. The reserved numbers (0 is any peer, 2 is the world) and
+    /// those from 2³¹, which are classes, are refused.
+    pub fn add_identity(&mut self, number: u32, labels: IdentityLabels) -> Result<(), ReservedIdentity> {
+        if Identity(number).reserved_name().is_some() || number > ClassTable::LAST {
+            return Err(ReservedIdentity(number));
+        }
+        self.identities.insert(number, labels);
+        Ok(())
+    }
+
+    /// Adds every class of `classes`.
+    pub fn add_classes(&mut self, classes: &Classes) {
+        self.classes.extend(classes.iter().map(|(class, blocks)| (class, Arc::clone(blocks))));
+    }
+
+    /// The part of this universe that these peers make up; cheap. Peers that are not in it are passed over.
+    #[must_use]
+    pub fn only(&self, peers: impl IntoIterator<Item = PeerKey>) -> Self {
+        let mut part = Self::default();
+        for peer in peers {
+            match peer {
+                PeerKey::Any => {}
+                PeerKey::Identity(number) => {
+                    part.identities
+                        .extend(self.identities.get(&number).map(|labels| (number, labels.clone())));
+                }
+                PeerKey::Class(class) => {
+                    part.classes.extend(self.classes.get(&class).map(|blocks| (class, Arc::clone(blocks))));
+                }
+            }
+        }
+        part
+    }
+
+    /// The identities, by ascending number.
+    pub fn identities(&self) -> &BTreeMap<u32, IdentityLabels> {
+        &self.identities
+    }
+
+    /// The classes with their blocks, by ascending number.
+    pub fn classes(&self) -> &BTreeMap<u32, Blocks> {
+        &self.classes
+    }
+}

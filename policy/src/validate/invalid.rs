@@ -1,0 +1,195 @@
+//! What is wrong with a policy, and where.
+
+use std::fmt;
+
+/// A policy that Kubernetes would refuse, or that Palomar cannot keep yet. Prints as `spec.podSelector: …`; text
+/// from the policy is quoted and escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct InvalidPolicy {
+    /// Where.
+    pub field: FieldPath,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The way from the object to a field. Prints as `spec.ingress[0].from[1].ipBlock`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FieldPath {
+    segments: Vec<Segment>,
+}
+
+/// One step of a [`FieldPath`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Segment {
+    /// The field of an object.
+    Key(&'static str),
+    /// The item of a list, from 0.
+    Index(usize),
+}
+
+/// Why a field was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A required field is absent.
+    #[error("is required")]
+    Missing,
+    /// Absent is never taken for empty, which would select every pod.
+    #[error("is required; to select every pod of the namespace write podSelector: {{}}")]
+    MissingPodSelector,
+    /// A policy type that is none.
+    #[error("policy type {written:?} is unknown; choose from: Ingress, Egress")]
+    UnknownPolicyType {
+        /// What was written.
+        written: String,
+    },
+    /// There are but two.
+    #[error("{count} policy types are too many; choose at most two from: Ingress, Egress")]
+    TooManyPolicyTypes {
+        /// How many were written.
+        count: usize,
+    },
+    /// `{}` as a peer.
+    #[error(
+        "the peer is empty; choose from: podSelector, namespaceSelector, both of these, ipBlock; for every peer leave the list out"
+    )]
+    EmptyPeer,
+    /// A range of addresses and a selector.
+    #[error("ipBlock stands together with a selector; write them as two peers")]
+    BlockWithSelector,
+    /// Not a range of addresses.
+    #[error("{written:?} is not a CIDR, such as 10.0.0.0/8 or 2001:db8::/32")]
+    NotACidr {
+        /// What was written.
+        written: String,
+    },
+    /// IPv4 dressed as IPv6.
+    #[error("{written:?} is IPv4 mapped into IPv6; write the IPv4 range")]
+    MappedCidr {
+        /// What was written.
+        written: String,
+    },
+    /// An exception that is not inside its range, or is all of it.
+    #[error("{written:?} does not lie strictly inside {cidr}")]
+    ExceptOutside {
+        /// What was written.
+        written: String,
+        /// The range.
+        cidr: String,
+    },
+    /// Not a protocol of ports.
+    #[error("protocol {written:?} is unknown; choose from: TCP, UDP, SCTP")]
+    UnknownProtocol {
+        /// What was written.
+        written: String,
+    },
+    /// Not a port.
+    #[error("port {written} is out of range; choose from: 1 to 65535")]
+    PortOutOfRange {
+        /// What was written.
+        written: i64,
+    },
+    /// A number in quotes.
+    #[error("{written:?} is text; write the port number without quotes")]
+    QuotedPort {
+        /// What was written.
+        written: String,
+    },
+    /// Valid in Kubernetes, not here yet.
+    #[error(
+        "named port {written:?} is not supported yet; write the number that the pods listen on (their containerPort)"
+    )]
+    NamedPort {
+        /// What was written.
+        written: String,
+    },
+    /// An end without a beginning.
+    #[error("needs a port to begin the range; add port")]
+    EndWithoutPort,
+    /// An end before the beginning.
+    #[error("{end} is less than port {port}")]
+    EndBeforePort {
+        /// `endPort`.
+        end: u16,
+        /// `port`.
+        port: u16,
+    },
+    /// An operator that is none.
+    #[error("operator {written:?} is unknown; choose from: In, NotIn, Exists, DoesNotExist")]
+    UnknownOperator {
+        /// What was written.
+        written: String,
+    },
+    /// `In` of nothing.
+    #[error("operator {operator} needs at least one value")]
+    ValuesMissing {
+        /// The operator.
+        operator: &'static str,
+    },
+    /// `Exists` of something.
+    #[error("operator {operator} takes no values; choose from: In, NotIn to compare values")]
+    ValuesForbidden {
+        /// The operator.
+        operator: &'static str,
+    },
+    /// Not the key of a label.
+    #[error("{written:?} is not a label key: {problem}")]
+    LabelKey {
+        /// What was written.
+        written: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Not the value of a label.
+    #[error("{written:?} is not a label value: {problem}")]
+    LabelValue {
+        /// What was written.
+        written: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+// === impl FieldPath ===
+
+impl FieldPath {
+    pub(super) fn root(key: &'static str) -> Self {
+        Self { segments: vec![Segment::Key(key)] }
+    }
+
+    pub(super) fn key(&self, key: &'static str) -> Self {
+        self.then(Segment::Key(key))
+    }
+
+    pub(super) fn index(&self, index: usize) -> Self {
+        self.then(Segment::Index(index))
+    }
+
+    pub(super) fn reject(&self, reason: Reason) -> InvalidPolicy {
+        InvalidPolicy { field: self.clone(), reason }
+    }
+
+    /// The steps from the object to the field; never empty.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    fn then(&self, segment: Segment) -> Self {
+        let mut segments = self.segments.clone();
+        segments.push(segment);
+        Self { segments }
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, segment) in self.segments.iter().enumerate() {
+            match segment {
+                Segment::Key(key) if position == 0 => f.write_str(key)?,
+                Segment::Key(key) => write!(f, ".{key}")?,
+                Segment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
