@@ -5,6 +5,7 @@
  * Addresses are 16 bytes, IPv4 mapped into IPv6 (::ffff:a.b.c.d). Ports are in network order. Times are
  * nanoseconds of CLOCK_MONOTONIC. */
 #pragma once
+#include "kernel.h"
 
 #define PALOMAR_ABI_VERSION 1
 
@@ -86,19 +87,22 @@ struct rule {
 struct connection_key {
   __u8 local[16];
   __u8 remote[16];
-  __u16 local_port; /* ICMP echo: the identifier in both ports; other portless protocols: 0 */
+  __u16 local_port; /* ICMP query (echo and its like): the identifier in both ports; other portless protocols: 0 */
   __u16 remote_port;
   __u8 protocol;
-  __u8 pad[3];
+  __u8 asked;       /* ICMP: direction of the query, or of a message that answers nothing; else 0 */
+  __u8 pad[2];
   __u32 ifindex;
 };
 enum connection_flag {
   CONNECTION_AUDITED = 1 << 0,      /* policy would have denied it */
   CONNECTION_UNORIENTED = 1 << 1,   /* first seen in mid-connection: which end began is not known */
+  CONNECTION_HOST = 1 << 2,         /* begun by the node itself, towards its pod */
+  CONNECTION_MASKED = 1 << 3,       /* its packets from the peer carry a node address that hides the real source */
 };
 /* Index 0 of the pairs: ingress; 1: egress. */
 struct connection {
-  __u64 policy;        /* endpoint.policy when it was judged */
+  __u64 policy;        /* endpoint.policy when it was judged; 0: let pass by a stale heartbeat, judge each packet */
   __u64 last_seen;
   __u64 last_event[2];
   __u64 packets[2];    /* GSO segments counted */
@@ -113,17 +117,20 @@ struct connection {
 
 /* Map `fragments`: LRU hash; what the first fragment of a datagram said. */
 struct fragment_key {
-  __u8 source[16];
-  __u8 destination[16];
+  __u8 local[16];
+  __u8 remote[16];
   __u32 id;
   __u32 ifindex;
-  __u8 protocol;
+  __u8 protocol; /* IPv6: 0, since only the first fragment tells it */
   __u8 direction;
   __u8 pad[2];
 };
 struct fragment {
-  __u16 source_port;
-  __u16 destination_port;
+  __u16 local_port; /* as in the connection key */
+  __u16 remote_port;
+  __u8 protocol;
+  __u8 icmp_type;
+  __u8 pad[2];
 };
 
 /* Map `limits`: LRU hash; a token bucket per denied (endpoint, peer, port). */
@@ -149,7 +156,9 @@ enum match_type {
   MATCH_NONE = 0, MATCH_L3_ONLY = 1, MATCH_L3_L4 = 2, MATCH_L4_ONLY = 3, MATCH_ALL = 4, MATCH_L3_PROTO = 5,
   MATCH_PROTO_ONLY = 6
 };
-enum drop_code { DROP_INVALID_SOURCE = 132, DROP_POLICY_DENIED = 133 };
+enum drop_code {
+  DROP_INVALID_SOURCE = 132, DROP_POLICY_DENIED = 133, DROP_INVALID_PACKET = 134, DROP_EXTENSION_HEADERS = 156
+};
 struct event {
   __u64 time;
   __u8 version;     /* PALOMAR_ABI_VERSION */

@@ -7,6 +7,10 @@ use bytemuck::{Pod, Zeroable};
 pub const CONNECTION_AUDITED: u8 = 1 << 0;
 /// Flag of [`Connection`]: first seen in mid-connection, so which end began it is not known.
 pub const CONNECTION_UNORIENTED: u8 = 1 << 1;
+/// Flag of [`Connection`]: begun by the node itself, towards its pod.
+pub const CONNECTION_HOST: u8 = 1 << 2;
+/// Flag of [`Connection`]: its packets from the peer carry a node address that hides the real source.
+pub const CONNECTION_MASKED: u8 = 1 << 3;
 
 /// Key of map `connections`; `local` is the pod's side, so that one key serves both directions.
 #[repr(C)]
@@ -16,14 +20,16 @@ pub struct ConnectionKey {
     pub local: [u8; 16],
     /// The peer's address.
     pub remote: [u8; 16],
-    /// Network order. ICMP echo: the identifier in both ports; other portless protocols: 0.
+    /// Network order. ICMP query (echo and its like): the identifier in both ports; other portless protocols: 0.
     pub local_port: u16,
     /// As `local_port`, for the peer.
     pub remote_port: u16,
     /// IP protocol number.
     pub protocol: u8,
+    /// ICMP: the [`Direction`](super::Direction) of the query, or of a message that answers nothing; else 0.
+    pub asked: u8,
     /// Zero.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
     /// The interface that the pod is behind.
     pub ifindex: u32,
 }
@@ -34,7 +40,8 @@ const _: () = assert!(size_of::<ConnectionKey>() == 44);
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Connection {
-    /// The endpoint's policy when the connection was judged.
+    /// The endpoint's policy when the connection was judged; zero: let pass only because the heartbeat was stale, so
+    /// each packet is judged.
     pub policy: PolicyWord,
     /// When a packet was last seen.
     pub last_seen: u64,
@@ -50,7 +57,7 @@ pub struct Connection {
     pub flags_seen: [u8; 2],
     /// [`Direction`](super::Direction) of the first packet.
     pub origin: u8,
-    /// [`CONNECTION_AUDITED`], [`CONNECTION_UNORIENTED`].
+    /// [`CONNECTION_AUDITED`], [`CONNECTION_UNORIENTED`], [`CONNECTION_HOST`], [`CONNECTION_MASKED`].
     pub flags: u8,
     /// Rules that allowed it by identity, as in the event.
     pub rule_set: u32,
@@ -64,15 +71,15 @@ const _: () = assert!(size_of::<Connection>() == 80);
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct FragmentKey {
-    /// Source address.
-    pub source: [u8; 16],
-    /// Destination address.
-    pub destination: [u8; 16],
+    /// The pod's address.
+    pub local: [u8; 16],
+    /// The peer's address.
+    pub remote: [u8; 16],
     /// The datagram's identification.
     pub id: u32,
     /// The interface.
     pub ifindex: u32,
-    /// IP protocol number.
+    /// IP protocol number; IPv6: 0, since only the first fragment tells it.
     pub protocol: u8,
     /// A [`Direction`](super::Direction).
     pub direction: u8,
@@ -86,13 +93,19 @@ const _: () = assert!(size_of::<FragmentKey>() == 44);
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Fragment {
-    /// Network order.
-    pub source_port: u16,
-    /// Network order.
-    pub destination_port: u16,
+    /// As in [`ConnectionKey`].
+    pub local_port: u16,
+    /// As in [`ConnectionKey`].
+    pub remote_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 0 where the protocol is not ICMP.
+    pub icmp_type: u8,
+    /// Zero.
+    pub pad: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Fragment>() == 4);
+const _: () = assert!(size_of::<Fragment>() == 8);
 
 /// Key of map `limits`: what shares a token bucket.
 #[repr(C)]

@@ -7,6 +7,10 @@ use bytemuck::{Pod, Zeroable};
 pub const DROP_INVALID_SOURCE: u8 = 132;
 /// [`Event::detail`] of a drop: policy denied it.
 pub const DROP_POLICY_DENIED: u8 = 133;
+/// [`Event::detail`] of a drop: headers cut off or malformed.
+pub const DROP_INVALID_PACKET: u8 = 134;
+/// [`Event::detail`] of a drop: IPv6 extension headers cut off, or more of them than are looked at.
+pub const DROP_EXTENSION_HEADERS: u8 = 156;
 /// Flag of [`Event`]: a node address on a forwarded packet, so the real source is hidden.
 pub const EVENT_SOURCE_MASKED: u8 = 1 << 0;
 

@@ -14,12 +14,13 @@ mod rule;
 
 pub use address::{ADDRESS_NODE, Address, CidrKey};
 pub use connection::{
-    CONNECTION_AUDITED, CONNECTION_UNORIENTED, Connection, ConnectionKey, Fragment, FragmentKey, Limit, LimitKey,
+    CONNECTION_AUDITED, CONNECTION_HOST, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection, ConnectionKey, Fragment,
+    FragmentKey, Limit, LimitKey,
 };
 pub use counter::{COUNTERS, Counter};
 pub use endpoint::{ENDPOINTS_DENSE, Endpoint, Mode, Settings};
 pub use event::{
-    DROP_INVALID_SOURCE, DROP_POLICY_DENIED, EVENT_SOURCE_MASKED, Event, EventKind, InvalidEvent, MatchType, Point,
+    DROP_EXTENSION_HEADERS, DROP_INVALID_PACKET, DROP_INVALID_SOURCE, DROP_POLICY_DENIED, EVENT_SOURCE_MASKED, Event, EventKind, InvalidEvent, MatchType, Point,
     State, Verdict,
 };
 pub use policy::{
