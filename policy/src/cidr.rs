@@ -95,6 +95,26 @@ impl ClassTable {
         self.interner.get(class)
     }
 
+    /// Every class that has a number, with its blocks, by ascending number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Blocks)> {
+        self.interner.iter()
+    }
+
+    /// The number that the next new class gets.
+    pub fn next(&self) -> u32 {
+        self.interner.next()
+    }
+
+    /// Rebuilds the table from what [`ClassTable::iter`] and [`ClassTable::next`] told; blocks in any order. `None`: a
+    /// number or a class stands twice, or a number is 0 or not below `next`.
+    pub fn restore(next: u32, classes: impl IntoIterator<Item = (u32, Vec<IpBlock>)>) -> Option<Self> {
+        let classes = classes.into_iter().map(|(class, mut blocks)| {
+            blocks.sort();
+            (class, Blocks::from(blocks))
+        });
+        Some(Self { interner: Interner::restore(next, classes)? })
+    }
+
     /// Forgets the classes whose number `keep` refuses; their numbers are not given again.
     pub fn retain(&mut self, keep: impl FnMut(u32) -> bool) {
         self.interner.retain(keep);

@@ -89,13 +89,15 @@ impl CompiledSet {
         }
     }
 
+    /// A packet without a port is asked for with a key of 80 bits, so that no entry for ports is found.
     fn longest_prefix(&self, peer: PeerKey, probe: &Probe) -> Option<&Entry> {
         let wanted = key_bits(peer, probe.direction, probe.protocol.number(), probe.port.unwrap_or(0));
+        let length = if probe.port.is_some() { Scope::PORT_BITS } else { Scope::PROTOCOL_BITS };
         self.entries
             .iter()
             .filter(|entry| {
-                let beyond = u32::from(Scope::PORT_BITS - entry.scope.prefix_bits());
-                (entry.key_bits() ^ wanted) >> beyond == 0
+                let bits = entry.scope.prefix_bits();
+                bits <= length && (entry.key_bits() ^ wanted) >> (Scope::PORT_BITS - bits) == 0
             })
             .max_by_key(|entry| entry.scope.prefix_bits())
     }

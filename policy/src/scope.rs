@@ -108,7 +108,7 @@ impl Scope {
         let Some(mut ranges) = own.collect::<Option<Vec<_>>>() else {
             return vec![Self::Protocol(protocol)];
         };
-        // Port 0 in the kernel's key stands for a port that is not known: no range may hold it.
+        // Nobody can write port 0 in a policy; a prefix that held it would hold a port that nobody meant.
         for (first, _) in &mut ranges {
             *first = (*first).max(1);
         }
@@ -185,5 +185,86 @@ impl PortPrefix {
             next = widest.last().checked_add(1).filter(|port| *port <= last);
         }
         prefixes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tcp(ports: Option<(u16, u16)>) -> PortRule {
+        PortRule { protocol: Protocol::Tcp, ports }
+    }
+
+    fn shown(ports: &[PortRule]) -> Vec<String> {
+        let scopes = Scope::of_rule(ports).into_iter();
+        scopes
+            .map(|scope| match scope {
+                Scope::Everything => "everything".into(),
+                Scope::Protocol(protocol) => protocol.to_string(),
+                Scope::Ports(protocol, prefix) => format!("{protocol} {}-{}", prefix.first(), prefix.last()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_rules_ports_become_the_fewest_scopes() {
+        let udp = PortRule { protocol: Protocol::Udp, ports: None };
+        let table: [(&str, Vec<PortRule>, &[&str]); 8] = [
+            ("no ports", vec![], &["everything"]),
+            ("a protocol", vec![tcp(None)], &["TCP"]),
+            ("one port", vec![tcp(Some((80, 80)))], &["TCP 80-80"]),
+            ("a port twice", vec![tcp(Some((80, 80))), tcp(Some((80, 80)))], &["TCP 80-80"]),
+            ("ports that touch", vec![tcp(Some((81, 81))), tcp(Some((80, 80)))], &["TCP 80-81"]),
+            ("a port within its protocol", vec![tcp(Some((80, 80))), tcp(None)], &["TCP"]),
+            ("two protocols", vec![udp, tcp(Some((80, 80)))], &["TCP 80-80", "UDP"]),
+            (
+                "a range that holds another",
+                vec![tcp(Some((0, 3))), tcp(Some((2, 2)))],
+                &["TCP 1-1", "TCP 2-3"],
+            ),
+        ];
+        for (name, ports, expected) in table {
+            assert_eq!(shown(&ports), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn ranges_at_the_edges_of_the_port_space_are_exact() {
+        for (first, last, count) in
+            [(1, 65_535, 16), (65_535, 65_535, 1), (1, 1, 1), (1, 65_534, 30), (32_768, 65_535, 1), (9, 8, 0)]
+        {
+            let prefixes = PortPrefix::of_range(first, last);
+            assert_eq!(prefixes.len(), count, "{first}-{last}");
+            let ports = prefixes.iter().flat_map(|prefix| prefix.first()..=prefix.last());
+            assert!(ports.eq(first..=last), "{first}-{last}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_covered_by_themselves_and_by_what_is_shorter() {
+        let scope = Scope::Ports(Protocol::Tcp, PortPrefix::new(80, 16));
+        let covering: Vec<_> = scope.covering().collect();
+        let bits: Vec<_> = covering.iter().map(|scope| scope.prefix_bits()).collect();
+        assert_eq!(bits, [&[72], &(80..=96).collect::<Vec<_>>()[..]].concat());
+        assert!(covering.iter().all(|covering| covering.covers(scope)));
+        assert!(covering.is_sorted(), "a scope follows those that cover it");
+        assert!(!Scope::Protocol(Protocol::Udp).covers(scope));
+        assert!(!scope.covers(Scope::Protocol(Protocol::Tcp)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_exactly_its_prefixes_in_order(one: u16, other: u16) {
+            let (first, last) = (one.min(other), one.max(other));
+            let mut next = u32::from(first);
+            for prefix in PortPrefix::of_range(first, last) {
+                prop_assert_eq!(u32::from(prefix.first()), next);
+                next = u32::from(prefix.last()) + 1;
+            }
+            prop_assert_eq!(next, u32::from(last) + 1);
+        }
     }
 }

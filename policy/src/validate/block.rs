@@ -29,15 +29,20 @@ pub(super) fn validate(draft: IpBlockDraft, path: &FieldPath) -> Checked<IpBlock
 
 /// Host bits are cleared, as everyone who keeps Kubernetes policies reads them.
 fn parse(written: &str, path: &FieldPath) -> Checked<IpNet> {
-    let Ok(net) = written.parse::<IpNet>() else {
+    let Some((address, length)) = parts(written) else {
         return Err(path.reject(Reason::NotACidr { written: written.to_owned() }));
     };
-    let mapped = match net.addr() {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
-    };
-    if mapped {
+    if address.to_canonical() != address {
         return Err(path.reject(Reason::MappedCidr { written: written.to_owned() }));
     }
-    Ok(net.trunc())
+    let net = IpNet::new(address, length);
+    net.map(|net| net.trunc()).map_err(|_| path.reject(Reason::NotACidr { written: written.to_owned() }))
+}
+
+/// Numbers with leading zeros are refused: some read them as octal.
+fn parts(written: &str) -> Option<(IpAddr, u8)> {
+    let (address, length_text) = written.split_once('/')?;
+    let length: u8 = length_text.parse().ok()?;
+    (length.to_string() == length_text).then_some(())?;
+    Some((address.parse().ok()?, length))
 }
