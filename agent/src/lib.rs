@@ -11,4 +11,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod directory;
+pub mod enforce;
+pub mod instance;
+pub mod ring;

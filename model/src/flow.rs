@@ -12,7 +12,7 @@ use crate::packet::Transport;
 use crate::verdict::{ConnectionState, Direction, EventKind, MatchType, ObservationPoint, Verdict};
 
 /// One end of a flow, as it was when the flow happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FlowEndpoint {
     /// The local endpoint's number on its node; 0 where the end is not a local pod.
     pub id: u32,

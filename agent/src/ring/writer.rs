@@ -1,0 +1,172 @@
+//! The ring's only writer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use palomar_model::attribution::PolicyRef;
+use palomar_model::flow::FlowEndpoint;
+use palomar_model::object::ObjectName;
+
+use super::Ring;
+use super::id::{EndpointId, InterfaceId, PoliciesId, ServiceId};
+use super::interner::Interner;
+use super::names::{Interface, Names};
+use super::record::Record;
+
+/// Writes flows. There is one for each ring.
+///
+/// Numbers that it gives out for names are good for the records of the next [`Writer::append`] only: ask again
+/// for every batch, which costs one look-up by address.
+#[derive(Debug)]
+pub struct Writer {
+    ring: Arc<Ring>,
+    endpoints: Interner<FlowEndpoint>,
+    services: Interner<ObjectName>,
+    interfaces: Interner<Interface>,
+    policies: Interner<[PolicyRef]>,
+    next_sweep: u64,
+    erasures: u64,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    pub(super) fn new(ring: Arc<Ring>) -> Self {
+        Self {
+            ring,
+            endpoints: Interner::default(),
+            services: Interner::default(),
+            interfaces: Interner::default(),
+            policies: Interner::default(),
+            next_sweep: 0,
+            erasures: 0,
+        }
+    }
+
+    /// The ring that is written.
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    /// The number of an end.
+    pub fn endpoint(&mut self, endpoint: &Arc<FlowEndpoint>) -> EndpointId {
+        EndpointId(self.endpoints.intern(endpoint, self.ring.written()))
+    }
+
+    /// The number of a service.
+    pub fn service(&mut self, service: &Arc<ObjectName>) -> ServiceId {
+        ServiceId(self.services.intern(service, self.ring.written()))
+    }
+
+    /// The number of an interface.
+    pub fn interface(&mut self, interface: &Arc<Interface>) -> InterfaceId {
+        InterfaceId(self.interfaces.intern(interface, self.ring.written()))
+    }
+
+    /// The number of a list of policies; `None` for an empty list.
+    pub fn policies(&mut self, policies: &Arc<[PolicyRef]>) -> Option<PoliciesId> {
+        (!policies.is_empty()).then(|| PoliciesId(self.policies.intern(policies, self.ring.written())))
+    }
+
+    /// Writes flows and wakes those who wait for them. They can be read at once.
+    pub fn append(&mut self, records: &[Record]) {
+        if records.is_empty() {
+            return;
+        }
+        self.publish_names();
+        let mut rest = records;
+        while !rest.is_empty() {
+            rest = self.append_to_block(rest);
+        }
+        self.touch(records);
+        self.sweep();
+        self.ring.arrivals.notify_waiters();
+    }
+
+    /// Fills the block of the next flow and returns the records that are left.
+    fn append_to_block<'a>(&self, records: &'a [Record]) -> &'a [Record] {
+        let Ring { block_len, written, .. } = &*self.ring;
+        let sequence = written.load(Ordering::Relaxed);
+        let place = self.ring.place(sequence);
+        let len = usize::try_from(*block_len).expect("invariant: a block is small");
+        let (now, rest) = records.split_at(records.len().min(len - place));
+        let mut block = self
+            .ring
+            .slot(sequence)
+            .write()
+            .expect("invariant: nothing panics while it holds a block's lock");
+        block.store(sequence, place, now, len);
+        written.store(sequence + now.len() as u64, Ordering::Release);
+        rest
+    }
+
+    fn touch(&mut self, records: &[Record]) {
+        let first = self.ring.written() - records.len() as u64;
+        for (sequence, record) in (first..).zip(records) {
+            self.endpoints.touch(record.source.0, sequence);
+            self.endpoints.touch(record.destination.0, sequence);
+            self.interfaces.touch(record.interface.0, sequence);
+            for service in [record.source_service, record.destination_service].into_iter().flatten() {
+                self.services.touch(service.0, sequence);
+            }
+            if let Some(policies) = record.policies {
+                self.policies.touch(policies.0, sequence);
+            }
+        }
+    }
+
+    /// Takes back numbers that no record in any slot uses. A reader that holds a block's lock keeps the writer
+    /// from overwriting that block, so the records it copies are in their slots, and their names in the table.
+    fn sweep(&mut self) {
+        let (written, slots) = (self.ring.written(), self.ring.capacity.slots());
+        if written < self.next_sweep {
+            return;
+        }
+        self.next_sweep = written + (slots / 8).max(256);
+        let oldest = written.saturating_sub(slots);
+        let swept = [
+            self.endpoints.sweep(oldest),
+            self.services.sweep(oldest),
+            self.interfaces.sweep(oldest),
+            self.policies.sweep(oldest),
+        ];
+        if swept.contains(&true) {
+            self.erasures += 1;
+            self.publish_names();
+        }
+    }
+
+    fn publish_names(&mut self) {
+        let changes = (
+            self.endpoints.take_change(),
+            self.services.take_change(),
+            self.interfaces.take_change(),
+            self.policies.take_change(),
+        );
+        if matches!(changes, (None, None, None, None)) {
+            return;
+        }
+        let mut names = Names::clone(&self.ring.names.load());
+        names.erasures = self.erasures;
+        let (endpoints, services, interfaces, policies) = changes;
+        if let Some(table) = endpoints {
+            names.endpoints = table;
+        }
+        if let Some(table) = services {
+            names.services = table;
+        }
+        if let Some(table) = interfaces {
+            names.interfaces = table;
+        }
+        if let Some(table) = policies {
+            names.policies = table;
+        }
+        self.ring.names.store(Arc::new(names));
+    }
+
+    /// How many names of every kind are held.
+    #[cfg(test)]
+    pub(super) fn held_names(&self) -> usize {
+        self.endpoints.len() + self.services.len() + self.interfaces.len() + self.policies.len()
+    }
+}
