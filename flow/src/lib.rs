@@ -1,1 +1,16 @@
-//! Flow filters, and the rim between typed flows and protobuf
+//! Flow filters, and the rim between typed flows and protobuf.
+//!
+//! * [`filter`]: Hubble's `FlowFilter`, compiled, over any [`view::FlowView`] of a flow.
+//! * [`convert`]: typed flows to Hubble's messages; [`mask`]: only the fields that were asked for.
+//! * [`json`]: the JSON of those messages, byte for byte as Hubble's CLI prints it.
+//! * [`summary`]: the text in brackets at the end of a line.
+
+#![forbid(unsafe_code)]
+
+pub mod convert;
+pub mod filter;
+pub mod go;
+pub mod selector;
+pub mod summary;
+pub mod uuid;
+pub mod view;

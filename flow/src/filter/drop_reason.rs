@@ -1,0 +1,21 @@
+//! `drop_reason_desc`.
+
+use palomar_proto::flow::{FlowFilter, Verdict};
+
+use super::single::FlowTest;
+use crate::view::FlowView;
+
+/// Drop reasons of which one must be that of a dropped flow.
+#[derive(Debug)]
+pub(super) struct DropReasons(Vec<i32>);
+
+pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
+    (!filter.drop_reason_desc.is_empty())
+        .then(|| FlowTest::DropReason(DropReasons(filter.drop_reason_desc.clone())))
+}
+
+impl DropReasons {
+    pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
+        flow.verdict() == Verdict::Dropped as i32 && self.0.contains(&flow.drop_reason())
+    }
+}

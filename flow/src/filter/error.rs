@@ -1,0 +1,88 @@
+//! What can be wrong with a filter, in the words of the stock server.
+
+use super::pattern::InvalidPattern;
+use crate::go::address::{InvalidAddress, InvalidPrefix};
+use crate::go::quote::Quoted;
+use crate::go::regexp::InvalidRegexp;
+use crate::selector::InvalidSelector;
+
+/// A filter that cannot be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFilter {
+    /// A protocol that Hubble does not know.
+    #[error("invalid protocol filter: unknown protocol: {}", Quoted(.0))]
+    Protocol(String),
+    /// An address that is none.
+    #[error("invalid IP address {} in filter: {error}", Quoted(text))]
+    Address {
+        /// The text of the filter.
+        text: String,
+        /// What is wrong with it.
+        error: InvalidAddress,
+    },
+    /// A prefix that is none.
+    #[error("invalid IP prefix {} in filter: {error}", Quoted(text))]
+    Prefix {
+        /// The text of the filter.
+        text: String,
+        /// What is wrong with it.
+        error: InvalidPrefix,
+    },
+    /// An empty pod or cluster name.
+    #[error("invalid filter, name must not be empty")]
+    EmptyName,
+    /// An empty service name.
+    #[error("invalid {0} service filter: invalid filter, name must not be empty")]
+    EmptyService(&'static str),
+    /// A name pattern (DNS name or node) that is none.
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
+    /// A DNS query that is no regular expression.
+    #[error("invalid DNS query filter: failed to compile regexp: {0}")]
+    DnsQuery(InvalidRegexp),
+    /// A label selector that is none; whose labels: `source`, `destination` or `node`.
+    #[error("invalid {whose} label filter: {error}")]
+    Labels {
+        /// Whose labels.
+        whose: &'static str,
+        /// What is wrong with the selector.
+        error: InvalidSelector,
+    },
+    /// A port that is none.
+    #[error(
+        "invalid {side} port filter: invalid port {}: strconv.ParseUint: parsing {}: {reason}",
+        Quoted(text),
+        Quoted(text)
+    )]
+    Port {
+        /// `source` or `destination`.
+        side: &'static str,
+        /// The text of the filter.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An HTTP field together with event types of which none is `l7`.
+    #[error("filtering by http {0} requires the event type filter to only match 'l7' events")]
+    HttpWithoutL7(&'static str),
+    /// An HTTP status that is neither a code nor the beginning of one with `+`.
+    #[error("invalid http status code filter: invalid status code prefix: {}", Quoted(.0))]
+    HttpStatus(String),
+    /// An HTTP path or URL that is no regular expression.
+    #[error("invalid http {what} filter: {pattern}: {error}")]
+    HttpPattern {
+        /// `path` or `url`.
+        what: &'static str,
+        /// The text of the filter.
+        pattern: String,
+        /// What is wrong with it.
+        error: InvalidRegexp,
+    },
+    /// CEL, which is not evaluated here.
+    #[error(
+        "experimental.cel_expression is not supported by this server: CEL expression {} was refused; use the other \
+         fields of the filter instead",
+        Quoted(.0)
+    )]
+    Cel(String),
+}

@@ -1,0 +1,52 @@
+//! `node_name`.
+
+use palomar_proto::flow::FlowFilter;
+
+use super::InvalidFilter;
+use super::pattern::{InvalidPattern, Pattern};
+use super::single::FlowTest;
+use crate::view::FlowView;
+
+/// Patterns of which one must match the name of the flow's node.
+#[derive(Debug)]
+pub(super) struct NodeNames(Vec<NodePattern>);
+
+/// Each part is a pattern; a missing one matches anything.
+#[derive(Debug)]
+struct NodePattern {
+    cluster: Option<Pattern>,
+    node: Option<Pattern>,
+}
+
+pub(super) fn compile(filter: &FlowFilter) -> Result<Option<FlowTest>, InvalidFilter> {
+    let patterns: Vec<_> =
+        filter.node_name.iter().map(|pattern| NodePattern::compile(pattern)).collect::<Result<_, _>>()?;
+    Ok((!patterns.is_empty()).then_some(FlowTest::NodeName(NodeNames(patterns))))
+}
+
+impl NodePattern {
+    fn compile(pattern: &str) -> Result<Self, InvalidPattern> {
+        let part = |part: &str| (!part.is_empty()).then(|| Pattern::compile(part)).transpose();
+        match pattern.split('/').collect::<Vec<_>>()[..] {
+            [""] => Err(InvalidPattern::Empty),
+            [node] => Ok(Self { cluster: None, node: part(node)? }),
+            [cluster, node] => Ok(Self { cluster: part(cluster)?, node: part(node)? }),
+            _ => Err(InvalidPattern::Slashes),
+        }
+    }
+
+    fn matches(&self, cluster: &str, node: &str) -> bool {
+        let fits =
+            |pattern: &Option<Pattern>, text| pattern.as_ref().is_none_or(|pattern| pattern.matches(text));
+        fits(&self.cluster, cluster) && fits(&self.node, node)
+    }
+}
+
+impl NodeNames {
+    /// A node without a cluster is in `default`; a flow without a node never matches.
+    pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
+        let name = flow.node_name();
+        let (cluster, node) = name.split_once('/').unwrap_or(("default", name));
+        !name.is_empty() && self.0.iter().any(|pattern| pattern.matches(cluster, node))
+    }
+}

@@ -1,0 +1,35 @@
+//! `trace_id`, `ip_trace_id`.
+
+use palomar_proto::flow::FlowFilter;
+
+use super::single::FlowTest;
+use crate::view::FlowView;
+
+/// Trace ids of which one must be the flow's; a flow without one never matches.
+#[derive(Debug)]
+pub(super) struct TraceIds(Vec<String>);
+
+/// IP trace ids of which one must be the flow's.
+#[derive(Debug)]
+pub(super) struct IpTraceIds(Vec<u64>);
+
+pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
+    (!filter.trace_id.is_empty()).then(|| FlowTest::TraceId(TraceIds(filter.trace_id.clone())))
+}
+
+pub(super) fn compile_ip(filter: &FlowFilter) -> Option<FlowTest> {
+    (!filter.ip_trace_id.is_empty()).then(|| FlowTest::IpTraceId(IpTraceIds(filter.ip_trace_id.clone())))
+}
+
+impl TraceIds {
+    pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
+        let trace_id = flow.trace_id();
+        !trace_id.is_empty() && self.0.iter().any(|wanted| wanted == trace_id)
+    }
+}
+
+impl IpTraceIds {
+    pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
+        self.0.contains(&flow.ip_trace_id())
+    }
+}
