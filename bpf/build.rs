@@ -34,7 +34,7 @@ fn build() -> Result<(), String> {
         compile(&clang, &source, &object)?;
         writeln!(
             constants,
-            "/// The object built from `c/{name}.bpf.c`.\npub static {}: &[u8] = aya::include_bytes_aligned!({object:?});",
+            "#[allow(dead_code)]\npub static {}: &[u8] = aya::include_bytes_aligned!(concat!(env!(\"OUT_DIR\"), \"/{name}.bpf.o\"));",
             name.to_uppercase()
         )
         .map_err(|error| error.to_string())?;
@@ -43,7 +43,8 @@ fn build() -> Result<(), String> {
 }
 
 fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let entries =
+        fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     let mut sources: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.to_str().is_some_and(|path| path.ends_with(".bpf.c")))
@@ -73,7 +74,9 @@ fn clang() -> Result<String, String> {
     if let Ok(named) = env::var("PALOMAR_CLANG") {
         return match version(&named) {
             Some(version) if version >= OLDEST => Ok(named),
-            Some(version) => Err(format!("PALOMAR_CLANG={named} is clang {version}; {OLDEST} or later is needed")),
+            Some(version) => {
+                Err(format!("PALOMAR_CLANG={named} is clang {version}; {OLDEST} or later is needed"))
+            }
             None => Err(format!("PALOMAR_CLANG={named} cannot be run as a clang")),
         };
     }
@@ -81,7 +84,9 @@ fn clang() -> Result<String, String> {
     if let Some((name, _)) = found.iter().find(|(_, version)| *version >= OLDEST) {
         return Ok((*name).to_owned());
     }
-    let too_old: String = found.iter().map(|(name, version)| format!(" ({name} is only version {version})")).collect();
+    let too_old: Vec<String> =
+        found.iter().map(|(name, version)| format!(" ({name} is only {version})")).collect();
+    let too_old = too_old.concat();
     Err(format!(
         "no clang {OLDEST} or later was found in PATH{too_old}; it compiles the BPF programs.\n\
          Install it with: apt-get install --no-install-recommends clang-{OLDEST}\n\

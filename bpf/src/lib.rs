@@ -1,3 +1,29 @@
-//! Palomar's kernel side: the BPF programs, their loader, and the ABI shared with user space
+//! Palomar's kernel side: the BPF programs, their loader, and the ABI shared with user space.
+//!
+//! ```text
+//! Datapath::load ── maps: Maps        endpoints, settings, addresses, cidrs, rules, connections, counters
+//!                ├─ attacher: Attacher  puts the two programs on interfaces
+//!                └─ events: EventReader what the programs tell
+//! ```
+//!
+//! Unsafe code lives in two files: `sys/attr.rs` (the bpf system call) and `maps/mapped.rs` (shared memory).
 
 pub mod abi;
+mod attach;
+mod capability;
+mod load;
+mod maps;
+pub mod netlink;
+mod object;
+mod pins;
+mod sys;
+
+pub use attach::{AttachError, Attached, Attacher, CleanError, Hook, Hooks, Order, clean, panic_audit};
+pub use capability::{Capability, missing as missing_capabilities};
+pub use load::{Adoption, Datapath, InvalidRingBytes, LayoutChange, LoadError, Options, RingBytes};
+pub use maps::{
+    Addresses, Cidrs, Connections, Counters, Endpoints, EventReader, MapError, MapMemory, Maps, Rules,
+    SettingsMap, Table,
+};
+pub use object::{Constant, ObjectError, pod as pod_object};
+pub use pins::{PinError, Pins};

@@ -215,7 +215,10 @@ mod tests {
         assert_eq!(Event::read(&whole[..111]), Err(InvalidEvent::Truncated { length: 111 }));
         assert_eq!(Event::read(&[]), Err(InvalidEvent::Truncated { length: 0 }));
         let other = Event { version: ABI_VERSION + 1, ..sample() };
-        assert_eq!(Event::read(bytemuck::bytes_of(&other)), Err(InvalidEvent::Version { version: ABI_VERSION + 1 }));
+        assert_eq!(
+            Event::read(bytemuck::bytes_of(&other)),
+            Err(InvalidEvent::Version { version: ABI_VERSION + 1 })
+        );
         for kind in [0, 2, 3, 6, 255] {
             let other = Event { kind, ..sample() };
             assert_eq!(Event::read(bytemuck::bytes_of(&other)), Err(InvalidEvent::Kind { kind }));

@@ -14,21 +14,21 @@ mod rule;
 
 pub use address::{ADDRESS_NODE, Address, CidrKey};
 pub use connection::{
-    CONNECTION_AUDITED, CONNECTION_HOST, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection, ConnectionKey, Fragment,
-    FragmentKey, Limit, LimitKey,
+    CONNECTION_AUDITED, CONNECTION_HOST, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection, ConnectionKey,
+    Fragment, FragmentKey, Limit, LimitKey,
 };
 pub use counter::{COUNTERS, Counter};
 pub use endpoint::{ENDPOINTS_DENSE, Endpoint, Mode, Settings};
 pub use event::{
-    DROP_EXTENSION_HEADERS, DROP_INVALID_PACKET, DROP_INVALID_SOURCE, DROP_POLICY_DENIED, EVENT_SOURCE_MASKED, Event, EventKind, InvalidEvent, MatchType, Point,
-    State, Verdict,
+    DROP_EXTENSION_HEADERS, DROP_INVALID_PACKET, DROP_INVALID_SOURCE, DROP_POLICY_DENIED,
+    EVENT_SOURCE_MASKED, Event, EventKind, InvalidEvent, MatchType, Point, State, Verdict,
 };
 pub use policy::{
     POLICY_CHECK_SOURCE, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, PolicyWord,
 };
 pub use rule::{
-    IDENTITY_ANY, IDENTITY_HOST, IDENTITY_UNMANAGED, IDENTITY_WORLD, PEER_CLASS, RULE_PREFIX_PEER, RULE_PREFIX_PORT,
-    RULE_PREFIX_PROTOCOL, Rule, RuleKey,
+    IDENTITY_ANY, IDENTITY_HOST, IDENTITY_UNMANAGED, IDENTITY_WORLD, PEER_CLASS, RULE_PREFIX_PEER,
+    RULE_PREFIX_PORT, RULE_PREFIX_PROTOCOL, Rule, RuleKey,
 };
 
 /// `PALOMAR_ABI_VERSION`: raised with every change of a layout or of a meaning. Pinned maps live under it, and every

@@ -12,7 +12,6 @@ pub const POLICY_ENFORCED: u8 = 1 << 2;
 pub const POLICY_CHECK_SOURCE: u8 = 1 << 3;
 
 const SET_SHIFT: u32 = 32;
-const SET_MASK: u64 = 0x00ff_ffff;
 const FLAGS_SHIFT: u32 = 56;
 
 /// Revision (bits 0–31), policy set (32–55) and flags (56–63), stored into an endpoint at once. The default is revision
@@ -37,12 +36,14 @@ impl PolicyWord {
 
     /// The revision of the policy.
     pub fn revision(self) -> u32 {
-        u32::try_from(self.0 & u64::from(u32::MAX)).expect("invariant: masked to 32 bits")
+        let [_, _, _, _, bytes @ ..] = self.0.to_be_bytes();
+        u32::from_be_bytes(bytes)
     }
 
     /// The policy set under which the rules are keyed.
     pub fn set(self) -> u32 {
-        u32::try_from(self.0 >> SET_SHIFT & SET_MASK).expect("invariant: masked to 24 bits")
+        let [_, high, middle, low, ..] = self.0.to_be_bytes();
+        u32::from_be_bytes([0, high, middle, low])
     }
 
     /// The `POLICY_*` flags.
@@ -57,7 +58,9 @@ mod tests {
 
     #[test]
     fn a_word_gives_back_its_parts() {
-        for (set, revision, flags) in [(0, 0, 0), (1, 2, POLICY_ENFORCED), (PolicyWord::MAX_SET, u32::MAX, u8::MAX)] {
+        for (set, revision, flags) in
+            [(0, 0, 0), (1, 2, POLICY_ENFORCED), (PolicyWord::MAX_SET, u32::MAX, u8::MAX)]
+        {
             let word = PolicyWord::new(set, revision, flags).unwrap();
             assert_eq!((word.set(), word.revision(), word.flags()), (set, revision, flags));
         }

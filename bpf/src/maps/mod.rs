@@ -1,0 +1,129 @@
+//! Typed handles of the maps.
+
+mod connections;
+mod counters;
+mod endpoints;
+mod events;
+mod mapped;
+mod settings;
+mod table;
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+pub use connections::Connections;
+pub use counters::Counters;
+pub use endpoints::Endpoints;
+pub use events::EventReader;
+pub use settings::SettingsMap;
+pub use table::Table;
+
+use crate::abi::{Address, CidrKey, Rule, RuleKey};
+use crate::sys;
+
+/// Address → what the kernel knows of it.
+pub type Addresses = Table<[u8; 16], Address>;
+/// Prefix → CIDR class.
+pub type Cidrs = Table<CidrKey, u32>;
+/// The policy table.
+pub type Rules = Table<RuleKey, Rule>;
+
+/// Why a map could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum MapError {
+    /// The kernel refused.
+    #[error("cannot {action} map {map}")]
+    Kernel {
+        /// What was tried.
+        action: &'static str,
+        /// On which map.
+        map: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no room; what was entered before stays.
+    #[error("map {map} is full ({max_entries} entries)")]
+    Full {
+        /// The map.
+        map: &'static str,
+        /// Its capacity.
+        max_entries: u32,
+    },
+    /// The map is pinned but is no map of this ABI.
+    #[error("map {map} has not the shape that this agent knows")]
+    Shape {
+        /// The map.
+        map: &'static str,
+    },
+}
+
+impl MapError {
+    pub(crate) fn kernel(action: &'static str, map: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Kernel { action, map, source }
+    }
+}
+
+/// Kernel memory of one map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapMemory {
+    /// The map.
+    pub name: String,
+    /// Bytes that the kernel holds for it; before kernel 6.4 an estimate for full maps.
+    pub bytes: u64,
+}
+
+/// The maps of one datapath. Handles may be used from several threads.
+#[derive(Debug)]
+pub struct Maps {
+    /// Observed interfaces.
+    pub endpoints: Endpoints,
+    /// Mode, epoch, heartbeat.
+    pub settings: SettingsMap,
+    /// Addresses.
+    pub addresses: Addresses,
+    /// CIDR classes.
+    pub cidrs: Cidrs,
+    /// Policy rules.
+    pub rules: Rules,
+    /// Tracked connections.
+    pub connections: Connections,
+    /// What the programs count.
+    pub counters: Counters,
+    every: Vec<(String, OwnedFd)>,
+}
+
+impl Maps {
+    /// Opens handles over the maps, given by name.
+    pub(crate) fn open(every: Vec<(String, OwnedFd)>) -> Result<Self, MapError> {
+        let fd = |name| share(&every, name);
+        Ok(Self {
+            endpoints: Endpoints::open(&fd("endpoints")?, fd("endpoints_high")?)?,
+            settings: SettingsMap::open(&fd("settings")?)?,
+            addresses: Table::open("addresses", fd("addresses")?)?,
+            cidrs: Table::open("cidrs", fd("cidrs")?)?,
+            rules: Table::open("rules", fd("rules")?)?,
+            connections: Connections::open(fd("connections")?)?,
+            counters: Counters::open(fd("counters")?)?,
+            every,
+        })
+    }
+
+    /// Another descriptor of a map.
+    pub(crate) fn share(&self, name: &'static str) -> Result<OwnedFd, MapError> {
+        share(&self.every, name)
+    }
+
+    /// Kernel memory of every map, the ring buffer and the programs' constants included, by name.
+    pub fn memory(&self) -> io::Result<Vec<MapMemory>> {
+        let memory = |(name, fd): &(String, OwnedFd)| {
+            Ok(MapMemory { name: name.clone(), bytes: sys::map::memory(fd)? })
+        };
+        self.every.iter().map(memory).collect()
+    }
+}
+
+fn share(maps: &[(String, OwnedFd)], name: &'static str) -> Result<OwnedFd, MapError> {
+    let (_, fd) = maps.iter().find(|(map, _)| map == name).ok_or(MapError::Shape { map: name })?;
+    fd.try_clone().map_err(MapError::kernel("share", name))
+}

@@ -1,0 +1,7 @@
+//! System calls on BPF objects, safe to call. `attr` holds the only unsafe code.
+
+mod attr;
+pub(crate) mod link;
+pub(crate) mod map;
+pub(crate) mod object;
+pub(crate) mod program;

@@ -1,0 +1,82 @@
+//! Calls on programs.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use aya_obj::Function;
+use aya_obj::generated::{bpf_cmd, bpf_insn, bpf_prog_type};
+
+use super::attr::Attr;
+use super::object::{info, u32_at};
+
+/// Bytes of one instruction.
+const INSTRUCTION: usize = 8;
+/// Room for the verifier's words where it refuses.
+const LOG: usize = 1 << 20;
+
+/// A refusal, with what the verifier said.
+pub(crate) struct Refused {
+    pub(crate) error: io::Error,
+    pub(crate) log: String,
+}
+
+/// Loads a tc classifier.
+pub(crate) fn load(
+    name: &str,
+    license: &CStr,
+    function: &Function,
+    btf: Option<&OwnedFd>,
+) -> Result<OwnedFd, Refused> {
+    let instructions = encode(&function.instructions);
+    let functions = function.func_info.func_info_bytes();
+    let lines = function.line_info.line_info_bytes();
+    let attr = || {
+        let attr = Attr::new()
+            .u32(0, bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32)
+            .length(4, function.instructions.len())
+            .input(8, &instructions)
+            .input(16, license.to_bytes_with_nul())
+            .name(48, name);
+        let Some(btf) = btf else { return attr };
+        attr.fd(72, btf)
+            .length(76, function.func_info_rec_size)
+            .input(80, &functions)
+            .length(88, function.func_info.len())
+            .length(92, function.line_info_rec_size)
+            .input(96, &lines)
+            .length(104, function.line_info.len())
+    };
+    attr().call_fd(bpf_cmd::BPF_PROG_LOAD).map_err(|error| {
+        // Once more, with a log: asking for it in every case would cost its memory each time.
+        let mut log = vec![0; LOG];
+        match attr().u32(24, 1).length(28, LOG).output(32, &mut log).call_fd(bpf_cmd::BPF_PROG_LOAD) {
+            Ok(_) => Refused { error, log: String::new() },
+            Err(error) => {
+                let log = CStr::from_bytes_until_nul(&log).unwrap_or_default();
+                Refused { error, log: log.to_string_lossy().into_owned() }
+            }
+        }
+    })
+}
+
+fn encode(instructions: &[bpf_insn]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(instructions.len() * INSTRUCTION);
+    for instruction in instructions {
+        let registers = if cfg!(target_endian = "little") {
+            instruction.src_reg() << 4 | instruction.dst_reg()
+        } else {
+            instruction.dst_reg() << 4 | instruction.src_reg()
+        };
+        bytes.extend_from_slice(&[instruction.code, registers]);
+        bytes.extend_from_slice(&instruction.off.to_ne_bytes());
+        bytes.extend_from_slice(&instruction.imm.to_ne_bytes());
+    }
+    bytes
+}
+
+/// The kernel's number of a loaded program.
+pub(crate) fn id(program: &impl AsFd) -> io::Result<u32> {
+    let info: [u8; 8] = info(program)?;
+    Ok(u32_at(&info, 4))
+}
