@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 struct Pod {
     namespace: &'static str,
     namespace_labels: Labels,
-    pod_labels: Labels,
+    labels: Labels,
 }
 
 impl Pod {
@@ -24,12 +24,12 @@ impl Pod {
         Self {
             namespace,
             namespace_labels: Labels::from([("team".into(), namespace.into())]),
-            pod_labels: Labels::from([("app".into(), app.into())]),
+            labels: Labels::from([("app".into(), app.into())]),
         }
     }
 
     fn subject(&self) -> Subject<'_> {
-        let Self { namespace, namespace_labels, pod_labels } = self;
+        let Self { namespace, namespace_labels, labels: pod_labels } = self;
         Subject { namespace, namespace_labels, pod_labels }
     }
 }
@@ -88,7 +88,7 @@ fn every_rule_of_every_policy_that_allows_is_told_and_rules_never_take_away() {
 }
 
 /// Whether an ingress rule with this one peer allows that peer.
-fn reaches(peer: Value, view: PeerView<'_>) -> bool {
+fn reaches(peer: &Value, view: PeerView<'_>) -> bool {
     let policies = [policy("p", json!({"podSelector": {}, "ingress": [{"from": [peer]}]}))];
     decide(&policies, Pod::new("shop", "web").subject(), view, tcp(Direction::Ingress, 80)).passes()
 }
@@ -159,7 +159,7 @@ fn a_peer_is_all_of_its_selectors_and_a_rule_is_any_of_its_peers() {
     ];
     for (name, peer, namespace, expected) in table {
         let pod = Pod::new(namespace, "db");
-        assert_eq!(reaches(peer, from(PeerKind::Pod(pod.subject()), "10.0.0.1")), expected, "{name}");
+        assert_eq!(reaches(&peer, from(PeerKind::Pod(pod.subject()), "10.0.0.1")), expected, "{name}");
     }
     let either = json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": app("x")}, {"podSelector": app("db")}]}]});
     let db = Pod::new("shop", "db");
@@ -197,7 +197,7 @@ fn selectors_reach_pods_alone_and_blocks_reach_every_address() {
         ),
     ];
     for (name, peer, kind, address, expected) in table {
-        assert_eq!(reaches(peer, from(kind, address)), expected, "{name}");
+        assert_eq!(reaches(&peer, from(kind, address)), expected, "{name}");
     }
 }
 

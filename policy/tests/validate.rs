@@ -21,13 +21,13 @@ fn error(spec: Value) -> String {
 }
 
 /// A spec with this one ingress rule.
-fn with_rule(rule: Value) -> Value {
+fn with_rule(rule: &Value) -> Value {
     json!({"podSelector": {}, "ingress": [rule]})
 }
 
 /// A spec whose only ingress rule has this one peer.
-fn with_peer(peer: Value) -> Value {
-    with_rule(json!({"from": [peer]}))
+fn with_peer(peer: &Value) -> Value {
+    with_rule(&json!({"from": [peer]}))
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn absent_and_empty_peers_and_ports_mean_everyone_and_everything() {
         ("empty", json!({"from": [], "ports": []})),
         ("null", json!({"from": null, "ports": null})),
     ] {
-        let rules = valid(with_rule(rule)).ingress.expect("isolated");
+        let rules = valid(with_rule(&rule)).ingress.expect("isolated");
         assert!(rules[0].peers.is_empty() && rules[0].ports.is_empty(), "{name}");
     }
 }
@@ -110,7 +110,7 @@ fn absent_and_empty_selectors_of_a_peer_are_kept_apart() {
         ("both", json!({"namespaceSelector": {}, "podSelector": {}}), (all(), all())),
     ];
     for (name, peer, (namespaces, pods)) in table {
-        let rules = valid(with_peer(peer)).ingress.expect("isolated");
+        let rules = valid(with_peer(&peer)).ingress.expect("isolated");
         assert_eq!(rules[0].peers, [Peer::Pods { namespaces, pods }], "{name}");
     }
 }
@@ -154,14 +154,14 @@ fn ports_default_to_tcp_and_to_a_range_of_one() {
         ("a range of one", json!({"port": 80, "endPort": 80}), Protocol::Tcp, Some((80, 80))),
     ];
     for (name, port, protocol, ports) in table {
-        let rules = valid(with_rule(json!({"ports": [port]}))).ingress.expect("isolated");
+        let rules = valid(with_rule(&json!({"ports": [port]}))).ingress.expect("isolated");
         assert_eq!(rules[0].ports, [PortRule { protocol, ports }], "{name}");
     }
 }
 
 #[test]
 fn blocks_lose_host_bits_and_repeated_exceptions() {
-    let policy = valid(with_peer(json!({"ipBlock": {
+    let policy = valid(with_peer(&json!({"ipBlock": {
         "cidr": "10.9.8.7/8", "except": ["10.2.0.0/16", "10.1.0.0/16", "10.1.255.0/16"],
     }})));
     let rules = policy.ingress.expect("isolated");
@@ -184,11 +184,11 @@ fn unknown_fields_and_ports_of_a_wrong_type_are_errors_of_the_shape() {
     for spec in [
         json!({"podSelector": {}, "podSelektor": {}}),
         json!({"podSelector": {"matchLabel": {}}}),
-        with_rule(json!({"to": []})),
-        with_peer(json!({"ipblock": {}})),
-        with_rule(json!({"ports": [{"port": 80, "endport": 81}]})),
-        with_rule(json!({"ports": [{"port": 80.5}]})),
-        with_rule(json!({"ports": [{"port": true}]})),
+        with_rule(&json!({"to": []})),
+        with_peer(&json!({"ipblock": {}})),
+        with_rule(&json!({"ports": [{"port": 80, "endport": 81}]})),
+        with_rule(&json!({"ports": [{"port": 80.5}]})),
+        with_rule(&json!({"ports": [{"port": true}]})),
     ] {
         let result = serde_json::from_value::<SpecDraft>(spec.clone());
         assert!(result.is_err(), "{spec}");
@@ -273,7 +273,7 @@ fn errors_in_peers_name_the_field_and_what_to_write() {
             r#".ipBlock.except[0]: "x\u{1b}[2J" is not a CIDR, such as 10.0.0.0/8 or 2001:db8::/32"#,
         ),
     ] {
-        assert_eq!(error(with_peer(peer)), format!("spec.ingress[0].from[0]{expected}"));
+        assert_eq!(error(with_peer(&peer)), format!("spec.ingress[0].from[0]{expected}"));
     }
 }
 
@@ -300,7 +300,10 @@ fn errors_in_ports_name_the_field_and_the_range() {
         ),
         (json!({"port": "80"}), r#".port: "80" is text; write the port number without quotes"#),
     ] {
-        assert_eq!(error(with_rule(json!({"ports": [port]}))), format!("spec.ingress[0].ports[0]{expected}"));
+        assert_eq!(
+            error(with_rule(&json!({"ports": [port]}))),
+            format!("spec.ingress[0].ports[0]{expected}")
+        );
     }
 }
 
@@ -336,7 +339,7 @@ fn errors_in_selectors_name_the_field_and_the_choices() {
         (json!({"namespaceSelector": labels("-", "x")}), "namespaceSelector"),
     ];
     for (peer, field) in everywhere {
-        let message = error(with_peer(peer));
+        let message = error(with_peer(&peer));
         assert!(message.starts_with(&format!("spec.ingress[0].from[0].{field}.matchLabels: ")), "{message}");
     }
 }
