@@ -26,6 +26,8 @@ fn main() {
 
 fn build() -> Result<(), String> {
     let clang = clang()?;
+    // For tests that compile programs of others.
+    println!("cargo::rustc-env=PALOMAR_BUILT_WITH={clang}");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo did not set OUT_DIR")?);
     let mut constants = String::new();
     for source in sources(Path::new("c"))? {

@@ -1,0 +1,170 @@
+//! What outlives the process: adoption, layout changes, the panic switch. Needs root, and fails without.
+
+mod kernel_support;
+
+use kernel_support::{Lab, forwarded, run};
+use palomar_bpf::abi::{Mode, Rule, RuleKey};
+use palomar_bpf::{Adoption, CleanError, Hooks, Options, RingBytes, panic_audit};
+
+const SMALL_RING: u32 = 1 << 20;
+
+fn key(set: u32) -> RuleKey {
+    RuleKey { prefix_len: 96, set, ..RuleKey::default() }
+}
+
+const RULE: Rule = Rule { rule_set: 3, prefix_len: 96 };
+
+fn changed(adoption: &Adoption) -> Vec<&str> {
+    match adoption {
+        Adoption::Replaced(changes) => changes.iter().map(|change| change.map.as_str()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn small_ring() -> Options {
+    Options { ring: RingBytes::try_from(SMALL_RING).unwrap(), ..Options::default() }
+}
+
+#[test]
+fn the_next_load_finds_what_the_last_one_wrote() {
+    let lab = Lab::new("next");
+    let first = lab.load(Hooks::Auto);
+    assert_eq!(first.adoption(), &Adoption::Fresh);
+    first.maps.rules.insert(&key(1), &RULE).unwrap();
+    first.maps.settings.set_mode(Mode::Enforce);
+    drop(first);
+    let second = lab.load(Hooks::Auto);
+    assert_eq!(second.adoption(), &Adoption::Adopted);
+    assert!(second.adoption().keeps_control());
+    assert_eq!(second.maps.rules.get(&key(1)).unwrap(), Some(RULE));
+    assert_eq!(second.maps.settings.mode(), Ok(Mode::Enforce));
+}
+
+#[test]
+fn another_ring_size_replaces_the_ring_alone_and_the_old_events_can_still_be_read() {
+    let lab = Lab::new("ring");
+    let first = lab.load(Hooks::Auto);
+    first.maps.rules.insert(&key(1), &RULE).unwrap();
+    lab.observe(&first);
+    first.attacher.attach(lab.ifindex()).unwrap();
+    lab.send(5);
+    drop(first);
+
+    let mut second = lab.load_with(small_ring());
+    assert_eq!(changed(second.adoption()), ["events"]);
+    assert!(second.adoption().keeps_control());
+    assert_eq!(second.maps.rules.get(&key(1)).unwrap(), Some(RULE));
+    second.attacher.attach(lab.ifindex()).unwrap();
+    second.commit().unwrap();
+    let mut old = 0;
+    second.retired_events.take().unwrap().drain(1000, |event| old += usize::from(event.is_ok()));
+    assert!(old >= 5, "{old}");
+    lab.send(8);
+    assert!(second.events.take().unwrap().drain(1000, |event| assert!(event.is_ok())) > 0);
+    drop(second);
+    assert_eq!(lab.load_with(small_ring()).adoption(), &Adoption::Adopted);
+}
+
+#[test]
+fn a_replacement_that_is_not_committed_leaves_everything_as_it_was() {
+    let lab = Lab::new("abandon");
+    drop(lab.load(Hooks::Auto));
+    drop(lab.load_with(small_ring()));
+    assert_eq!(lab.load(Hooks::Auto).adoption(), &Adoption::Adopted);
+}
+
+#[test]
+fn connections_move_into_a_table_of_another_capacity() {
+    let lab = Lab::new("capacity");
+    let first = lab.load(Hooks::Auto);
+    lab.observe(&first);
+    first.attacher.attach(lab.ifindex()).unwrap();
+    lab.send(20);
+    let known = first.maps.connections.entries().unwrap();
+    assert!(known.len() >= 20, "{}", known.len());
+    drop(first);
+
+    let mut second = lab.load_with(Options { connections: 2000, ..Options::default() });
+    assert_eq!(changed(second.adoption()), ["connections"]);
+    assert_eq!(second.maps.connections.count().unwrap(), 0);
+    second.attacher.attach(lab.ifindex()).unwrap();
+    second.commit().unwrap();
+    for (key, connection) in &known {
+        let moved = second.maps.connections.get(key).unwrap().unwrap();
+        assert_eq!(moved.origin, connection.origin);
+        assert!(moved.last_seen >= connection.last_seen);
+    }
+}
+
+#[test]
+fn a_pinned_map_of_another_shape_replaces_all_that_the_agent_writes() {
+    let lab = Lab::new("shape");
+    let first = lab.load(Hooks::Auto);
+    first.maps.settings.set_mode(Mode::Enforce);
+    lab.observe(&first);
+    first.attacher.attach(lab.ifindex()).unwrap();
+    drop(first);
+    let pin = lab.pins.join("v1/rules");
+    std::fs::remove_file(&pin).unwrap();
+    let pin = pin.to_str().unwrap();
+    run(
+        "bpftool",
+        &["map", "create", pin, "type", "hash", "key", "4", "value", "4", "entries", "8", "name", "other"],
+    );
+
+    let mut second = lab.load(Hooks::Auto);
+    assert_eq!(changed(second.adoption()), ["rules"]);
+    let Adoption::Replaced(changes) = second.adoption() else { unreachable!() };
+    assert!(changes[0].why.contains("key size 4, wanted 16"), "{changes:?}");
+    assert!(!second.adoption().keeps_control());
+    assert_eq!(second.maps.settings.mode(), Ok(Mode::Off), "the new maps are empty");
+    let before = forwarded(&second);
+    lab.send(3);
+    assert!(
+        forwarded(&second) > before,
+        "the old programs still judge, and count into the counters that both share"
+    );
+    second.maps.settings.set_mode(Mode::Audit);
+    second.attacher.attach(lab.ifindex()).unwrap();
+    second.commit().unwrap();
+    drop(second);
+    let third = lab.load(Hooks::Auto);
+    assert_eq!(third.adoption(), &Adoption::Adopted);
+    assert_eq!(third.maps.settings.mode(), Ok(Mode::Audit));
+}
+
+#[test]
+fn maps_of_another_abi_are_removed_when_the_new_ones_are_in_force() {
+    let lab = Lab::new("abi");
+    let pins = lab.pins();
+    let old = pins.root().join("v999");
+    std::fs::create_dir(&old).unwrap();
+    let pin = old.join("rules");
+    let pin = pin.to_str().unwrap();
+    run(
+        "bpftool",
+        &["map", "create", pin, "type", "hash", "key", "4", "value", "4", "entries", "8", "name", "old"],
+    );
+    let mut datapath = lab.load(Hooks::Auto);
+    assert!(!datapath.adoption().keeps_control());
+    assert_eq!(changed(datapath.adoption()).len(), 11, "every map is new");
+    assert!(old.exists());
+    datapath.commit().unwrap();
+    assert!(!old.exists());
+    drop(datapath);
+    assert_eq!(lab.load(Hooks::Auto).adoption(), &Adoption::Adopted);
+}
+
+#[test]
+fn the_panic_switch_works_without_an_agent() {
+    let lab = Lab::new("panic");
+    assert!(matches!(panic_audit(&lab.pins), Err(CleanError::Absent { .. })));
+    let first = lab.load(Hooks::Auto);
+    first.maps.settings.set_mode(Mode::Enforce);
+    let epoch = first.maps.settings.epoch();
+    drop(first);
+    assert!(panic_audit(&lab.pins).unwrap());
+    assert!(!panic_audit(&lab.pins).unwrap());
+    let second = lab.load(Hooks::Auto);
+    assert_eq!((second.maps.settings.mode(), second.maps.settings.epoch()), (Ok(Mode::Audit), epoch + 1));
+}
