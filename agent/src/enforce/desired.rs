@@ -1,0 +1,46 @@
+//! What the kernel is to hold: made from the directory by the control path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use palomar_model::netpol::IpBlock;
+use palomar_policy::{IdentityLabels, PolicySet};
+
+/// Everything the tables are made from.
+#[derive(Debug, Clone, Default)]
+pub struct Desired {
+    /// The observed interfaces, by interface index.
+    pub endpoints: BTreeMap<u32, DesiredEndpoint>,
+    /// The addresses whose owner is known.
+    pub addresses: BTreeMap<IpAddr, DesiredAddress>,
+    /// The labels behind each internal identity: those in use, and those that lately were.
+    pub identities: BTreeMap<u32, IdentityLabels>,
+    /// Every ipBlock of the world's policies.
+    pub blocks: BTreeSet<IpBlock>,
+}
+
+/// One observed interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredEndpoint {
+    /// The number that flows show.
+    pub id: u32,
+    /// Internal identity of the pod behind it.
+    pub identity: u32,
+    /// The policies that select the pod; the empty set for an interface without a pod.
+    pub policies: PolicySet,
+    /// Whether denied packets are dropped while the mode is enforce.
+    pub enforced: bool,
+    /// Whether the pod's addresses are known, so that source addresses can be judged.
+    pub check_source: bool,
+}
+
+/// One address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DesiredAddress {
+    /// Internal identity.
+    pub identity: u32,
+    /// The number of the local endpoint it belongs to; 0 where it is none's.
+    pub endpoint: u32,
+    /// Whether it is an address of this node's own interfaces.
+    pub node: bool,
+}

@@ -1,0 +1,347 @@
+//! The control path's end: what the world wants becomes what the kernel holds, in an order in which no packet is
+//! ever judged by half a policy.
+//!
+//! One pass of [`Enforcer::apply`]:
+//!
+//! ```text
+//! 1  rules for new identities and classes, added to every set in use    nobody carries them yet
+//! 2  rules of new sets, under new numbers                                no endpoint uses them yet
+//! 3  addresses and prefixes: each carries its new identity and class     old and new sets both know it
+//! 4  endpoints: one word {flags, set, revision} each                     from here the new policy holds
+//! 5  later, when nothing can refer to them any more: old sets, rules of old identities and classes
+//! ```
+//!
+//! A set's number never changes its meaning, nor does an identity's or a class's, so a step that fails half way
+//! leaves a state in which every endpoint is judged by a whole policy; the next pass goes on from there.
+
+mod attribution;
+mod desired;
+mod found;
+mod saved;
+mod sets;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord};
+use palomar_model::netpol::IpBlock;
+use palomar_model::verdict::Direction;
+use palomar_policy::{ClassTable, Classes, PolicySet, Universe};
+
+pub use attribution::{AttributionTable, SharedAttributions};
+pub use desired::{Desired, DesiredAddress, DesiredEndpoint};
+pub use saved::{Saved, SavedSet};
+pub use tables::{Contents, PolicyTables, TableError};
+
+use found::Found;
+use sets::Sets;
+
+/// How long what is no longer wanted stays in the kernel: packets that began to be judged by it have long gone by then.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// How long an ipBlock that no policy names any more still takes part in the CIDR classes, so that sets in use and
+/// sets to come know the same classes throughout a change.
+pub const BLOCK_LINGER: Duration = Duration::from_secs(30);
+
+/// How long a veth that is new to us may carry UDP of connections whose beginning was not seen.
+const UNJUDGED_UDP: Duration = Duration::from_secs(60);
+
+/// Why a pass failed. What was done before stays, and stays whole for every endpoint; the next pass goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum EnforceError {
+    /// The kernel refused a write.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// No number is left for a CIDR class.
+    #[error(transparent)]
+    Classes(#[from] palomar_policy::cidr::ClassesExhausted),
+    /// No number is left for a set of rules.
+    #[error(transparent)]
+    RuleSets(#[from] palomar_policy::rule_sets::RuleSetsExhausted),
+    /// An identity has a number that the kernel reserves.
+    #[error(transparent)]
+    Identity(#[from] palomar_policy::universe::ReservedIdentity),
+    /// No number is left for a policy set.
+    #[error("all {} numbers for policy sets are in use", PolicyWord::MAX_SET)]
+    SetsExhausted,
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The newest policy revision in force at some endpoint.
+    pub revision: u32,
+    /// Endpoints whose policy word changed.
+    pub endpoints_changed: usize,
+    /// Rules written.
+    pub rules_written: usize,
+    /// Addresses written or removed.
+    pub addresses_changed: usize,
+}
+
+/// The one writer of the kernel's policy tables.
+#[derive(Debug)]
+pub struct Enforcer<T> {
+    tables: T,
+    class_table: ClassTable,
+    classes: Classes,
+    sets: Sets,
+    blocks: BTreeMap<IpBlock, Instant>,
+    addresses: HashMap<[u8; 16], Address>,
+    cidrs: BTreeMap<CidrKey, u32>,
+    endpoints: BTreeMap<u32, Endpoint>,
+    revision: u32,
+    attributions: SharedAttributions,
+}
+
+impl<T: PolicyTables> Enforcer<T> {
+    /// Takes over the tables as they are: what an earlier agent left is known, and stays in force until
+    /// [`Self::apply`] replaces it. `saved` is what that agent kept on disk; without it old numbers are never given
+    /// again, and what they meant is not known.
+    pub fn adopt(tables: T, saved: Option<Saved>) -> Result<Self, TableError> {
+        let contents = tables.contents()?;
+        let found = Found::of(&contents);
+        let saved = saved.unwrap_or_default();
+        let enforcer = Self {
+            class_table: saved.class_table(found.greatest_class),
+            classes: Classes::default(),
+            sets: Sets::adopt(&saved, &contents, &found),
+            blocks: BTreeMap::new(),
+            addresses: contents.addresses.into_iter().collect(),
+            cidrs: contents.cidrs.into_iter().collect(),
+            endpoints: contents.endpoints.into_iter().collect(),
+            revision: found.revision.max(saved.revision),
+            attributions: SharedAttributions::default(),
+            tables,
+        };
+        enforcer.publish();
+        Ok(enforcer)
+    }
+
+    /// Who allowed or isolated, by the numbers that events carry; shared with the event path.
+    pub fn attributions(&self) -> SharedAttributions {
+        self.attributions.clone()
+    }
+
+    /// The CIDR classes in force.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// The interfaces that the kernel observes.
+    pub fn observed(&self) -> impl Iterator<Item = u32> {
+        self.endpoints.keys().copied()
+    }
+
+    /// The policy word in force at an interface; `None` where it is not observed.
+    pub fn policy(&self, ifindex: u32) -> Option<PolicyWord> {
+        self.endpoints.get(&ifindex).map(|endpoint| endpoint.policy)
+    }
+
+    /// Makes the kernel hold what is desired. `save` is called with what must outlive this agent before any endpoint
+    /// refers to it. `monotonic_ns` is the kernel's clock of now.
+    pub fn apply(
+        &mut self,
+        desired: &Desired,
+        now: Instant,
+        monotonic_ns: u64,
+        save: impl FnOnce(&Saved),
+    ) -> Result<Applied, EnforceError> {
+        let universe = self.universe(desired, now)?;
+        let wanted: HashSet<&PolicySet> =
+            desired.endpoints.values().map(|endpoint| &endpoint.policies).filter(|set| !set.is_empty()).collect();
+        let mut applied = Applied::default();
+
+        applied.rules_written += self.sets.extend_in_use(&mut self.tables, &universe)?;
+        applied.rules_written += self.sets.add_missing(&mut self.tables, &wanted, &universe)?;
+        self.publish();
+        save(&self.saved());
+
+        if self.sets.has_adopted() {
+            // The sets of an earlier agent do not know new identities, so here the endpoints go first.
+            let known = self.endpoints.keys().copied().collect();
+            applied.endpoints_changed += self.write_endpoints(desired, Some(&known), false, monotonic_ns)?;
+        }
+        let (changed, rejudge) = self.write_addresses(desired)?;
+        applied.addresses_changed = changed;
+        self.write_cidrs()?;
+        applied.endpoints_changed += self.write_endpoints(desired, None, rejudge, monotonic_ns)?;
+        self.remove_endpoints_except(desired)?;
+        applied.revision = self.revision;
+
+        let in_use: BTreeSet<u32> = self.endpoints.values().map(|endpoint| endpoint.policy.set()).collect();
+        self.sets.retire_unused(&in_use, now);
+        self.sets.retire_peers(&universe, now);
+        Ok(applied)
+    }
+
+    /// Removes what has been unused for [`GRACE`]. To be called now and then; cheap when there is nothing.
+    pub fn collect_garbage(&mut self, now: Instant) -> Result<(), EnforceError> {
+        self.sets.remove_retired(&mut self.tables, now)?;
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&self) {
+        self.attributions.store(self.sets.attribution_table());
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::new(&self.sets, &self.class_table, self.revision)
+    }
+
+    /// Every identity and class that a set in use, or one to come, may meet.
+    fn universe(&mut self, desired: &Desired, now: Instant) -> Result<Universe, EnforceError> {
+        for block in &desired.blocks {
+            self.blocks.insert(block.clone(), now);
+        }
+        self.blocks.retain(|_, seen| now.duration_since(*seen) < BLOCK_LINGER);
+        self.classes = self.class_table.classify(self.blocks.keys())?;
+        let mut universe = Universe::default();
+        for (number, labels) in &desired.identities {
+            universe.add_identity(*number, labels.clone())?;
+        }
+        universe.add_classes(&self.classes);
+        Ok(universe)
+    }
+
+    /// Writes the addresses; says how many changed, and whether one that was there has another meaning now, so that
+    /// connections must be judged again.
+    fn write_addresses(&mut self, desired: &Desired) -> Result<(usize, bool), EnforceError> {
+        let mut changed = 0;
+        let mut rejudge = false;
+        let mut keep = BTreeSet::new();
+        for (address, wanted) in &desired.addresses {
+            let key = abi::address_bytes(*address);
+            keep.insert(key);
+            let value = Address {
+                identity: wanted.identity,
+                class: self.classes.class_of(*address),
+                endpoint: wanted.endpoint,
+                flags: if wanted.node { abi::ADDRESS_NODE } else { 0 },
+            };
+            let before = self.addresses.get(&key).copied();
+            if before == Some(value) {
+                continue;
+            }
+            rejudge |= before.is_some_and(|old| (old.identity, old.class) != (value.identity, value.class));
+            self.tables.set_address(key, value)?;
+            self.addresses.insert(key, value);
+            changed += 1;
+        }
+        let gone: Vec<[u8; 16]> = self.addresses.keys().filter(|key| !keep.contains(*key)).copied().collect();
+        for key in gone {
+            self.tables.remove_address(key)?;
+            self.addresses.remove(&key);
+            changed += 1;
+            rejudge = true;
+        }
+        Ok((changed, rejudge))
+    }
+
+    fn write_cidrs(&mut self) -> Result<(), EnforceError> {
+        let wanted: BTreeMap<CidrKey, u32> =
+            self.classes.prefixes().iter().map(|(prefix, class)| (cidr_key(*prefix), *class)).collect();
+        for (key, class) in &wanted {
+            if self.cidrs.get(key) != Some(class) {
+                self.tables.set_cidr(*key, *class)?;
+            }
+        }
+        for key in self.cidrs.keys().filter(|key| !wanted.contains_key(key)) {
+            self.tables.remove_cidr(*key)?;
+        }
+        self.cidrs = wanted;
+        Ok(())
+    }
+
+    /// Writes the endpoints, or only those of `only`. With `rejudge` every isolated one gets a new revision.
+    fn write_endpoints(
+        &mut self,
+        desired: &Desired,
+        only: Option<&BTreeSet<u32>>,
+        rejudge: bool,
+        monotonic_ns: u64,
+    ) -> Result<usize, EnforceError> {
+        let next = self.revision.wrapping_add(1).max(1);
+        let mut changed = 0;
+        for (ifindex, wanted) in &desired.endpoints {
+            if only.is_some_and(|only| !only.contains(ifindex)) {
+                continue;
+            }
+            let set = self.sets.number(&wanted.policies).unwrap_or(0);
+            let flags = flags_of(wanted);
+            let before = self.endpoints.get(ifindex).copied();
+            let isolated = flags & (abi::POLICY_ISOLATED_INGRESS | abi::POLICY_ISOLATED_EGRESS) != 0;
+            let same = before.is_some_and(|old| {
+                old.policy.set() == set && old.policy.flags() == flags && !(rejudge && isolated)
+            });
+            let revision = match before {
+                Some(old) if same => old.policy.revision(),
+                _ => next,
+            };
+            let policy = PolicyWord::new(set, revision, flags).ok_or(EnforceError::SetsExhausted)?;
+            let unjudged_udp_until =
+                before.map_or_else(|| monotonic_ns.saturating_add(nanoseconds(UNJUDGED_UDP)), |old| old.unjudged_udp_until);
+            let after = Endpoint { policy, unjudged_udp_until, id: wanted.id, identity: wanted.identity };
+            if before == Some(after) {
+                continue;
+            }
+            let word_alone = before.is_some_and(|old| Endpoint { policy, ..old } == after);
+            if word_alone {
+                self.tables.set_policy(*ifindex, policy)?;
+            } else {
+                self.tables.set_endpoint(*ifindex, after)?;
+            }
+            self.endpoints.insert(*ifindex, after);
+            self.revision = self.revision.max(revision);
+            changed += 1;
+        }
+        Ok(changed)
+    }
+
+    fn remove_endpoints_except(&mut self, desired: &Desired) -> Result<(), EnforceError> {
+        let gone: Vec<u32> =
+            self.endpoints.keys().filter(|ifindex| !desired.endpoints.contains_key(ifindex)).copied().collect();
+        for ifindex in gone {
+            self.tables.remove_endpoint(ifindex)?;
+            self.endpoints.remove(&ifindex);
+        }
+        Ok(())
+    }
+}
+
+fn flags_of(wanted: &DesiredEndpoint) -> u8 {
+    let mut flags = 0;
+    if wanted.policies.isolates(Direction::Ingress) {
+        flags |= abi::POLICY_ISOLATED_INGRESS;
+    }
+    if wanted.policies.isolates(Direction::Egress) {
+        flags |= abi::POLICY_ISOLATED_EGRESS;
+    }
+    if wanted.enforced {
+        flags |= abi::POLICY_ENFORCED;
+    }
+    if wanted.check_source {
+        flags |= abi::POLICY_CHECK_SOURCE;
+    }
+    flags
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The key of a prefix in the kernel's trie, IPv4 mapped into IPv6.
+fn cidr_key(prefix: IpNet) -> CidrKey {
+    let mapped = if matches!(prefix, IpNet::V4(_)) { 96 } else { 0 };
+    CidrKey {
+        prefix_len: u32::from(prefix.prefix_len()) + mapped,
+        address: abi::address_bytes(IpAddr::from(prefix.network())),
+    }
+}
+

@@ -1,0 +1,119 @@
+//! What must outlive the agent, so that the next one understands the numbers in the kernel.
+
+use ipnet::IpNet;
+use palomar_model::attribution::PolicyRef;
+use palomar_model::netpol::IpBlock;
+use palomar_model::object::ObjectName;
+use palomar_model::verdict::Direction;
+use palomar_policy::rule_sets::SavedRuleSets;
+use palomar_policy::{ClassTable, RuleSets};
+use serde::{Deserialize, Serialize};
+
+use super::sets::Sets;
+
+/// The numbers in use, as plain data.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    /// The newest policy revision given.
+    pub revision: u32,
+    /// The number that the next new policy set gets.
+    pub next_set: u32,
+    /// The rule sets.
+    pub rule_sets: Option<SavedRuleSets>,
+    /// The policy sets.
+    pub sets: Vec<SavedSet>,
+    /// The number that the next new CIDR class gets.
+    pub next_class: u32,
+    /// The CIDR classes.
+    pub classes: Vec<SavedClass>,
+}
+
+/// One policy set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedSet {
+    /// Its number.
+    pub id: u32,
+    /// The policies that isolate ingress: namespace and name.
+    pub ingress: Vec<(String, String)>,
+    /// The policies that isolate egress: namespace and name.
+    pub egress: Vec<(String, String)>,
+}
+
+/// One CIDR class.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedClass {
+    /// Its number.
+    pub id: u32,
+    /// Its blocks: the range, and the ranges that are not part of it.
+    pub blocks: Vec<(IpNet, Vec<IpNet>)>,
+}
+
+impl Saved {
+    pub(super) fn new(sets: &Sets, classes: &ClassTable, revision: u32) -> Self {
+        let table = sets.attribution_table();
+        let names = |policies: &[PolicyRef]| {
+            policies.iter().map(|policy| (policy.name.namespace.clone(), policy.name.name.clone())).collect()
+        };
+        let mut saved_sets: Vec<SavedSet> = table
+            .isolating
+            .iter()
+            .map(|(id, [ingress, egress])| SavedSet { id: *id, ingress: names(ingress), egress: names(egress) })
+            .collect();
+        saved_sets.sort_by_key(|set| set.id);
+        Self {
+            revision,
+            next_set: sets.next(),
+            rule_sets: Some(sets.rule_sets().save()),
+            sets: saved_sets,
+            next_class: classes.next(),
+            classes: classes
+                .iter()
+                .map(|(id, blocks)| SavedClass {
+                    id,
+                    blocks: blocks.iter().map(|block| (block.cidr, block.except.clone())).collect(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The class table as it was. Classes that were not saved are never given again: numbers begin above
+    /// `greatest`, the greatest that the kernel uses.
+    pub(super) fn class_table(&self, greatest: u32) -> ClassTable {
+        let classes = self.classes.iter().map(|class| {
+            let blocks = class.blocks.iter().map(|(cidr, except)| IpBlock { cidr: *cidr, except: except.clone() });
+            (class.id, blocks.collect())
+        });
+        ClassTable::restore(self.next_class.max(greatest + 1), classes).unwrap_or_else(|| {
+            tracing::warn!("saved CIDR classes contradict each other: numbering afresh above {greatest}");
+            ClassTable::restore(greatest + 1, []).expect("invariant: no classes cannot contradict each other")
+        })
+    }
+
+    /// The rule sets as they were; numbers begin above `greatest` where nothing usable was saved.
+    pub(super) fn rule_sets(&self, greatest: u32) -> RuleSets {
+        let mut saved = self.rule_sets.clone().unwrap_or(SavedRuleSets { next: 1, sets: Vec::new() });
+        saved.next = saved.next.max(greatest + 1);
+        RuleSets::restore(saved).unwrap_or_else(|error| {
+            tracing::warn!(%error, "saved rule sets cannot be used: numbering afresh above {greatest}");
+            let fresh = SavedRuleSets { next: greatest + 1, sets: Vec::new() };
+            RuleSets::restore(fresh).expect("invariant: no rule sets cannot contradict each other")
+        })
+    }
+}
+
+impl SavedSet {
+    /// The policies that isolate a direction.
+    pub(super) fn isolating(&self, direction: Direction) -> Vec<PolicyRef> {
+        let names = match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        };
+        names
+            .iter()
+            .map(|(namespace, name)| PolicyRef::network_policy(ObjectName::new(namespace, name)))
+            .collect()
+    }
+}

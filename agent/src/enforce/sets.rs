@@ -1,0 +1,269 @@
+//! The policy sets in the kernel: their numbers, their rules, and their end.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use palomar_bpf::abi::{PolicyWord, Rule, RuleKey};
+use palomar_model::attribution::PolicyRef;
+use palomar_model::verdict::Direction;
+use palomar_policy::{Compiler, Entry, PeerKey, PolicySet, RuleSets, Universe};
+
+use super::attribution::AttributionTable;
+use super::found::Found;
+use super::saved::Saved;
+use super::tables::{Contents, PolicyTables, TableError};
+use super::{EnforceError, GRACE};
+
+/// How many of the newest rule sets are remembered although no rule names them.
+const REMEMBERED_RULE_SETS: u32 = 10_000;
+
+/// The sets in the kernel. Set 0 is the empty set: no policy, no rules.
+#[derive(Debug)]
+pub(super) struct Sets {
+    rule_sets: RuleSets,
+    installed: BTreeMap<u32, Installed>,
+    by_policies: HashMap<PolicySet, u32>,
+    /// Every identity and class that the sets in use have rules for.
+    known: HashSet<PeerKey>,
+    /// Of `known`: those that the world has forgotten, and since when.
+    leaving: HashMap<PeerKey, Instant>,
+    next: u32,
+}
+
+#[derive(Debug)]
+struct Installed {
+    /// `None`: an earlier agent's, whose rules are known but not the policies they came from.
+    policies: Option<PolicySet>,
+    isolating: [Arc<[PolicyRef]>; 2],
+    rules: HashMap<RuleKey, Rule>,
+    /// Since when no endpoint uses it.
+    retired: Option<Instant>,
+}
+
+impl Sets {
+    /// Takes over the sets that an earlier agent left in the kernel.
+    pub(super) fn adopt(saved: &Saved, contents: &Contents, found: &Found) -> Self {
+        let mut rules: HashMap<u32, HashMap<RuleKey, Rule>> = HashMap::new();
+        for (key, rule) in &contents.rules {
+            rules.entry(key.set).or_default().insert(*key, *rule);
+        }
+        for (_, endpoint) in &contents.endpoints {
+            if endpoint.policy.set() != 0 {
+                rules.entry(endpoint.policy.set()).or_default();
+            }
+        }
+        let installed = rules
+            .into_iter()
+            .map(|(id, rules)| {
+                let isolating = saved.sets.iter().find(|set| set.id == id).map_or_else(Default::default, |set| {
+                    Direction::BOTH.map(|direction| set.isolating(direction).into())
+                });
+                (id, Installed { policies: None, isolating, rules, retired: None })
+            })
+            .collect();
+        Self {
+            rule_sets: saved.rule_sets(found.greatest_rule_set),
+            installed,
+            by_policies: HashMap::new(),
+            known: HashSet::new(),
+            leaving: HashMap::new(),
+            next: saved.next_set.max(found.greatest_set + 1).max(1),
+        }
+    }
+
+    /// Whether a set of an earlier agent is still in use.
+    pub(super) fn has_adopted(&self) -> bool {
+        self.installed.values().any(|set| set.policies.is_none() && set.retired.is_none())
+    }
+
+    /// The number of a set; 0 for the empty one, `None` for one that is not installed.
+    pub(super) fn number(&self, policies: &PolicySet) -> Option<u32> {
+        if policies.is_empty() { Some(0) } else { self.by_policies.get(policies).copied() }
+    }
+
+    pub(super) fn next(&self) -> u32 {
+        self.next
+    }
+
+    pub(super) fn rule_sets(&self) -> &RuleSets {
+        &self.rule_sets
+    }
+
+    /// Gives the sets that are there the rules of identities and classes that are new. Says how many were written.
+    pub(super) fn extend_in_use(
+        &mut self,
+        tables: &mut impl PolicyTables,
+        universe: &Universe,
+    ) -> Result<usize, EnforceError> {
+        let all = peers(universe);
+        self.leaving.retain(|peer, _| !all.contains(peer));
+        let new: Vec<PeerKey> = all.iter().filter(|peer| !self.known.contains(peer)).copied().collect();
+        if new.is_empty() {
+            return Ok(0);
+        }
+        let part = universe.only(new.iter().copied());
+        let mut compiler = Compiler::new(&part);
+        let mut written = 0;
+        for (id, set) in &mut self.installed {
+            let Some(policies) = &set.policies else { continue };
+            let entries = compiler.compile(policies).entries;
+            let rules =
+                kernel_rules(*id, entries.iter().filter(|entry| entry.peer != PeerKey::Any), &mut self.rule_sets)?;
+            tables.insert_rules(&rules)?;
+            written += rules.len();
+            set.rules.extend(rules);
+        }
+        self.known.extend(new);
+        Ok(written)
+    }
+
+    /// Installs the wanted sets that are not there. Says how many rules were written.
+    pub(super) fn add_missing(
+        &mut self,
+        tables: &mut impl PolicyTables,
+        wanted: &HashSet<&PolicySet>,
+        universe: &Universe,
+    ) -> Result<usize, EnforceError> {
+        let mut missing = Vec::new();
+        for policies in wanted {
+            match self.by_policies.get(*policies).and_then(|id| self.installed.get_mut(id)) {
+                Some(set) => set.retired = None,
+                None => missing.push(*policies),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        let mut compiler = Compiler::new(universe);
+        let mut written = 0;
+        for policies in missing {
+            let id = self.next;
+            if id > PolicyWord::MAX_SET {
+                return Err(EnforceError::SetsExhausted);
+            }
+            let entries = compiler.compile(policies).entries;
+            let rules = kernel_rules(id, entries.iter(), &mut self.rule_sets)?;
+            self.next = id + 1;
+            // Recorded first, so that a write that fails half way is cleaned up like a set that nobody uses.
+            let isolating = Direction::BOTH.map(|direction| policies.isolating_policies(direction).into());
+            let retired = Some(Instant::now());
+            self.installed.insert(
+                id,
+                Installed { policies: None, isolating, rules: rules.iter().copied().collect(), retired },
+            );
+            tables.insert_rules(&rules)?;
+            written += rules.len();
+            if let Some(set) = self.installed.get_mut(&id) {
+                set.policies = Some(policies.clone());
+                set.retired = None;
+            }
+            self.by_policies.insert(policies.clone(), id);
+        }
+        Ok(written)
+    }
+
+    /// Marks the sets that no endpoint uses.
+    pub(super) fn retire_unused(&mut self, in_use: &BTreeSet<u32>, now: Instant) {
+        for (id, set) in &mut self.installed {
+            if in_use.contains(id) {
+                set.retired = None;
+            } else {
+                set.retired.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Marks the identities and classes that the world has forgotten.
+    pub(super) fn retire_peers(&mut self, universe: &Universe, now: Instant) {
+        let all = peers(universe);
+        for peer in self.known.iter().filter(|peer| !all.contains(peer)) {
+            self.leaving.entry(*peer).or_insert(now);
+        }
+    }
+
+    /// Removes what has been marked for longer than the grace period. Says whether there was anything.
+    pub(super) fn remove_retired(
+        &mut self,
+        tables: &mut impl PolicyTables,
+        now: Instant,
+    ) -> Result<bool, TableError> {
+        let due = |since: &Instant| now.duration_since(*since) >= GRACE;
+        let sets: Vec<u32> =
+            self.installed.iter().filter(|(_, set)| set.retired.as_ref().is_some_and(due)).map(|(id, _)| *id).collect();
+        for id in &sets {
+            let Some(set) = self.installed.get(id) else { continue };
+            let keys: Vec<RuleKey> = set.rules.keys().copied().collect();
+            tables.remove_rules(&keys)?;
+            self.installed.remove(id);
+            self.by_policies.retain(|_, number| number != id);
+        }
+        let gone: HashSet<u32> =
+            self.leaving.iter().filter(|(_, since)| due(since)).map(|(peer, _)| peer.number()).collect();
+        if !gone.is_empty() {
+            for set in self.installed.values_mut() {
+                let keys: Vec<RuleKey> = set.rules.keys().filter(|key| gone.contains(&key.peer)).copied().collect();
+                tables.remove_rules(&keys)?;
+                for key in &keys {
+                    set.rules.remove(key);
+                }
+            }
+            self.leaving.retain(|peer, _| !gone.contains(&peer.number()));
+            self.known.retain(|peer| !gone.contains(&peer.number()));
+        }
+        if !sets.is_empty() {
+            self.forget_rule_sets();
+        }
+        Ok(!sets.is_empty() || !gone.is_empty())
+    }
+
+    /// Forgets rule sets that no rule names, but for the newest: connections and events may still speak of those.
+    fn forget_rule_sets(&mut self) {
+        let named: HashSet<u32> =
+            self.installed.values().flat_map(|set| set.rules.values().map(|rule| rule.rule_set)).collect();
+        let newest = self.rule_sets.iter().map(|(id, _)| id).max().unwrap_or(0);
+        self.rule_sets.retain(|id| named.contains(&id) || id + REMEMBERED_RULE_SETS > newest);
+    }
+
+    /// Who stands behind the numbers.
+    pub(super) fn attribution_table(&self) -> AttributionTable {
+        let allowing = self
+            .rule_sets
+            .iter()
+            .map(|(id, rules)| {
+                let policies: BTreeSet<PolicyRef> =
+                    rules.iter().map(|rule| PolicyRef::network_policy(rule.policy.clone())).collect();
+                (id, policies.into_iter().collect())
+            })
+            .collect();
+        let isolating = self.installed.iter().map(|(id, set)| (*id, set.isolating.clone())).collect();
+        AttributionTable { allowing, isolating }
+    }
+}
+
+fn peers(universe: &Universe) -> HashSet<PeerKey> {
+    let identities = universe.identities().keys().copied().map(PeerKey::Identity);
+    identities.chain(universe.classes().keys().copied().map(PeerKey::Class)).collect()
+}
+
+/// Compiled entries as the kernel's table holds them.
+fn kernel_rules<'e>(
+    set: u32,
+    entries: impl Iterator<Item = &'e Entry>,
+    rule_sets: &mut RuleSets,
+) -> Result<Vec<(RuleKey, Rule)>, EnforceError> {
+    entries
+        .map(|entry| {
+            let prefix_len = u32::from(entry.scope.prefix_bits());
+            let key = RuleKey {
+                prefix_len,
+                set,
+                peer: entry.peer.number(),
+                direction: entry.direction as u8,
+                protocol: entry.scope.protocol_number(),
+                port: entry.scope.port().to_be(),
+            };
+            Ok((key, Rule { rule_set: rule_sets.intern(&entry.rules)?, prefix_len }))
+        })
+        .collect()
+}

@@ -1,0 +1,301 @@
+//! The order of writes, tested against tables that judge packets after every single write.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord, Rule, RuleKey};
+use palomar_model::labels::Labels;
+use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, PortRule, Rule as PolicyRule};
+use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
+use palomar_model::selector::Selector;
+use palomar_model::verdict::Direction;
+use palomar_policy::{IdentityLabels, PolicySet, cidr};
+use proptest::prelude::*;
+
+use super::{Contents, Desired, DesiredAddress, DesiredEndpoint, Enforcer, GRACE, PolicyTables, TableError};
+
+const WEB: u32 = 7;
+const PODS: [(&str, u32); 3] = [("10.0.0.1", 300), ("10.0.0.2", 301), ("10.0.0.3", 302)];
+const OUTSIDE: [&str; 3] = ["192.0.2.1", "192.0.2.130", "198.51.100.1"];
+const PORTS: [u16; 3] = [80, 8080, 9000];
+
+/// The kernel's tables, and what they said about every probe after every write.
+#[derive(Debug, Default)]
+struct Kernel {
+    addresses: BTreeMap<[u8; 16], Address>,
+    cidrs: BTreeMap<CidrKey, u32>,
+    rules: BTreeMap<RuleKey, Rule>,
+    endpoints: BTreeMap<u32, Endpoint>,
+    verdicts: Vec<Vec<bool>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Fake(Rc<RefCell<Kernel>>);
+
+impl Kernel {
+    fn class_of(&self, address: IpAddr) -> u32 {
+        let bits = u128::from_be_bytes(abi::address_bytes(address));
+        self.cidrs
+            .iter()
+            .filter(|(key, _)| {
+                let beyond = 128 - key.prefix_len;
+                beyond == 128 || (bits ^ u128::from_be_bytes(key.address)) >> beyond == 0
+            })
+            .max_by_key(|(key, _)| key.prefix_len)
+            .map_or(0, |(_, class)| *class)
+    }
+
+    fn finds(&self, set: u32, peer: u32, port: u16) -> bool {
+        self.rules.keys().any(|key| {
+            key.set == set
+                && key.peer == peer
+                && key.direction == Direction::Ingress as u8
+                && (key.prefix_len == abi::RULE_PREFIX_PEER
+                    || key.protocol == Protocol::Tcp.number()
+                        && (u16::from_be(key.port) ^ port).checked_shr(abi::RULE_PREFIX_PORT - key.prefix_len).unwrap_or(0)
+                            == 0)
+        })
+    }
+
+    fn allows(&self, source: IpAddr, port: u16) -> bool {
+        let Some(endpoint) = self.endpoints.get(&WEB) else { return true };
+        if endpoint.policy.flags() & abi::POLICY_ISOLATED_INGRESS == 0 {
+            return true;
+        }
+        let (identity, class) = match self.addresses.get(&abi::address_bytes(source)) {
+            Some(address) => (address.identity, address.class),
+            None => (abi::IDENTITY_WORLD, self.class_of(source)),
+        };
+        let set = endpoint.policy.set();
+        self.finds(set, identity, port)
+            || self.finds(set, abi::IDENTITY_ANY, port)
+            || class != 0 && self.finds(set, abi::PEER_CLASS | class, port)
+    }
+
+    fn judge(&self) -> Vec<bool> {
+        probes().map(|(source, port)| self.allows(source, port)).collect()
+    }
+}
+
+fn probes() -> impl Iterator<Item = (IpAddr, u16)> {
+    let sources = PODS.iter().map(|(address, _)| *address).chain(OUTSIDE);
+    sources.flat_map(|source| PORTS.map(|port| (source.parse().unwrap(), port)))
+}
+
+impl Fake {
+    fn write<R>(&self, change: impl FnOnce(&mut Kernel) -> R) -> Result<(), TableError> {
+        let mut kernel = self.0.borrow_mut();
+        change(&mut kernel);
+        let verdicts = kernel.judge();
+        kernel.verdicts.push(verdicts);
+        Ok(())
+    }
+}
+
+impl PolicyTables for Fake {
+    fn contents(&self) -> Result<Contents, TableError> {
+        let kernel = self.0.borrow();
+        Ok(Contents {
+            addresses: kernel.addresses.clone().into_iter().collect(),
+            cidrs: kernel.cidrs.clone().into_iter().collect(),
+            rules: kernel.rules.clone().into_iter().collect(),
+            endpoints: kernel.endpoints.clone().into_iter().collect(),
+        })
+    }
+
+    fn insert_rules(&mut self, rules: &[(RuleKey, Rule)]) -> Result<(), TableError> {
+        rules.iter().try_for_each(|(key, rule)| self.write(|kernel| kernel.rules.insert(*key, *rule)))
+    }
+
+    fn remove_rules(&mut self, keys: &[RuleKey]) -> Result<(), TableError> {
+        keys.iter().try_for_each(|key| self.write(|kernel| kernel.rules.remove(key)))
+    }
+
+    fn set_address(&mut self, address: [u8; 16], value: Address) -> Result<(), TableError> {
+        self.write(|kernel| kernel.addresses.insert(address, value))
+    }
+
+    fn remove_address(&mut self, address: [u8; 16]) -> Result<(), TableError> {
+        self.write(|kernel| kernel.addresses.remove(&address))
+    }
+
+    fn set_cidr(&mut self, prefix: CidrKey, class: u32) -> Result<(), TableError> {
+        self.write(|kernel| kernel.cidrs.insert(prefix, class))
+    }
+
+    fn remove_cidr(&mut self, prefix: CidrKey) -> Result<(), TableError> {
+        self.write(|kernel| kernel.cidrs.remove(&prefix))
+    }
+
+    fn set_endpoint(&mut self, ifindex: u32, endpoint: Endpoint) -> Result<(), TableError> {
+        self.write(|kernel| kernel.endpoints.insert(ifindex, endpoint))
+    }
+
+    fn set_policy(&mut self, ifindex: u32, policy: PolicyWord) -> Result<(), TableError> {
+        self.write(|kernel| kernel.endpoints.get_mut(&ifindex).unwrap().policy = policy)
+    }
+
+    fn remove_endpoint(&mut self, ifindex: u32) -> Result<(), TableError> {
+        self.write(|kernel| kernel.endpoints.remove(&ifindex))
+    }
+}
+
+/// A world of one observed pod, three peers whose labels are given, and policies.
+fn desired(policies: &[NetworkPolicy], roles: [u32; 3]) -> Desired {
+    let set: PolicySet = policies.iter().cloned().map(Arc::new).collect();
+    let endpoint = DesiredEndpoint { id: WEB, identity: 299, policies: set, enforced: true, check_source: true };
+    let labels = |role: u32| IdentityLabels {
+        namespace: "demo".into(),
+        namespace_labels: Arc::default(),
+        pod_labels: Arc::new(Labels::from([("role".into(), role.to_string())])),
+    };
+    // An internal identity stands for its labels, whichever pod has them.
+    let addresses = PODS
+        .iter()
+        .zip(roles)
+        .map(|((address, _), role)| {
+            let identity = 300 + role;
+            (address.parse().unwrap(), DesiredAddress { identity, endpoint: 0, node: false })
+        })
+        .collect();
+    Desired {
+        endpoints: BTreeMap::from([(WEB, endpoint)]),
+        addresses,
+        identities: roles.into_iter().map(|role| (300 + role, labels(role))).collect(),
+        blocks: cidr::blocks_of(policies).into_iter().cloned().collect(),
+    }
+}
+
+fn peer() -> impl Strategy<Value = Peer> {
+    let role = (0..4u32).prop_map(|role| Peer::Pods {
+        namespaces: None,
+        pods: Some(Selector::of_labels([("role", role.to_string().as_str())])),
+    });
+    let cidrs = ["0.0.0.0/0", "192.0.2.0/24", "192.0.2.128/25", "10.0.0.0/30"];
+    let block = (0..cidrs.len(), any::<bool>()).prop_map(move |(at, carve)| {
+        let cidr: ipnet::IpNet = cidrs[at].parse().unwrap();
+        let except = if carve { cidr.subnets(cidr.prefix_len() + 1).unwrap().take(1).collect() } else { vec![] };
+        Peer::Block(IpBlock { cidr, except })
+    });
+    prop_oneof![role, block]
+}
+
+fn policies() -> impl Strategy<Value = Vec<NetworkPolicy>> {
+    let port = (0..PORTS.len(), 0..2000u16)
+        .prop_map(|(at, span)| PortRule { protocol: Protocol::Tcp, ports: Some((PORTS[at], PORTS[at] + span)) });
+    let rule = (prop::collection::vec(peer(), 0..3), prop::collection::vec(port, 0..2))
+        .prop_map(|(peers, ports)| PolicyRule { peers, ports });
+    prop::collection::vec(prop::collection::vec(rule, 0..3), 0..3).prop_map(|list| {
+        list.into_iter()
+            .enumerate()
+            .map(|(at, rules)| NetworkPolicy {
+                name: ObjectName::new("demo", format!("policy-{at}")),
+                pod_selector: Selector::default(),
+                ingress: Some(rules),
+                egress: None,
+            })
+            .collect()
+    })
+}
+
+fn roles() -> impl Strategy<Value = [u32; 3]> {
+    [0..4u32, 0..4u32, 0..4u32]
+}
+
+/// What a fresh kernel says once it holds this world.
+fn verdicts(world: &Desired) -> Vec<bool> {
+    let fake = Fake::default();
+    Enforcer::adopt(fake.clone(), None).unwrap().apply(world, Instant::now(), 0, |_| ()).unwrap();
+    let kernel = fake.0.borrow();
+    kernel.judge()
+}
+
+fn assert_only(seen: &[Vec<bool>], allowed: &[Vec<bool>], what: &str) {
+    for (write, verdicts) in seen.iter().enumerate() {
+        for (place, (probe, verdict)) in probes().zip(verdicts).enumerate() {
+            assert!(
+                allowed.iter().any(|world| world[place] == *verdict),
+                "{what}: after write {write} the verdict on {probe:?} was {verdict}, which neither world gives"
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn between_two_policies_every_packet_is_judged_by_one_of_them(
+        before in policies(), after in policies(), roles in roles()
+    ) {
+        let (old, new) = (desired(&before, roles), desired(&after, roles));
+        let fake = Fake::default();
+        let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+        let start = Instant::now();
+        enforcer.apply(&old, start, 0, |_| ()).unwrap();
+        fake.0.borrow_mut().verdicts.clear();
+        enforcer.apply(&new, start, 0, |_| ()).unwrap();
+        for seconds in [1, 40, 80] {
+            let later = start + Duration::from_secs(seconds);
+            enforcer.collect_garbage(later).unwrap();
+            enforcer.apply(&new, later, 0, |_| ()).unwrap();
+            enforcer.collect_garbage(later + GRACE).unwrap();
+        }
+        let kernel = fake.0.borrow();
+        assert_only(&kernel.verdicts, &[verdicts(&old), verdicts(&new)], "policy change");
+        prop_assert_eq!(kernel.judge(), verdicts(&new));
+        let sets: BTreeSet<u32> = kernel.rules.keys().map(|key| key.set).collect();
+        prop_assert!(sets.len() <= 1, "old sets are removed in the end");
+    }
+
+    #[test]
+    fn between_two_label_sets_every_packet_is_judged_by_one_of_them(
+        policies in policies(), before in roles(), after in roles()
+    ) {
+        let (old, new) = (desired(&policies, before), desired(&policies, after));
+        let fake = Fake::default();
+        let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+        enforcer.apply(&old, Instant::now(), 0, |_| ()).unwrap();
+        fake.0.borrow_mut().verdicts.clear();
+        enforcer.apply(&new, Instant::now(), 0, |_| ()).unwrap();
+        let kernel = fake.0.borrow();
+        assert_only(&kernel.verdicts, &[verdicts(&old), verdicts(&new)], "label change");
+        prop_assert_eq!(kernel.judge(), verdicts(&new));
+    }
+
+    #[test]
+    fn an_agent_that_adopts_changes_no_verdict_whether_or_not_its_tables_were_saved(
+        policies in policies(), roles in roles(), keep in any::<bool>()
+    ) {
+        let world = desired(&policies, roles);
+        let fake = Fake::default();
+        let mut saved = None;
+        let mut first = Enforcer::adopt(fake.clone(), None).unwrap();
+        first.apply(&world, Instant::now(), 0, |tables| saved = Some(tables.clone())).unwrap();
+        fake.0.borrow_mut().verdicts.clear();
+        let start = Instant::now();
+        let mut second = Enforcer::adopt(fake.clone(), saved.filter(|_| keep)).unwrap();
+        second.apply(&world, start, 0, |_| ()).unwrap();
+        second.collect_garbage(start + GRACE).unwrap();
+        let kernel = fake.0.borrow();
+        if keep {
+            assert_only(&kernel.verdicts, &[verdicts(&world)], "adoption");
+        }
+        prop_assert_eq!(kernel.judge(), verdicts(&world));
+    }
+}
+
+#[test]
+fn an_unchanged_world_writes_nothing_and_keeps_the_revision() {
+    let world = desired(&[], [1, 2, 3]);
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let first = enforcer.apply(&world, Instant::now(), 0, |_| ()).unwrap();
+    fake.0.borrow_mut().verdicts.clear();
+    let second = enforcer.apply(&world, Instant::now(), 0, |_| ()).unwrap();
+    assert_eq!(second.revision, first.revision);
+    assert!(fake.0.borrow().verdicts.is_empty(), "no table was written");
+}
