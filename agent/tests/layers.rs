@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the lowest rank to the highest, as `lib.rs` lists them.
 const RANKS: &[&str] = &[
-    "config", "instance", "directory", "losses", "ring", "decode", "source", "enrich", "identity", "world", "links",
+    "config", "instance", "directory", "clock", "losses", "ring", "decode", "source", "enrich", "identity", "world", "links",
     "attach", "enforce", "control", "server", "check", "app",
 ];
 

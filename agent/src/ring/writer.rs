@@ -48,6 +48,11 @@ impl Writer {
         &self.ring
     }
 
+    /// Raised whenever numbers were taken back: what was remembered by number may be wrong then.
+    pub const fn erasures(&self) -> u64 {
+        self.erasures
+    }
+
     /// The number of an end.
     pub fn endpoint(&mut self, endpoint: &Arc<FlowEndpoint>) -> EndpointId {
         EndpointId(self.endpoints.intern(endpoint, self.ring.written()))

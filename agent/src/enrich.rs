@@ -1,0 +1,20 @@
+//! Gives events their names: who was at both ends, which service, which policies decided.
+//!
+//! The kernel says which identity each end had when the packet passed; that stands. The pod is looked up by address
+//! and taken only if it has that identity, so that a pod which got a used address is never given what its
+//! predecessor did.
+
+mod attributions;
+mod ends;
+mod enricher;
+mod namespaces;
+mod owners;
+mod thread;
+
+#[cfg(test)]
+mod tests;
+
+pub use attributions::{Attribution, Attributions, Decision};
+pub use enricher::{Enricher, Sources};
+pub use namespaces::{NamespaceKey, SeenNamespaces};
+pub use thread::{EnrichThread, spawn};

@@ -1,0 +1,90 @@
+//! Which namespaces were seen in flows of the last hour.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use palomar_model::flow::FlowEndpoint;
+
+/// How long a namespace is told after its last flow, in nanoseconds.
+const KEEP_NS: i64 = 3_600_000_000_000;
+/// An end that was told so recently is not told again.
+const REFRESH_NS: i64 = 10_000_000_000;
+/// Namespaces that are kept at most; more are not counted.
+const MAX_NAMESPACES: usize = 65_536;
+
+/// A namespace of a cluster; sorts by cluster, then namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamespaceKey {
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The namespace.
+    pub namespace: String,
+}
+
+/// The namespaces with the time of their last flow: written by the enricher, read by the API.
+#[derive(Debug, Default)]
+pub struct SeenNamespaces {
+    seen: Mutex<BTreeMap<NamespaceKey, i64>>,
+}
+
+/// The enricher's side: asks for the lock once in a while for each end.
+#[derive(Debug)]
+pub struct NamespaceWriter {
+    shared: Arc<SeenNamespaces>,
+    /// By the end's index in the ring's names: when it was last told.
+    told_at_ns: Vec<i64>,
+}
+
+// === impl SeenNamespaces ===
+
+impl SeenNamespaces {
+    /// Those seen within the hour before `now_ns` (wall clock), sorted.
+    pub fn list(&self, now_ns: i64) -> Vec<NamespaceKey> {
+        let mut seen = self.lock();
+        seen.retain(|_, at_ns| now_ns.saturating_sub(*at_ns) < KEEP_NS);
+        seen.keys().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NamespaceKey, i64>> {
+        self.seen.lock().expect("invariant: nothing panics while it holds the namespaces")
+    }
+
+    fn see(&self, endpoint: &FlowEndpoint, time_ns: i64) {
+        let Some(pod) = &endpoint.pod else { return };
+        let key = NamespaceKey { cluster: endpoint.cluster.to_string(), namespace: pod.namespace.clone() };
+        let mut seen = self.lock();
+        if seen.len() >= MAX_NAMESPACES {
+            seen.retain(|_, at_ns| time_ns.saturating_sub(*at_ns) < KEEP_NS);
+        }
+        if seen.len() < MAX_NAMESPACES || seen.contains_key(&key) {
+            let at_ns = seen.entry(key).or_insert(time_ns);
+            *at_ns = time_ns.max(*at_ns);
+        }
+    }
+}
+
+// === impl NamespaceWriter ===
+
+impl NamespaceWriter {
+    pub fn new(shared: Arc<SeenNamespaces>) -> Self {
+        Self { shared, told_at_ns: Vec::new() }
+    }
+
+    /// Says that a flow had this end, which has this index in the ring's names.
+    pub fn see(&mut self, index: usize, endpoint: &FlowEndpoint, time_ns: i64) {
+        if self.told_at_ns.len() <= index {
+            self.told_at_ns.resize(index + 1, i64::MIN);
+        }
+        let told_at_ns = &mut self.told_at_ns[index];
+        // a clock that was set back asks again as well
+        if time_ns.abs_diff(*told_at_ns) >= REFRESH_NS.unsigned_abs() {
+            *told_at_ns = time_ns;
+            self.shared.see(endpoint, time_ns);
+        }
+    }
+
+    /// Forgets what was told by index, because indexes may stand for something else now.
+    pub fn forget(&mut self) {
+        self.told_at_ns.clear();
+    }
+}

@@ -1,0 +1,76 @@
+//! The thread that takes events from the queue, decodes and enriches them.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::enricher::Enricher;
+use crate::clock::{TimeAnchor, wall_now_ns};
+use crate::decode::KernelEvent;
+use crate::losses::{Loss, LossSource, Losses};
+use crate::source::EventReceiver;
+
+/// Events written at once: a reader sees them together.
+const BATCH: usize = 256;
+/// How often the clocks are related anew.
+const ANCHOR_EVERY: Duration = Duration::from_secs(1);
+/// How long the thread sleeps when nobody wakes it.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// The enriching thread. It ends once the queue is closed and empty; dropping this waits for that, so drop the
+/// source first.
+#[derive(Debug)]
+pub struct EnrichThread {
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the enriching thread.
+pub fn spawn(enricher: Enricher, queue: EventReceiver, losses: Arc<Losses>) -> io::Result<EnrichThread> {
+    let thread = thread::Builder::new().name("enrich".into()).spawn(move || run(enricher, queue, &losses))?;
+    Ok(EnrichThread { thread: Some(thread) })
+}
+
+fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
+    let mut events = Vec::with_capacity(BATCH);
+    let mut anchored_at = Instant::now();
+    loop {
+        // asked before the queue is emptied: what was sent before the end is not left behind
+        let closed = queue.is_closed();
+        queue.take(&mut events, BATCH);
+        if anchored_at.elapsed() >= ANCHOR_EVERY {
+            anchored_at = Instant::now();
+            enricher.set_anchor(TimeAnchor::now());
+        }
+        if events.is_empty() {
+            if closed {
+                return;
+            }
+            queue.wait(WAIT);
+            continue;
+        }
+        let mut invalid = (0, None);
+        enricher.enrich(events.iter().filter_map(|event| {
+            KernelEvent::try_from(event)
+                .map_err(|error| invalid = (invalid.0 + 1, invalid.1.or(Some(error))))
+                .ok()
+        }));
+        if let (count, Some(error)) = invalid {
+            tracing::warn!(%error, count, "kernel events that cannot be understood");
+            let now_ns = wall_now_ns();
+            losses.add(Loss { source: LossSource::Decode, count, first_ns: now_ns, last_ns: now_ns });
+        }
+    }
+}
+
+// === impl EnrichThread ===
+
+impl Drop for EnrichThread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that enriches events has panicked");
+        }
+    }
+}

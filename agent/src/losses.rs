@@ -1,0 +1,143 @@
+//! What was lost on the way from the kernel to a reader: counted where it happens, told to those whom it concerns.
+//!
+//! Counters never go back. Beside them stand loss intervals (source, count, first and last moment): they use no
+//! place in the ring, are merged when they are close or when there are too many, and a query tells those that
+//! overlap the time it asks for.
+
+mod log;
+mod source;
+mod teller;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use log::Log;
+pub use log::Loss;
+pub use source::LossSource;
+pub use teller::LossTeller;
+
+/// All counters and the intervals.
+#[derive(Debug, Default)]
+pub struct Losses {
+    counts: [AtomicU64; LossSource::ALL.len()],
+    log: Mutex<Log>,
+    /// Raised with every interval, so that tellers look at the log only when there is something new.
+    changes: AtomicU64,
+}
+
+// === impl Losses ===
+
+impl Losses {
+    /// Counts a loss. Zero lost is no loss. `first_ns` and `last_ns` are nanoseconds since the Unix epoch, as close
+    /// as is known.
+    pub fn add(&self, loss: Loss) {
+        if loss.count == 0 {
+            return;
+        }
+        self.log().add(loss);
+        self.counts[loss.source.index()].fetch_add(loss.count, Ordering::Relaxed);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts flows that one slow reader missed. They concern no other, so there is no interval for them.
+    pub fn reader_overtaken(&self, count: u64) {
+        self.counts[LossSource::ReaderOvertaken.index()].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Lost by this source since the start.
+    pub fn count(&self, source: LossSource) -> u64 {
+        self.counts[source.index()].load(Ordering::Relaxed)
+    }
+
+    /// Every source with its count, in the order in which events pass them. Reading changes nothing.
+    pub fn counts(&self) -> [(LossSource, u64); LossSource::ALL.len()] {
+        LossSource::ALL.map(|source| (source, self.count(source)))
+    }
+
+    /// Tells the losses of a window of time, in nanoseconds since the Unix epoch, both ends included: what is in
+    /// the log now and what comes.
+    pub fn teller(&self, since_ns: i64, until_ns: i64) -> LossTeller {
+        LossTeller::new(since_ns, until_ns)
+    }
+
+    /// Tells only losses that are counted from now on.
+    pub fn teller_from_now(&self) -> LossTeller {
+        let mut teller = LossTeller::new(i64::MIN, i64::MAX);
+        teller.skip(&self.log());
+        teller
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().expect("invariant: nothing panics while it holds the log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(source: LossSource, count: u64, first_ns: i64, last_ns: i64) -> Loss {
+        Loss { source, count, first_ns, last_ns }
+    }
+
+    #[test]
+    fn every_loss_is_counted_by_its_source_and_reading_changes_nothing() {
+        let losses = Losses::default();
+        losses.add(loss(LossSource::QueueFull, 3, 10, 20));
+        losses.add(loss(LossSource::QueueFull, 4, 15, 25));
+        losses.add(loss(LossSource::Decode, 0, 1, 1));
+        losses.reader_overtaken(9);
+        let expected =
+            [(LossSource::QueueFull, 7), (LossSource::Decode, 0), (LossSource::ReaderOvertaken, 9)];
+        for (source, count) in expected.into_iter().chain(expected) {
+            assert_eq!(losses.count(source), count, "{source:?}");
+        }
+        assert_eq!(losses.counts().iter().map(|(_, count)| count).sum::<u64>(), 16);
+    }
+
+    #[test]
+    fn a_query_is_told_what_overlaps_its_window_once() {
+        let losses = Losses::default();
+        let second = 1_000_000_000;
+        losses.add(loss(LossSource::QueueFull, 1, 0, second));
+        losses.add(loss(LossSource::QueueFull, 2, 5 * second, 6 * second));
+        losses.add(loss(LossSource::Decode, 4, 9 * second, 9 * second));
+        let mut teller = losses.teller(6 * second, 8 * second);
+        assert_eq!(teller.tell(&losses, i64::MAX), [loss(LossSource::QueueFull, 2, 5 * second, 6 * second)]);
+        assert_eq!(teller.tell(&losses, i64::MAX), []);
+    }
+
+    #[test]
+    fn a_loss_that_lies_ahead_of_the_reader_is_told_when_it_gets_there() {
+        let losses = Losses::default();
+        losses.add(loss(LossSource::QueueFull, 2, 100, 110));
+        let mut teller = losses.teller(0, i64::MAX);
+        assert_eq!(teller.tell(&losses, 99), []);
+        assert_eq!(teller.tell(&losses, 100), [loss(LossSource::QueueFull, 2, 100, 110)]);
+    }
+
+    #[test]
+    fn an_interval_that_goes_on_growing_is_told_in_parts_that_add_up() {
+        let losses = Losses::default();
+        let mut teller = losses.teller_from_now();
+        let mut told = 0;
+        for n in 1..=50 {
+            losses.add(loss(LossSource::RateLimited, n, 0, i64::try_from(n).unwrap()));
+            if n % 7 == 0 {
+                told += teller.tell(&losses, i64::MAX).iter().map(|loss| loss.count).sum::<u64>();
+            }
+        }
+        told += teller.tell(&losses, i64::MAX).iter().map(|loss| loss.count).sum::<u64>();
+        assert_eq!(told, losses.count(LossSource::RateLimited));
+    }
+
+    #[test]
+    fn who_starts_now_is_not_told_of_the_past() {
+        let losses = Losses::default();
+        losses.add(loss(LossSource::Decode, 5, 0, 10));
+        let mut teller = losses.teller_from_now();
+        assert_eq!(teller.tell(&losses, i64::MAX), []);
+        losses.add(loss(LossSource::Decode, 1, 10, 11));
+        assert_eq!(teller.tell(&losses, i64::MAX), [loss(LossSource::Decode, 1, 10, 11)]);
+    }
+}

@@ -1,0 +1,93 @@
+//! The queue between the thread that reads the kernel and the one that enriches: one sender, one receiver.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use palomar_bpf::abi::Event;
+use ringbuf::traits::{Consumer, Observer, Producer, Split};
+use ringbuf::{HeapCons, HeapProd, HeapRb};
+
+/// A queue for so many events, at least one.
+pub fn queue(capacity: usize) -> (EventSender, EventReceiver) {
+    let (events, taken) = HeapRb::new(capacity.max(1)).split();
+    let bell = Arc::new(Bell::default());
+    (EventSender { events, bell: Arc::clone(&bell) }, EventReceiver { events: taken, bell })
+}
+
+/// Puts events in. The queue is closed when it is dropped.
+pub struct EventSender {
+    events: HeapProd<Event>,
+    bell: Arc<Bell>,
+}
+
+/// Takes events out.
+pub struct EventReceiver {
+    events: HeapCons<Event>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes the receiver: one wake-up for many events.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+// === impl EventSender ===
+
+impl EventSender {
+    /// Puts an event in; false if the queue is full, and then the event is lost.
+    pub fn send(&mut self, event: Event) -> bool {
+        self.events.try_push(event).is_ok()
+    }
+
+    /// Wakes the receiver.
+    pub fn wake(&self) {
+        self.bell.ring();
+    }
+}
+
+impl Drop for EventSender {
+    fn drop(&mut self) {
+        self.bell.ring();
+    }
+}
+
+// === impl EventReceiver ===
+
+impl EventReceiver {
+    /// Takes up to `max` events, in order, into `into`, which it empties before.
+    pub fn take(&mut self, into: &mut Vec<Event>, max: usize) {
+        into.clear();
+        into.extend(self.events.pop_iter().take(max));
+    }
+
+    /// Whether the sender has gone. Events may still be in the queue.
+    pub fn is_closed(&self) -> bool {
+        !self.events.write_is_held()
+    }
+
+    /// Waits until the sender wakes or goes, at most for `timeout`. Does not wait if it was woken since the last
+    /// wait.
+    pub fn wait(&self, timeout: Duration) {
+        self.bell.wait(timeout);
+    }
+}
+
+// === impl Bell ===
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().expect("invariant: nothing panics while it holds the bell") = true;
+        self.changed.notify_one();
+    }
+
+    fn wait(&self, timeout: Duration) {
+        let rung = self.rung.lock().expect("invariant: nothing panics while it holds the bell");
+        let (mut rung, _) = self
+            .changed
+            .wait_timeout_while(rung, timeout, |rung| !*rung)
+            .expect("invariant: nothing panics while it holds the bell");
+        *rung = false;
+    }
+}
