@@ -90,3 +90,24 @@ impl Universe {
         &self.classes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_mean_any_peer_the_world_or_a_class_are_refused() {
+        let labels = IdentityLabels {
+            namespace: "a".into(),
+            namespace_labels: Arc::default(),
+            pod_labels: Arc::default(),
+        };
+        let mut universe = Universe::default();
+        for (number, good) in
+            [(0, false), (2, false), (10, false), (11, true), (0x7fff_ffff, true), (0x8000_0000, false)]
+        {
+            assert_eq!(universe.add_identity(number, labels.clone()).is_ok(), good, "{number}");
+        }
+        assert_eq!(universe.identities().len(), 2);
+    }
+}

@@ -93,7 +93,7 @@ fn net() -> impl Strategy<Value = IpNet> {
     })
 }
 
-fn block() -> impl Strategy<Value = IpBlock> {
+pub fn block() -> impl Strategy<Value = IpBlock> {
     (net(), vec(net(), 0..4)).prop_map(|(cidr, mut except)| {
         except.retain(|net| *net != cidr && cidr.contains(net));
         except.sort();

@@ -6,8 +6,8 @@ mod generate;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use generate::{Cluster, addresses, cluster};
-use palomar_model::netpol::NetworkPolicy;
+use generate::{Cluster, addresses, block, cluster};
+use palomar_model::netpol::{IpBlock, NetworkPolicy};
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_policy::cidr::blocks_of;
@@ -32,8 +32,14 @@ struct Prepared {
 
 impl Prepared {
     fn new(cluster: Cluster) -> Self {
+        Self::in_transition(cluster, &[])
+    }
+
+    /// With classes that also tell apart the blocks of policies that have gone or are yet to come.
+    fn in_transition(cluster: Cluster, others: &[IpBlock]) -> Self {
         let policies = cluster.world.policies.values().map(|policy| &**policy);
-        let classes = ClassTable::default().classify(blocks_of(policies)).expect("few classes");
+        let blocks = blocks_of(policies).into_iter().chain(others);
+        let classes = ClassTable::default().classify(blocks).expect("few classes");
         let mut universe = Universe::default();
         universe.add_classes(&classes);
         for (number, labels) in &cluster.identities {
@@ -101,11 +107,12 @@ proptest! {
     #[test]
     fn the_compiled_table_agrees_with_the_oracle_on_every_probe(
         cluster in cluster(),
+        others in vec(block(), 0..3),
         endpoint: Index,
         chosen_addresses in vec(select(addresses().collect::<Vec<_>>()), 4),
         chosen_ports: u64,
     ) {
-        let prepared = Prepared::new(cluster);
+        let prepared = Prepared::in_transition(cluster, &others);
         let ports = prepared.ports();
         let endpoint = *endpoint.get(&prepared.endpoints().collect::<Vec<_>>());
         let table = compile(&prepared.select(endpoint), &prepared.universe);
