@@ -4,11 +4,11 @@
 //! |---|---|
 //! | [`draft`] | the spec as its author wrote it, absent and empty kept apart |
 //! | [`validate`] | draft → [`palomar_model::netpol::NetworkPolicy`], or an error that names the field |
-//! | [`decide`] | the oracle: one packet, straight from the text of `NetworkPolicy` |
+//! | [`mod@decide`] | the oracle: one packet, straight from the text of `NetworkPolicy` |
 //! | [`set`] | which policies select a pod |
 //! | [`cidr`] | CIDR classes: which ipBlocks cover an address |
 //! | [`universe`] | the internal identities and classes that a table is compiled for |
-//! | [`compile`] | a set of policies → the entries of the kernel's `rules` map |
+//! | [`mod@compile`] | a set of policies → the entries of the kernel's `rules` map |
 //! | [`compiled`] | those entries, and the kernel's look-up as a function |
 //! | [`scope`] | protocols and ports as prefixes |
 //! | [`rule_sets`] | interned numbers for sets of rules |
