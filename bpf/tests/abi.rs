@@ -1,6 +1,7 @@
 //! The Rust mirror against the BTF of the header as clang built it: sizes, names, offsets, numbers. `c/abi.bpf.c` names every
 //! type.
 
+#[cfg(test)]
 mod abi_support {
     pub mod btf;
 }

@@ -1,12 +1,11 @@
 //! What outlives the process: adoption, layout changes, the panic switch. Needs root, and fails without.
 
+#[cfg(test)]
 mod kernel_support;
 
 use kernel_support::{Lab, forwarded, run};
 use palomar_bpf::abi::{Mode, Rule, RuleKey};
 use palomar_bpf::{Adoption, CleanError, Hooks, Options, RingBytes, panic_audit};
-
-const SMALL_RING: u32 = 1 << 20;
 
 fn key(set: u32) -> RuleKey {
     RuleKey { prefix_len: 96, set, ..RuleKey::default() }
@@ -22,7 +21,7 @@ fn changed(adoption: &Adoption) -> Vec<&str> {
 }
 
 fn small_ring() -> Options {
-    Options { ring: RingBytes::try_from(SMALL_RING).unwrap(), ..Options::default() }
+    Options { ring: RingBytes::try_from(1 << 20).expect("invariant: a power of two"), ..Options::default() }
 }
 
 #[test]
@@ -50,7 +49,7 @@ fn another_ring_size_replaces_the_ring_alone_and_the_old_events_can_still_be_rea
     lab.send(5);
     drop(first);
 
-    let mut second = lab.load_with(small_ring());
+    let mut second = lab.load_with(&small_ring());
     assert_eq!(changed(second.adoption()), ["events"]);
     assert!(second.adoption().keeps_control());
     assert_eq!(second.maps.rules.get(&key(1)).unwrap(), Some(RULE));
@@ -62,14 +61,14 @@ fn another_ring_size_replaces_the_ring_alone_and_the_old_events_can_still_be_rea
     lab.send(8);
     assert!(second.events.take().unwrap().drain(1000, |event| assert!(event.is_ok())) > 0);
     drop(second);
-    assert_eq!(lab.load_with(small_ring()).adoption(), &Adoption::Adopted);
+    assert_eq!(lab.load_with(&small_ring()).adoption(), &Adoption::Adopted);
 }
 
 #[test]
 fn a_replacement_that_is_not_committed_leaves_everything_as_it_was() {
     let lab = Lab::new("abandon");
     drop(lab.load(Hooks::Auto));
-    drop(lab.load_with(small_ring()));
+    drop(lab.load_with(&small_ring()));
     assert_eq!(lab.load(Hooks::Auto).adoption(), &Adoption::Adopted);
 }
 
@@ -84,7 +83,7 @@ fn connections_move_into_a_table_of_another_capacity() {
     assert!(known.len() >= 20, "{}", known.len());
     drop(first);
 
-    let mut second = lab.load_with(Options { connections: 2000, ..Options::default() });
+    let mut second = lab.load_with(&Options { connections: 2000, ..Options::default() });
     assert_eq!(changed(second.adoption()), ["connections"]);
     assert_eq!(second.maps.connections.count().unwrap(), 0);
     second.attacher.attach(lab.ifindex()).unwrap();

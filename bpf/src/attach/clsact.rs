@@ -64,6 +64,16 @@ pub(super) fn attach(
     Ok(there)
 }
 
+/// Whether one of `ours` is on the interface, in either direction.
+pub(super) fn has_ours(ifindex: u32, ours: &BTreeSet<u32>) -> Result<bool, AttachError> {
+    for direction in Direction::ALL {
+        if ours_among(ifindex, *direction, ours)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Removes our filters, and the qdisc if it is ours and nobody else uses it.
 pub(super) fn remove(ifindex: u32, ours: &BTreeSet<u32>, our_qdisc: bool) -> Result<(), AttachError> {
     let mut empty = true;

@@ -283,18 +283,20 @@ impl Attacher {
 
     fn attach_clsact(&self, ifindex: u32) -> Result<bool, AttachError> {
         let ours = self.our_programs();
-        let marked = self.pins.as_ref().is_some_and(|pins| pins.clsact_mark(ifindex).exists());
         let made_qdisc = clsact::ensure_qdisc(ifindex)?;
+        // A qdisc without our filters is not ours, whatever was remembered of an earlier interface with this index.
+        let forget_qdisc = !made_qdisc && !clsact::has_ours(ifindex, &ours)?;
         if let Some(pins) = &self.pins {
             if made_qdisc {
                 pins::create_folder(&pins.qdisc_mark(ifindex))?;
-            } else if !marked {
-                // A mark without filters is of an earlier interface with this index.
+            } else if forget_qdisc {
                 pins::remove_folder(&pins.qdisc_mark(ifindex))?;
             }
             pins::create_folder(&pins.clsact_mark(ifindex))?;
         } else {
-            *self.held().filters.entry(ifindex).or_default() |= made_qdisc;
+            let mut held = self.held();
+            let our_qdisc = held.filters.entry(ifindex).or_default();
+            *our_qdisc = made_qdisc || *our_qdisc && !forget_qdisc;
         }
         let mut adopted = true;
         for direction in Direction::ALL {

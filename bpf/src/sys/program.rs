@@ -47,17 +47,28 @@ pub(crate) fn load(
             .input(96, &lines)
             .length(104, function.line_info.len())
     };
-    attr().call_fd(bpf_cmd::BPF_PROG_LOAD).map_err(|error| {
+    retried(|| attr().call_fd(bpf_cmd::BPF_PROG_LOAD)).or_else(|error| {
         // Once more, with a log: asking for it in every case would cost its memory each time.
         let mut log = vec![0; LOG];
-        match attr().u32(24, 1).length(28, LOG).output(32, &mut log).call_fd(bpf_cmd::BPF_PROG_LOAD) {
-            Ok(_) => Refused { error, log: String::new() },
-            Err(error) => {
-                let log = CStr::from_bytes_until_nul(&log).unwrap_or_default();
-                Refused { error, log: log.to_string_lossy().into_owned() }
-            }
-        }
+        let logged = attr().u32(24, 1).length(28, LOG).output(32, &mut log).call_fd(bpf_cmd::BPF_PROG_LOAD);
+        logged.map_err(|_| {
+            let log = CStr::from_bytes_until_nul(&log).unwrap_or_default();
+            Refused { error, log: log.to_string_lossy().into_owned() }
+        })
     })
+}
+
+/// A signal ends the verifier early with `EAGAIN` (`do_check` in kernel/bpf/verifier.c), which says nothing about the
+/// program.
+fn retried(mut load: impl FnMut() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    const ATTEMPTS: usize = 10;
+    for _ in 1..ATTEMPTS {
+        match load() {
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
+            other => return other,
+        }
+    }
+    load()
 }
 
 fn encode(instructions: &[bpf_insn]) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! A node and a pod on this kernel: namespaces, a veth, a folder for pins. Needs root; fails without.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unused_self, reason = "the namespace that the methods act in is entered by making a lab")]
 
 pub mod foreign;
 
@@ -70,11 +71,11 @@ impl Lab {
 
     /// Loads over the lab's pins.
     pub fn load(&self, hooks: Hooks) -> Datapath {
-        self.load_with(Options { hooks, ..Options::default() })
+        self.load_with(&Options { hooks, ..Options::default() })
     }
 
-    pub fn load_with(&self, options: Options) -> Datapath {
-        Datapath::load(&options, Some(self.pins())).unwrap()
+    pub fn load_with(&self, options: &Options) -> Datapath {
+        Datapath::load(options, Some(self.pins())).unwrap()
     }
 
     /// Makes the veth an observed pod that no policy isolates.
