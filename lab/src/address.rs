@@ -64,9 +64,9 @@ impl AddressPlan {
 
     /// Makes the addresses that a removed pod has asked for free again.
     pub(crate) fn give_back(&mut self, addresses: &[IpAddr]) {
-        addresses.iter().for_each(|address| {
+        for address in addresses {
             self.taken.remove(address);
-        });
+        }
     }
 
     fn take_next(&mut self) -> Result<Vec<IpAddr>, LabError> {

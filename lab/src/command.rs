@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::ledger::Ledger;
@@ -85,6 +85,12 @@ impl NetnsCommand {
         self
     }
 
+    /// The program's name and its arguments, for people to read.
+    pub fn line(&self) -> String {
+        let args = self.args.iter().map(|arg| arg.to_string_lossy().into_owned());
+        std::iter::once(self.name()).chain(args).collect::<Vec<_>>().join(" ")
+    }
+
     /// Runs it to its end and returns what it has printed. It has no standard input.
     ///
     /// # Errors
@@ -95,10 +101,8 @@ impl NetnsCommand {
         command.args(&self.args).envs(self.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.netns.enter(|| command.spawn())?.map_err(self.io("start"))?;
-        let mut stdout = child.stdout.take().expect("invariant: stdout was asked for");
-        let mut stderr = child.stderr.take().expect("invariant: stderr was asked for");
-        let stdout = thread::spawn(move || read_lossy(&mut stdout));
-        let stderr = thread::spawn(move || read_lossy(&mut stderr));
+        let stdout = read_in_background(child.stdout.take());
+        let stderr = read_in_background(child.stderr.take());
         let Some(status) = wait_until(&mut child, Instant::now() + timeout).map_err(self.io("wait for"))?
         else {
             // killed or ended by itself in this moment; its children may hold the pipes, so their text is not awaited
@@ -106,7 +110,7 @@ impl NetnsCommand {
             let _ = child.wait();
             return Err(LabError::CommandTimeout { program: self.name(), seconds: timeout.as_secs_f32() });
         };
-        let text = |reader: thread::JoinHandle<String>| reader.join().unwrap_or_default();
+        let text = |reader: JoinHandle<String>| reader.join().unwrap_or_default();
         Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
     }
 
@@ -126,12 +130,16 @@ impl NetnsCommand {
             .envs(self.env.iter().cloned());
         command.stdin(Stdio::piped()).stdout(self.log_stdio()?).stderr(self.log_stdio()?).process_group(0);
         let child = self.netns.enter(|| command.spawn())?.map_err(self.io("start"))?;
-        let id = ProcessId::running(child.id()).expect("invariant: it waits for our word");
+        let Some(id) = ProcessId::running(child.id()) else {
+            let gone = std::io::Error::other("its shell was killed");
+            return Err(self.io("start")(gone));
+        };
         let mut process = Process { id, child, ledger: Arc::clone(&self.ledger) };
+        let mut input = process.child.stdin.take();
         let go = self.ledger.add_process(id).and_then(|()| {
-            let mut input = process.child.stdin.take().expect("invariant: stdin was asked for");
-            input.write_all(b"go\n").map_err(self.io("start"))
+            input.as_mut().map_or(Ok(()), |input| input.write_all(b"go\n")).map_err(self.io("start"))
         });
+        drop(input);
         match go {
             Ok(()) => Ok(process),
             Err(error) => process.stop().and(Err(error)),
@@ -205,11 +213,13 @@ impl Process {
     }
 }
 
-fn read_lossy(source: &mut impl Read) -> String {
-    let mut bytes = Vec::new();
-    // a pipe that breaks ends the text
-    let _ = source.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+fn read_in_background(source: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // a pipe that breaks ends the text
+        let _ = source.map(|mut source| source.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 fn wait_until(child: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {

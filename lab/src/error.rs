@@ -84,6 +84,12 @@ pub enum LabError {
         /// What `ip` said.
         message: String,
     },
+    /// A manifest with errors.
+    #[error("{}", errors.join("\n"))]
+    RefusedManifest {
+        /// One message for each error, with file, line and field.
+        errors: Vec<String>,
+    },
     /// A system call on something that has a name.
     #[error("{call} {subject}")]
     Io {

@@ -90,12 +90,7 @@ impl Lab {
     /// # Errors
     /// When there is none; the message lists those there are.
     pub fn pod(&self, name: &str) -> Result<&Place, LabError> {
-        let unknown = || LabError::UnknownPod {
-            name: name.to_owned(),
-            known: self.pods.keys().map(ToString::to_string).collect(),
-        };
-        let (namespace, pod) = name.split_once('/').ok_or_else(unknown)?;
-        self.pods.get(&ObjectName::new(namespace, pod)).map(|pod| &pod.place).ok_or_else(unknown)
+        self.key(name).map(|key| &self.pods[&key].place)
     }
 
     /// All pods with what they were made of, by name; the addresses are those they have.
@@ -126,14 +121,13 @@ impl Lab {
     /// # Errors
     /// When there is no such pod, or the kernel refuses.
     pub fn remove_pod(&mut self, name: &str) -> Result<(), LabError> {
-        let netns = self.pod(name)?.netns().name().to_owned();
-        let key = self.pods.iter().find(|(_, pod)| pod.place.name() == name).map(|(key, _)| key.clone());
-        let pod = key.and_then(|key| self.pods.remove(&key)).expect("invariant: it was found above");
+        let key = self.key(name)?;
+        let Some(pod) = self.pods.remove(&key) else { return Ok(()) };
         // a namespace takes its interfaces away later, in the background; the host end's name may be wanted at once
         ip::batch(self.node.netns(), &[format!("link del {}", pod.cable.host)])?;
-        ip::batch_on_host(&[format!("netns del {netns}")])?;
+        ip::batch_on_host(&[format!("netns del {}", pod.cable.netns)])?;
         self.addresses.give_back(&pod.cable.addresses);
-        self.ledger.strike_namespace(&netns)
+        self.ledger.strike_namespace(&pod.cable.netns)
     }
 
     /// The directory for the lab's files, created on first use and removed with the lab.
@@ -170,6 +164,15 @@ impl Lab {
     /// When the record cannot be written; the lab is removed then.
     pub fn keep(self) -> Result<(), LabError> {
         self.ledger.keep()
+    }
+
+    /// The key of a pod that is there.
+    fn key(&self, name: &str) -> Result<ObjectName, LabError> {
+        let key = name.split_once('/').map(|(namespace, pod)| ObjectName::new(namespace, pod));
+        key.filter(|key| self.pods.contains_key(key)).ok_or_else(|| LabError::UnknownPod {
+            name: name.to_owned(),
+            known: self.pods.keys().map(ToString::to_string).collect(),
+        })
     }
 
     fn plan(&mut self, specs: Vec<PodSpec>) -> Result<Vec<Pod>, LabError> {

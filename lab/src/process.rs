@@ -42,7 +42,9 @@ impl ProcessId {
 /// Asks all to end, then forces those that are left. Returns the ones that still run.
 pub(crate) fn end_all(processes: &[ProcessId]) -> Vec<ProcessId> {
     for (signal, patience) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, GRACE)] {
-        processes.iter().for_each(|process| process.signal(signal));
+        for process in processes {
+            process.signal(signal);
+        }
         let deadline = Instant::now() + patience;
         while processes.iter().any(|process| process.is_running()) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));

@@ -9,7 +9,7 @@ use palomar_model::object::ObjectName;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Topology {
     /// As routed CNIs do: a host route to each pod's veth, whose host end has no address; the pod's gateway is
-    /// 169.254.1.1 (proxy ARP) and fe80::1. Pods reach each other through the node's forwarding.
+    /// 169.254.1.1 (proxy ARP) and `fe80::1`. Pods reach each other through the node's forwarding.
     Routed,
     /// As bridge CNIs do: the host ends are ports of `cni0`, which has the gateway's address. Pods reach each other on
     /// layer 2.

@@ -1,4 +1,5 @@
 //! Packets get through a lab as they do on a node of that kind. Needs root.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -36,7 +36,7 @@ impl Place {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            let mut buffer = [0; 65536];
+            let mut buffer = vec![0; 65536];
             while !stopped.load(Ordering::Acquire) {
                 if let Ok((length, peer)) = socket.recv_from(&mut buffer) {
                     // a peer that is gone has no use for the answer

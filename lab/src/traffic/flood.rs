@@ -28,21 +28,21 @@ pub struct FloodReport {
 // === impl Place ===
 
 impl Place {
-    /// Sends datagrams of `payload` bytes to `address` of `receiver` for `duration`. The port must be free there; it is
+    /// Sends datagrams of `payload` bytes to `address` of `to` for `duration`. The port must be free there; it is
     /// listened to for this run only.
     ///
     /// # Errors
     /// When the port is taken, or the payload longer than a datagram can be.
     pub fn flood(
         &self,
-        receiver: &Self,
+        to: &Self,
         address: SocketAddr,
         payload: usize,
         duration: Duration,
     ) -> Result<FloodReport, TrafficError> {
         let any: IpAddr =
             if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let listening = receiver.netns().enter(|| bind_udp(address.port()))??;
+        let listening = to.netns().enter(|| bind_udp(address.port()))??;
         // takes effect up to the system's limit
         let _ = socket2::SockRef::from(&listening).set_recv_buffer_size(8 << 20);
         listening.set_read_timeout(Some(DRAIN))?;
@@ -89,7 +89,7 @@ fn send_for(socket: &UdpSocket, payload: usize, duration: Duration) -> Result<(u
 
 /// Counts until the sender is done and nothing has come for a moment.
 fn receive_until(socket: &UdpSocket, done: &AtomicBool) -> u64 {
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     let mut received = 0;
     loop {
         match socket.recv(&mut buffer) {

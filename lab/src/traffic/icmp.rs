@@ -17,7 +17,7 @@ const IPV6_HEADER: usize = 40;
 // === impl Place ===
 
 impl Place {
-    /// Sends one ICMP or ICMPv6 echo request and returns how long the answer took.
+    /// Sends one ICMP or `ICMPv6` echo request and returns how long the answer took.
     ///
     /// # Errors
     /// [`TrafficError::Timeout`] when none came within `timeout`.
@@ -29,7 +29,8 @@ impl Place {
         let mut socket = self.netns().enter(|| Socket::new(domain, Type::RAW, Some(protocol)))??;
         socket.connect(&SocketAddr::new(destination, 0).into())?;
         let source = socket.local_addr()?.as_socket().map_or(destination, |address| address.ip());
-        let id = u16::try_from(std::process::id() & 0xffff).expect("invariant: masked to 16 bits");
+        let [low, high, ..] = std::process::id().to_le_bytes();
+        let id = u16::from_le_bytes([low, high]);
         // the kernel brings the IP header
         let request = Packet::echo_request(source, destination, id, 1, b"palomar").to_bytes();
         let start = Instant::now();

@@ -60,7 +60,7 @@ impl Packet {
         Self::with_checksum(source.0, destination.0, UDP, datagram, 6)
     }
 
-    /// An ICMP or ICMPv6 echo request.
+    /// An ICMP or `ICMPv6` echo request.
     pub fn echo_request(source: IpAddr, destination: IpAddr, id: u16, sequence: u16, payload: &[u8]) -> Self {
         let (protocol, kind) = if source.is_ipv4() { (ICMP_V4, 8) } else { (ICMP_V6, 128) };
         let mut message = vec![kind, 0, 0, 0];
@@ -77,6 +77,9 @@ impl Packet {
 
     /// The packet in fragments with this much payload each (rounded down to a multiple of 8, at least 8), in order. A
     /// packet that fits is one fragment, the first and last.
+    ///
+    /// # Panics
+    /// For a packet of 512 KiB or more, whose offsets no fragment header can hold.
     #[must_use]
     pub fn fragments(&self, id: u32, payload: usize) -> Vec<Self> {
         let step = (payload / 8).max(1) * 8;

@@ -14,7 +14,7 @@ use super::TrafficError;
 use crate::Place;
 
 /// How long a connection may be silent.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 const BACKLOG: i32 = 4096;
 
 /// A server that stops, and cuts its open connections, when it is dropped.

@@ -25,29 +25,28 @@ pub struct StreamReport {
 // === impl Place ===
 
 impl Place {
-    /// Sends to `address` of `receiver` for `duration`. `port` must be free there; it is served for this run only.
+    /// Sends to `address` of `to` for `duration`. `port` must be free there; it is served for this run only.
     ///
     /// # Errors
     /// When no connection comes about within two seconds, or it is cut.
     pub fn stream_to(
         &self,
-        receiver: &Self,
+        to: &Self,
         address: SocketAddr,
         duration: Duration,
     ) -> Result<StreamReport, TrafficError> {
         let received = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&received);
-        let server =
-            TcpServer::start(receiver, address.port(), Threads::PerConnection, move |mut stream| {
-                let mut buffer = vec![0; CHUNK];
-                loop {
-                    match stream.read(&mut buffer)? {
-                        // tells the sender that everything was counted
-                        0 => return stream.write_all(b"."),
-                        read => count.fetch_add(read as u64, Ordering::Release),
-                    };
-                }
-            })?;
+        let server = TcpServer::start(to, address.port(), Threads::PerConnection, move |mut stream| {
+            let mut buffer = vec![0; CHUNK];
+            loop {
+                match stream.read(&mut buffer)? {
+                    // tells the sender that everything was counted
+                    0 => return stream.write_all(b"."),
+                    read => count.fetch_add(read as u64, Ordering::Release),
+                };
+            }
+        })?;
         let mut connection = self.connect(address, CONNECT)?;
         let chunk = vec![b'x'; CHUNK];
         let start = Instant::now();

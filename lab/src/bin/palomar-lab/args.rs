@@ -1,0 +1,91 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use palomar_lab::Topology;
+
+/// Nodes and pods made of network namespaces, for the demo and for trying things out.
+#[derive(Debug, Parser)]
+#[command(name = "palomar-lab", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a node with pods, and remove it again at Ctrl-C
+    Up(UpArgs),
+    /// Remove labs that were kept, or whose process was killed
+    Down(DownArgs),
+    /// List labs
+    List,
+    /// Answer HTTP requests in this network namespace
+    Serve(ServeArgs),
+    /// Play the policy demo on a node of its own: default deny, then one allowed client
+    Demo(DemoArgs),
+}
+
+/// `palomar-lab up`
+#[derive(Debug, clap::Args)]
+pub struct UpArgs {
+    /// Name of the lab: up to 16 lower-case letters and digits
+    pub name: String,
+    /// How pods are joined to the node
+    #[arg(long, value_enum, default_value_t = Topology::Routed)]
+    pub topology: Topology,
+    /// Kubernetes YAML files, or directories of them, whose pods are to be built (default: three pods, pods/pod-0 to
+    /// pods/pod-2); pods without status.podIPs get addresses
+    #[arg(long, value_name = "PATH")]
+    pub manifests: Vec<PathBuf>,
+    /// Answer HTTP requests on this port in every pod, with the pod's name
+    #[arg(long, value_name = "PORT")]
+    pub serve: Option<u16>,
+    /// Leave it up, and end; `palomar-lab down` removes it
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `palomar-lab down`
+#[derive(Debug, clap::Args)]
+pub struct DownArgs {
+    /// Names of labs (default: all that no living process holds)
+    pub names: Vec<String>,
+}
+
+/// `palomar-lab serve`
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// TCP port, on all addresses
+    #[arg(long)]
+    pub port: u16,
+    /// What to answer; a newline follows
+    #[arg(long)]
+    pub body: String,
+}
+
+/// `palomar-lab demo`
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Leave the node and the agent up, and say what to type next
+    #[arg(long)]
+    pub keep: bool,
+    /// The command-line client (default: `palomar` beside this program)
+    #[arg(long, value_name = "PATH")]
+    pub palomar: Option<PathBuf>,
+    /// The agent (default: `palomar-agent` beside this program)
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+    /// How pods are joined to the node
+    #[arg(long, value_enum, default_value_t = Topology::Routed)]
+    pub topology: Topology,
+    /// How the agent attaches its programs
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "tcx", "clsact"])]
+    pub attach: String,
+    /// Name of the lab
+    #[arg(long, default_value = "demo")]
+    pub name: String,
+}
