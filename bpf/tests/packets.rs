@@ -1,0 +1,18 @@
+//! The pod programs over crafted packets, without a network. Needs root, and fails without.
+
+mod packets {
+    pub mod craft;
+    pub mod datapath;
+    pub mod parser;
+    pub mod told;
+    pub mod world;
+
+    mod connections;
+    mod fragments;
+    mod limits;
+    mod policy;
+    mod related;
+    mod source;
+    mod truncation;
+}
+use packets::{craft, datapath, parser, told, world};
