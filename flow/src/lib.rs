@@ -10,7 +10,11 @@
 pub mod convert;
 pub mod filter;
 pub mod go;
+pub mod json;
+pub mod mask;
+mod schema;
 pub mod selector;
 pub mod summary;
 pub mod uuid;
 pub mod view;
+mod wire;
