@@ -16,7 +16,7 @@ use palomar_bpf::{Adoption, AttachError, Attached, Datapath, Hook, Hooks, Option
 const BOTH: [(Hooks, Hook, &str); 2] = [(Hooks::Tcx, Hook::Tcx, "tcx"), (Hooks::Clsact, Hook::Clsact, "cls")];
 
 fn is_first(datapath: &Datapath, ifindex: u32) -> bool {
-    datapath.attacher.order(ifindex).unwrap().iter().all(|order| order.first)
+    datapath.attacher.order(ifindex).expect("the interface is there").iter().all(|order| order.first)
 }
 
 /// Words of `tc qdisc show` for the pod's interface; empty where it has no clsact qdisc.
@@ -81,7 +81,7 @@ fn an_agent_until_it_is_killed() {
     let datapath = Datapath::load(&Options { hooks, ..Options::default() }, Some(pins)).unwrap();
     datapath.attacher.attach(std::env::var("PALOMAR_TEST_IFINDEX").unwrap().parse().unwrap()).unwrap();
     println!("attached");
-    std::thread::sleep(std::time::Duration::from_secs(60));
+    std::thread::sleep(std::time::Duration::from_mins(1));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use palomar_bpf::abi::{Counter, Endpoint, PolicyWord};
@@ -17,6 +18,8 @@ use palomar_bpf::{Datapath, Hooks, Options, Pins};
 pub const NODE: &str = "10.77.0.1";
 /// The pod's address.
 pub const POD: &str = "10.77.0.2";
+const NODE_MAC: &str = "02:00:00:00:00:01";
+const POD_MAC: &str = "02:00:00:00:00:02";
 /// The identity that the pod gets.
 pub const IDENTITY: u32 = 400;
 
@@ -45,16 +48,24 @@ impl Lab {
         lab
     }
 
-    /// Adds the veth `pod0`, with extra words for `ip link add`.
+    /// Adds the veth `pod0`, with extra words for `ip link add`; packets can flow when it returns.
     pub fn add_veth(&self, words: &[&str]) {
-        let mut arguments = vec!["link", "add", "pod0"];
+        let pod = self.pod.as_str();
+        let mut arguments = vec!["link", "add", "pod0", "address", NODE_MAC];
         arguments.extend_from_slice(words);
-        arguments.extend_from_slice(&["type", "veth", "peer", "name", "eth0", "netns", &self.pod]);
+        arguments
+            .extend_from_slice(&["type", "veth", "peer", "name", "eth0", "address", POD_MAC, "netns", pod]);
         ip(&arguments);
         ip(&["addr", "add", &format!("{NODE}/24"), "dev", "pod0"]);
+        ip(&["-n", pod, "addr", "add", &format!("{POD}/24"), "dev", "eth0"]);
+        ip(&["-n", pod, "link", "set", "eth0", "up"]);
         ip(&["link", "set", "pod0", "up"]);
-        ip(&["-n", &self.pod, "addr", "add", &format!("{POD}/24"), "dev", "eth0"]);
-        ip(&["-n", &self.pod, "link", "set", "eth0", "up"]);
+        ip(&["neigh", "add", POD, "lladdr", POD_MAC, "dev", "pod0", "nud", "permanent"]);
+        ip(&["-n", pod, "neigh", "add", NODE, "lladdr", NODE_MAC, "dev", "eth0", "nud", "permanent"]);
+        let start = Instant::now();
+        while !ip(&["link", "show", "pod0"]).contains("state UP") {
+            assert!(start.elapsed() < Duration::from_secs(5), "the veth does not come up");
+        }
     }
 
     pub fn delete_veth(&self) {
