@@ -6,6 +6,7 @@ mod options;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 pub use adoption::{Adoption, LayoutChange};
 pub use options::{InvalidRingBytes, Options, RingBytes};
@@ -71,8 +72,8 @@ fn names(missing: &[Capability]) -> String {
 /// The loaded programs and their maps.
 #[derive(Debug)]
 pub struct Datapath {
-    /// The maps.
-    pub maps: Maps,
+    /// The maps; their handles may be used from several threads.
+    pub maps: Arc<Maps>,
     /// Attaches the programs to interfaces.
     pub attacher: Attacher,
     /// The reader of the events; take it where it is to run.
@@ -112,7 +113,7 @@ impl Datapath {
             events: Some(EventReader::open(maps.share("events")?)?),
             retired_events: found.stale("events").and_then(|map| EventReader::open(map).ok()),
             retired_connections: found.stale("connections").and_then(|map| Connections::open(map).ok()),
-            maps,
+            maps: Arc::new(maps),
             attacher: Attacher::new(programs, hooks, pins.clone())?,
             adoption: found.adoption,
             uncommitted: sources
