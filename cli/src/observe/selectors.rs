@@ -1,0 +1,81 @@
+//! Which part of the past, and whether the future.
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use palomar_proto::observer::GetFlowsRequest;
+use prost_types::Timestamp;
+
+use crate::arguments::Given;
+use crate::time::parse_instant;
+
+/// Flows that are printed if nothing is said.
+const DEFAULT_NUMBER: u64 = 20;
+
+/// The selectors of a command line, free of conflicts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selectors {
+    /// The last so many; `None` also for zero, as Hubble has it.
+    pub last: Option<u64>,
+    /// The first so many; `None` also for zero.
+    pub first: Option<u64>,
+    /// Everything there is.
+    pub all: bool,
+    /// What is to come.
+    pub follow: bool,
+    /// From this time on, itself included.
+    pub since: Option<DateTime<Utc>>,
+    /// Up to this time, itself included. `None` if following.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Selectors {
+    /// Times before `now` are reckoned from there.
+    pub fn from_flags(given: &Given, now: DateTime<Utc>) -> Result<Self> {
+        let last = given.number("last")?.filter(|number| *number > 0);
+        let first = given.number("first")?.filter(|number| *number > 0);
+        let all = given.switch("all")?.unwrap_or(false);
+        let follow = given.switch("follow")?.unwrap_or(false);
+        let conflicts = [
+            ("--first and --last", first.is_some() && last.is_some()),
+            ("--first and --all", first.is_some() && all),
+            ("--first and --follow", first.is_some() && follow),
+            ("--last and --all", last.is_some() && all),
+        ];
+        if let Some((flags, _)) = conflicts.iter().find(|(_, both)| *both) {
+            bail!("cannot set both {flags}");
+        }
+        let time = |flag: &str| {
+            let text = given.text(flag).filter(|text| !text.is_empty());
+            let time = text.map(|text| parse_instant(text, now)).transpose();
+            time.with_context(|| format!("failed to parse the {flag} time"))
+        };
+        let (since, until) = (time("since")?, time("until")?);
+        Ok(Self { last, first, all, follow, since, until: until.filter(|_| !follow) })
+    }
+
+    /// Whether the last N after a time are wanted, which stock servers do not give.
+    pub fn is_tail_of_range(&self) -> bool {
+        self.since.is_some() && self.last.is_some() && !self.follow
+    }
+
+    /// Fills the request of a server.
+    pub fn apply(&self, request: &mut GetFlowsRequest) {
+        let unlimited = self.follow || self.since.is_some() || self.until.is_some();
+        request.number = match (self.first.or(self.last), self.all) {
+            (Some(number), _) => number,
+            (None, true) => u64::MAX,
+            (None, false) if unlimited => 0,
+            (None, false) => DEFAULT_NUMBER,
+        };
+        request.first = self.first.is_some();
+        request.follow = self.follow;
+        request.since = self.since.map(timestamp);
+        request.until = self.until.map(timestamp);
+    }
+}
+
+fn timestamp(time: DateTime<Utc>) -> Timestamp {
+    // a leap second has more nanoseconds than protobuf allows
+    let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(999_999_999).min(999_999_999);
+    Timestamp { seconds: time.timestamp(), nanos }
+}

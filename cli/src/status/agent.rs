@@ -1,0 +1,140 @@
+//! What a Palomar agent tells beyond Hubble's status.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use palomar_proto::palomar::v1::palomar_client::PalomarClient;
+use palomar_proto::palomar::v1::{
+    AttachKind, ClusterSource, GetAgentStatusRequest, GetAgentStatusResponse, GetLossRequest,
+    GetLossResponse, PolicyMode,
+};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::grouped;
+use crate::connection::Connection;
+use crate::log;
+use crate::render::escape::escape;
+use crate::surroundings::Surroundings;
+
+/// Prints the agent's lines; nothing if the server is no Palomar agent.
+pub async fn print(
+    connection: &Connection,
+    channel: Channel,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
+    let mut client = PalomarClient::new(channel);
+    let agent = connection.call(GetAgentStatusRequest {}, |request| client.get_agent_status(request)).await;
+    if let Some(agent) = told(agent, "agent", surroundings)? {
+        print_agent(&agent, surroundings.out)?;
+    }
+    let loss = connection.call(GetLossRequest {}, |request| client.get_loss(request)).await;
+    if let Some(loss) = told(loss, "losses", surroundings)? {
+        print_loss(&loss, surroundings.out)?;
+    }
+    Ok(())
+}
+
+fn told<T>(
+    answer: Result<T, Status>,
+    what: &str,
+    surroundings: &mut Surroundings<'_>,
+) -> io::Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(status) if status.code() == Code::Unimplemented => Ok(None),
+        Err(status) => {
+            let message = format!("the server did not tell of its {what}");
+            log::line(surroundings.err, log::Level::Warn, &message, &[("error", status.message())])?;
+            Ok(None)
+        }
+    }
+}
+
+fn print_agent(agent: &GetAgentStatusResponse, out: &mut dyn Write) -> io::Result<()> {
+    let GetAgentStatusResponse {
+        instance,
+        node_name,
+        version,
+        mode,
+        cluster_source,
+        attach,
+        endpoints,
+        kernel_map_bytes,
+        conntrack_midstream_misses,
+        refused_manifests,
+    } = agent;
+    writeln!(
+        out,
+        "Agent: Palomar {} on node {}, instance {}",
+        escape(version),
+        escape(node_name),
+        escape(instance)
+    )?;
+    writeln!(
+        out,
+        "Policy: {}, with objects from {}",
+        mode_name(*mode),
+        match ClusterSource::try_from(*cluster_source) {
+            Ok(ClusterSource::None) => "nobody",
+            Ok(ClusterSource::Manifests) => "manifests",
+            Ok(ClusterSource::Kubernetes) => "Kubernetes",
+            Ok(ClusterSource::Unspecified) | Err(_) => "an unknown source",
+        }
+    )?;
+    writeln!(out, "Endpoints: {}, attached with {}", grouped((*endpoints).into()), attach_name(*attach))?;
+    writeln!(
+        out,
+        "Kernel: {} of maps, {} packets of unknown connections",
+        mebibytes(*kernel_map_bytes),
+        grouped(*conntrack_midstream_misses)
+    )?;
+    if refused_manifests.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "Refused Manifests: {}", refused_manifests.len())?;
+    for refused in refused_manifests {
+        write!(out, "  - {}", escape(&refused.file))?;
+        if refused.line > 0 {
+            write!(out, ":{}", refused.line)?;
+        }
+        if !refused.field.is_empty() {
+            write!(out, ": {}", escape(&refused.field))?;
+        }
+        writeln!(out, ": {}", escape(&refused.reason))?;
+    }
+    Ok(())
+}
+
+fn print_loss(loss: &GetLossResponse, out: &mut dyn Write) -> io::Result<()> {
+    let total = loss.counters.iter().map(|counter| counter.count).fold(0, u64::saturating_add);
+    writeln!(out, "Lost Events: {}", grouped(total))?;
+    for counter in loss.counters.iter().filter(|counter| counter.count > 0) {
+        writeln!(out, "  - {}: {}", escape(&counter.source), grouped(counter.count))?;
+    }
+    Ok(())
+}
+
+/// `off`, `audit`, `enforce`.
+pub fn mode_name(mode: i32) -> &'static str {
+    match PolicyMode::try_from(mode) {
+        Ok(PolicyMode::Off) => "off",
+        Ok(PolicyMode::Audit) => "audit",
+        Ok(PolicyMode::Enforce) => "enforce",
+        Ok(PolicyMode::Unspecified) | Err(_) => "unknown",
+    }
+}
+
+/// `tcx`, `clsact`; `nothing` where no program is.
+pub fn attach_name(kind: i32) -> &'static str {
+    match AttachKind::try_from(kind) {
+        Ok(AttachKind::Tcx) => "tcx",
+        Ok(AttachKind::Clsact) => "clsact",
+        Ok(AttachKind::Unspecified) | Err(_) => "nothing",
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let tenths = u128::from(bytes) * 10 / (1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}

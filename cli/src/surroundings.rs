@@ -1,0 +1,48 @@
+//! What a command finds around it: streams, the clock, the environment. Tests bring their own.
+
+use std::fmt;
+use std::io::{BufRead, Write};
+
+use chrono::{DateTime, Utc};
+
+/// The process as a command sees it.
+pub struct Surroundings<'a> {
+    /// For `--input-file -`.
+    pub input: &'a mut dyn BufRead,
+    /// What was asked for.
+    pub out: &'a mut dyn Write,
+    /// Failures, and what a relay says of its nodes.
+    pub err: &'a mut dyn Write,
+    /// Whether the output ends on a terminal.
+    pub out_is_terminal: bool,
+    /// When the command was given.
+    pub now: DateTime<Utc>,
+    /// Looks up an environment variable; `None` also for one that is not UTF-8.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Surroundings<'_> {
+    /// An environment variable.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.variables)(name)
+    }
+
+    /// The value that the environment has for a flag: our variable before Hubble's; empty ones do not count.
+    pub fn flag_variable(&self, flag: &str) -> Option<String> {
+        let name = flag.to_uppercase().replace('-', "_");
+        ["PALOMAR", "HUBBLE"]
+            .into_iter()
+            .filter_map(|product| self.variable(&format!("{product}_{name}")))
+            .find(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input: _, out: _, err: _, out_is_terminal, now, variables: _ } = self;
+        f.debug_struct("Surroundings")
+            .field("out_is_terminal", out_is_terminal)
+            .field("now", now)
+            .finish_non_exhaustive()
+    }
+}

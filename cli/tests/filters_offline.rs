@@ -1,0 +1,57 @@
+//! Filters over a file: how many lines Hubble's CLI printed, row by row.
+
+mod support;
+
+use support::{fixture, fixture_path, palomar, words};
+
+/// Rows that are not compared, and why.
+const NOT_BUILT: [(&str, &str); 2] = [
+    ("--cel-expression", "no CEL evaluator is built; a filter with an expression is refused"),
+    ("-P", "port forwarding is not built, so that there is no such flag"),
+];
+
+#[test]
+fn every_recorded_query_gives_as_many_lines_or_the_same_error() {
+    let recorded = fixture("filters-offline.txt");
+    let path = fixture_path("flows.jsonl");
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for row in recorded.split("$ hubble observe --input-file F ").skip(1) {
+        let (line, result) = row.split_once('\n').unwrap();
+        let result = result.trim();
+        rows += 1;
+        if NOT_BUILT.iter().any(|(start, _)| line.starts_with(start)) {
+            continue;
+        }
+        let (count, rest) = result.strip_prefix("flows=").unwrap().split_once(' ').unwrap();
+        let (code, error) = rest.strip_prefix("rc=").unwrap().split_once(" err=").unwrap();
+        let base = ["observe", "--input-file", path.to_str().unwrap(), "-s"].map(str::to_owned);
+        let all: Vec<String> = base.into_iter().chain(words(line)).collect();
+        let outcome = palomar(&all).run();
+        let lines = outcome.out.lines().count().to_string();
+        let actual_error = outcome.err.replace('\n', "|");
+        if (lines.as_str(), outcome.code.to_string().as_str(), actual_error.as_str()) != (count, code, error)
+        {
+            wrong.push(format!(
+                "{line:?}: wanted {count} {code} {error}\n    got {lines} {} {actual_error}",
+                outcome.code
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(rows > 130, "only {rows} rows were found");
+}
+
+#[test]
+fn what_is_not_built_is_refused_and_never_ignored() {
+    let path = fixture_path("flows.jsonl");
+    let observe = |words: &[&str]| {
+        palomar(&[&["observe", "--input-file", path.to_str().unwrap()], words].concat()).run()
+    };
+    let cel = observe(&["--cel-expression", "_flow.verdict == Verdict.DROPPED"]);
+    assert_eq!((cel.code, cel.out.as_str()), (1, ""));
+    let forward = observe(&["-P"]);
+    assert_eq!((forward.code, forward.err.as_str()), (1, "unknown shorthand flag: 'P' in -P\n"));
+    let agent = palomar(&["observe", "agent-events"]).run();
+    assert_eq!(agent.code, 1);
+    assert!(agent.err.contains("not built"), "{}", agent.err);
+}

@@ -1,0 +1,48 @@
+//! Flags to filters: what Hubble's CLI makes of them, row by row.
+
+mod support;
+
+use support::{fixture, palomar, words};
+
+/// Rows that are not compared, and why. None at present.
+const NOT_BUILT: [(&str, &str); 0] = [];
+
+#[test]
+fn every_recorded_command_line_makes_the_same_filters_or_the_same_error() {
+    let recorded = fixture("raw-filters.txt");
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for row in recorded.split("$ hubble observe").skip(1) {
+        let (line, wanted) = row.split_once('\n').unwrap();
+        if NOT_BUILT.iter().any(|(known, _)| *known == line.trim()) {
+            continue;
+        }
+        rows += 1;
+        // Go's protobuf writes this space in one of two ways, differently in each build
+        let wanted = wanted.replace('\u{a0}', " ");
+        let (wanted, code) = match wanted.trim_end().strip_suffix("[rc=1]") {
+            Some(error) => (error.trim_end(), 1),
+            None => (wanted.trim_end(), 0),
+        };
+        // the recorder gave two filters in one value
+        let given = match line.strip_prefix(" --allowlist ").and_then(|rest| rest.split_once(" --")) {
+            Some((value, rest)) => {
+                let rest = words(&format!("--{rest}"));
+                ["--allowlist".to_owned(), value.to_owned()].into_iter().chain(rest).collect()
+            }
+            None => words(line.strip_prefix(' ').unwrap_or(line)),
+        };
+        let all: Vec<String> =
+            ["observe", "--print-raw-filters"].map(str::to_owned).into_iter().chain(given).collect();
+        let outcome = palomar(&all).run();
+        let text = if outcome.code == 0 { &outcome.out } else { &outcome.err };
+        if (text.trim_end(), outcome.code) != (wanted, code) {
+            wrong.push(format!(
+                "{all:?}\n  wanted {code}: {wanted}\n  got    {}: {}",
+                outcome.code,
+                text.trim_end()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(rows > 110, "only {rows} rows were found");
+}
