@@ -14,6 +14,9 @@ pub(crate) static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::build(&files.expect("invariant: the build wrote a descriptor set"))
 });
 
+/// Most field numbers are small: these are looked up, not searched.
+const DENSE: u32 = 64;
+
 /// Where a message stands in the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageId(usize);
@@ -34,7 +37,8 @@ pub(crate) struct Message {
     pub(crate) name: String,
     /// In the order of declaration.
     pub(crate) fields: Vec<Field>,
-    by_number: HashMap<u32, usize>,
+    /// The positions of the numbers below [`DENSE`].
+    dense: Vec<Option<usize>>,
     by_name: HashMap<String, usize>,
 }
 
@@ -70,7 +74,8 @@ pub(crate) enum Kind {
 
 #[derive(Debug)]
 pub(crate) struct Enum {
-    names: HashMap<i32, String>,
+    /// Sorted by number.
+    names: Vec<(i32, String)>,
     numbers: HashMap<String, i32>,
 }
 
@@ -157,7 +162,7 @@ impl Message {
         };
         Self {
             name: name.to_owned(),
-            by_number: fields.iter().enumerate().map(|(at, field)| (field.number, at)).collect(),
+            dense: (0..DENSE).map(|number| fields.iter().position(|field| field.number == number)).collect(),
             by_name: message.field.iter().enumerate().flat_map(both_names).collect(),
             fields,
         }
@@ -165,7 +170,11 @@ impl Message {
 
     /// The position of a field by its number.
     pub(crate) fn position(&self, number: u32) -> Option<usize> {
-        self.by_number.get(&number).copied()
+        if number < DENSE {
+            self.dense[number as usize]
+        } else {
+            self.fields.iter().position(|field| field.number == number)
+        }
     }
 
     /// A field by its declared name.
@@ -214,17 +223,19 @@ impl Kind {
 
 impl Enum {
     fn build(enumeration: &EnumDescriptorProto) -> Self {
-        let values = || enumeration.value.iter().map(|value| (value.number(), value.name().to_owned()));
-        Self {
-            // of two names for one number the first is printed
-            names: values().collect::<Vec<_>>().into_iter().rev().collect(),
-            numbers: values().map(|(number, name)| (name, number)).collect(),
-        }
+        let mut names: Vec<_> =
+            enumeration.value.iter().map(|value| (value.number(), value.name().to_owned())).collect();
+        let numbers = names.iter().map(|(number, name)| (name.clone(), *number)).collect();
+        // of two names for one number the first is printed
+        names.sort_by_key(|(number, _)| *number);
+        names.dedup_by_key(|(number, _)| *number);
+        Self { names, numbers }
     }
 
     /// The name of a number; `None` for a number that the contract does not know.
     pub(crate) fn name(&self, number: i32) -> Option<&str> {
-        self.names.get(&number).map(String::as_str)
+        let at = self.names.binary_search_by_key(&number, |(candidate, _)| *candidate).ok()?;
+        Some(&self.names[at].1)
     }
 
     /// The number of a name.

@@ -218,11 +218,16 @@ impl<'a> Reader<'a> {
             (Some(wrapper), _) if wrapper.ends_with("Value") => self.value(&message.fields[0], token)?,
             _ => self.object(message, token)?,
         }
-        let length = self.out.len() - start;
-        let mut prefix = Vec::with_capacity(5);
-        encode_varint(length as u64, &mut prefix);
-        self.out.splice(start..start, prefix);
+        self.put_length(start);
         Ok(())
+    }
+
+    /// Puts the length of what stands from `start` on before it.
+    fn put_length(&mut self, start: usize) {
+        let end = self.out.len();
+        encode_varint((end - start) as u64, &mut self.out);
+        let prefix = self.out.len() - end;
+        self.out[start..].rotate_right(prefix);
     }
 
     /// Passes over a value of any shape.
