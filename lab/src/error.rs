@@ -1,7 +1,7 @@
 //! What can go wrong while a lab is built, used or removed.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// An error of the lab itself, as opposed to an outcome of its traffic.
@@ -82,6 +82,14 @@ pub enum LabError {
         /// The line that failed.
         line: String,
         /// What `ip` said.
+        message: String,
+    },
+    /// `nft` refused the rules of a service.
+    #[error("nft for service {service}: {message}")]
+    Nft {
+        /// The service's address.
+        service: SocketAddr,
+        /// What `nft` said.
         message: String,
     },
     /// A manifest with errors.

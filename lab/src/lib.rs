@@ -29,6 +29,7 @@ mod name;
 mod netns;
 mod place;
 mod process;
+mod service;
 mod spec;
 mod sysctl;
 pub mod traffic;

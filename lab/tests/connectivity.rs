@@ -218,3 +218,23 @@ fn two_hundred_pods_build_in_seconds() {
     println!("200 pods: {built:?} to build, {:?} in all", begin.elapsed());
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
+
+#[test]
+fn a_service_address_leads_to_its_backends_in_turn() {
+    for (name, topology) in [("labtsvcr", Topology::Routed), ("labtsvcb", Topology::Bridge)] {
+        let lab = lab(name, topology);
+        let (web, frontend) = (lab.pod("np-demo/web").unwrap(), lab.pod("np-demo/frontend").unwrap());
+        let (_web, _frontend) = (web.serve_http(8080).unwrap(), frontend.serve_http(8080).unwrap());
+        let services: [SocketAddr; 2] =
+            ["10.96.0.10:80".parse().unwrap(), "[fd00:10:96::a]:80".parse().unwrap()];
+        for (service, backends) in services.iter().zip(both(web, 8080).iter().zip(both(frontend, 8080))) {
+            lab.add_service(*service, &[*backends.0, backends.1]).unwrap();
+            for from in [lab.pod("np-demo/other").unwrap(), lab.node()] {
+                let mut answers = [0; 2].map(|_| from.get(&format!("http://{service}/")).unwrap());
+                answers.sort();
+                assert_eq!(answers, ["frontend\n", "web\n"], "{} to {service}", from.name());
+            }
+        }
+        assert!(matches!(lab.add_service(services[0], &[]), Err(LabError::Nft { .. })));
+    }
+}

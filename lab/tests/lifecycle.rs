@@ -232,3 +232,23 @@ fn the_demo_cleans_up_when_interrupted() {
     assert_eq!(traces("labtdemoint"), [""; 0]);
     assert!(!started.iter().any(|pid| is_running(*pid)));
 }
+
+#[test]
+fn the_demo_fails_when_an_outcome_differs() {
+    // an agent that tells of policies and enforces none
+    let endpoint = |pod: &str| {
+        format!(
+            r#"{{"namespace":"np-demo","pod_name":"{pod}","ingress":{{"attach_error":""}},"egress":{{"attach_error":""}},
+            "addresses":[],"ingress_isolated":true,"ingress_policies":["default-deny"]}}"#
+        )
+    };
+    let list = format!(r#"{{"endpoints":[{}]}}"#, ["web", "frontend", "other"].map(endpoint).join(","));
+    let (_dir, fake) =
+        program(&format!("if test \"$1\" = endpoint; then echo '{list}'; else exec sleep 1000; fi"));
+    let path = fake.to_str().unwrap();
+    let output = run(&["demo", "--name", "labtdiffers", "--agent", path, "--palomar", path]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text.contains("frontend has seen Web, expected Timeout"), "{text}");
+    assert_eq!(traces("labtdiffers"), [""; 0]);
+}

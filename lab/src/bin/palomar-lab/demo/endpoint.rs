@@ -5,32 +5,27 @@ use serde::Deserialize;
 
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub struct Endpoint {
-    #[serde(default)]
     namespace: String,
-    #[serde(default, alias = "podName")]
     pod_name: String,
+    ingress: Option<Attachment>,
+    egress: Option<Attachment>,
     /// Its addresses as text.
-    #[serde(default)]
     pub addresses: Vec<String>,
     /// Whether a policy isolates it for packets to it.
-    #[serde(default, alias = "ingressIsolated")]
     pub ingress_isolated: bool,
     /// The policies that do.
-    #[serde(default, alias = "ingressPolicies")]
     pub ingress_policies: Vec<String>,
 }
 
-/// A list, bare or as the answer that holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Attachment {
+    attach_error: String,
+}
+
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum List {
-    Bare(Vec<Endpoint>),
-    Answer {
-        #[serde(default)]
-        endpoints: Vec<Endpoint>,
-    },
+struct List {
+    endpoints: Vec<Endpoint>,
 }
 
 // === impl Endpoint ===
@@ -40,31 +35,44 @@ impl Endpoint {
     pub fn is(&self, pod: &str) -> bool {
         pod.split_once('/') == Some((&self.namespace, &self.pod_name))
     }
+
+    /// Whether its packets are seen in both directions.
+    pub fn is_watched(&self) -> bool {
+        let works =
+            |attachment: &Option<Attachment>| attachment.as_ref().is_some_and(|a| a.attach_error.is_empty());
+        works(&self.ingress) && works(&self.egress)
+    }
 }
 
 /// Reads the list.
 pub fn parse(json: &str) -> anyhow::Result<Vec<Endpoint>> {
-    match serde_json::from_str(json).with_context(|| format!("not a list of endpoints: {json}"))? {
-        List::Bare(endpoints) | List::Answer { endpoints } => Ok(endpoints),
-    }
+    let list: List =
+        serde_json::from_str(json).with_context(|| format!("not a list of endpoints: {json}"))?;
+    Ok(list.endpoints)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn list(ingress: &str, egress: &str) -> String {
+        format!(
+            r#"{{"endpoints":[{{"id":3,"namespace":"a","pod_name":"web","ingress":{ingress},"egress":{egress},
+            "addresses":["10.0.0.1"],"ingress_isolated":true,"ingress_policies":["p"]}}],"unseen_pods":[]}}"#
+        )
+    }
+
     #[test]
-    fn lists_are_read_bare_and_wrapped_in_either_case_of_names() {
-        let camel = r#"{"endpoints":[{"id":3,"namespace":"a","podName":"web","ingressIsolated":true,"ingressPolicies":["p"]}]}"#;
-        let snake =
-            r#"[{"id":3,"namespace":"a","pod_name":"web","ingress_isolated":true,"ingress_policies":["p"]}]"#;
-        for text in [camel, snake] {
-            let list = parse(text).unwrap();
-            assert!(list[0].is("a/web") && list[0].ingress_isolated, "{text}");
-            assert_eq!(list[0].ingress_policies, ["p"]);
-            assert!(!list[0].is("a/we") && !list[0].is("web"));
+    fn an_endpoint_is_watched_when_both_directions_are() {
+        let works = r#"{"kind":"tcx","attach_error":"","first_in_order":true}"#;
+        let fails = r#"{"kind":"tcx","attach_error":"no","first_in_order":false}"#;
+        for (ingress, egress, watched) in
+            [(works, works, true), (works, fails, false), ("null", works, false)]
+        {
+            let endpoints = parse(&list(ingress, egress)).unwrap();
+            assert_eq!(endpoints[0].is_watched(), watched, "{ingress} {egress}");
+            assert!(endpoints[0].is("a/web") && !endpoints[0].is("a/we") && !endpoints[0].is("web"));
         }
-        assert_eq!(parse("{}").unwrap(), []);
-        assert!(parse("").is_err());
+        assert!(parse("{}").is_err() && parse("").is_err());
     }
 }

@@ -20,6 +20,8 @@ const AGENT: Duration = Duration::from_secs(20);
 /// What is shown of the agent's log.
 const LOG_LINES: usize = 30;
 
+const PODS_WATCHED: [&str; 3] = ["np-demo/web", "np-demo/frontend", "np-demo/other"];
+
 /// The port that web serves.
 pub const PORT: u16 = 8080;
 
@@ -98,10 +100,8 @@ impl<'a> Stage<'a> {
             .log(&paths.log);
         println!("node $ {}", command.line());
         self.agent = Some(command.spawn()?);
-        self.wait_for("the agent to see the three pods", |endpoints| {
-            ["web", "frontend", "other"]
-                .iter()
-                .all(|pod| endpoints.iter().any(|e| e.is(&format!("np-demo/{pod}"))))
+        self.wait_for("the agent to watch the three pods", |endpoints| {
+            PODS_WATCHED.iter().all(|pod| endpoints.iter().any(|e| e.is(pod) && e.is_watched()))
         })
     }
 

@@ -50,8 +50,8 @@ pub fn tell(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     say("frontend is made again, with another address: the identity follows its labels");
     stage.recreate("frontend")?;
     let address = stage.pod("frontend")?.address().to_string();
-    stage.wait_for("the agent to see the new frontend", |endpoints| {
-        endpoints.iter().any(|e| e.is("np-demo/frontend") && e.addresses.contains(&address))
+    stage.wait_for("the agent to watch the new frontend", |endpoints| {
+        endpoints.iter().any(|e| e.is("np-demo/frontend") && e.is_watched() && e.addresses.contains(&address))
     })?;
     ask(stage, "frontend", Outcome::Web)?;
     let seen = ["observe", "--from-ip", &address, "--to-pod", "np-demo/web", "--last", "6", "-o", "compact"];
