@@ -1,8 +1,8 @@
 //! Regular expressions in Go's dialect (RE2): the same matches, and Go's words for what is wrong.
 //!
-//! The `regex` crate descends from RE2 as well; [`translate`] evens out what differs: there `\d`, `\w`, `\s` and
-//! `\b` know all of Unicode, classes nest and have set operations, `{` must begin a repetition, and `\Q…\E` is
-//! not known.
+//! The `regex` crate descends from RE2 as well; what differs is evened out first. There, `\d`, `\w`, `\s` and `\b`
+//! know all of Unicode, classes nest and have set operations, `{` must begin a repetition, and `\Q…\E` is not
+//! known.
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ast::ErrorKind;
