@@ -4,13 +4,13 @@
 //! which is what `BPF_PROG_TEST_RUN` itself costs. Events go to a ring that nobody reads during a round and that holds
 //! them all.
 
-#[allow(dead_code, reason = "shared with the tests, which use more of it")]
+#![expect(clippy::unwrap_used, reason = "a bench stops at the first surprise, as a test does")]
+#![allow(dead_code, reason = "what is shared with the tests is used more by them")]
+
 #[path = "../tests/packets/craft.rs"]
 mod craft;
-#[allow(dead_code, reason = "shared with the tests, which use more of it")]
 #[path = "../tests/packets/datapath.rs"]
 mod datapath;
-#[allow(dead_code, reason = "shared with the tests, which use more of it")]
 #[path = "../tests/packets/world.rs"]
 mod world;
 
@@ -51,7 +51,8 @@ impl Path {
         let time = match &mut self.subject {
             Subject::Empty(ebpf) => {
                 let program: &mut SchedClassifier = ebpf.program_mut("empty").unwrap().try_into().unwrap();
-                let options = TestRunOptions { data_in: Some(&self.frame), repeat: RUNS, ..Default::default() };
+                let options =
+                    TestRunOptions { data_in: Some(&self.frame), repeat: RUNS, ..Default::default() };
                 program.test_run(options).unwrap().duration
             }
             Subject::Datapath(datapath) => {
@@ -74,7 +75,8 @@ fn empty() -> Ebpf {
     let object = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("empty.bpf.o");
     let clang = std::env::var("PALOMAR_CLANG").unwrap_or_else(|_| "clang-14".to_owned());
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/empty.bpf.c");
-    let done = Command::new(&clang).args(["-O2", "-g", "-target", "bpf", "-c", source, "-o"]).arg(&object).status();
+    let done =
+        Command::new(&clang).args(["-O2", "-g", "-target", "bpf", "-c", source, "-o"]).arg(&object).status();
     assert!(done.is_ok_and(|status| status.success()), "{clang} (or PALOMAR_CLANG) compiles {source}");
     let mut ebpf = Ebpf::load_file(&object).unwrap();
     let program: &mut SchedClassifier = ebpf.program_mut("empty").unwrap().try_into().unwrap();
@@ -98,9 +100,9 @@ fn allowing(mut datapath: Datapath) -> Datapath {
 
 fn paths() -> Vec<Path> {
     let load = Load {
-        event_interval: Duration::from_secs(3600),
-        tcp_opening: Duration::from_secs(3600),
-        other: Duration::from_secs(3600),
+        event_interval: Duration::from_hours(1),
+        tcp_opening: Duration::from_hours(1),
+        other: Duration::from_hours(1),
         ring_bytes: 32 << 20,
         connections: 131_072,
         ..Load::default()
@@ -120,9 +122,17 @@ fn paths() -> Vec<Path> {
         Path { name: "empty program", subject: Subject::Empty(empty()), frame: data.clone(), times: vec![] },
         Path::new("not IP", open(), ethernet(0x0806, &[0; 50])),
         Path::new("established, no event", established(open(), POD, PEER), data.clone()),
-        Path::new("established, no event, IPv6", established(open(), pair6.0, pair6.1), tcp(pair6.0, pair6.1, ACK)),
+        Path::new(
+            "established, no event, IPv6",
+            established(open(), pair6.0, pair6.1),
+            tcp(pair6.0, pair6.1, ACK),
+        ),
         Path::new("UDP, no event", talking, udp(POD, PEER)),
-        Path::new("established, isolated, no event", established(allowing(isolated(10)), POD, PEER), data.clone()),
+        Path::new(
+            "established, isolated, no event",
+            established(allowing(isolated(10)), POD, PEER),
+            data.clone(),
+        ),
         Path::new("established, an event each", established(world(told), POD, PEER), data),
         Path::new("new, not isolated, trace", open(), anew.clone()),
         Path::new("new, judged, verdict and trace", allowing(isolated(10)), anew.clone()),
@@ -135,7 +145,9 @@ fn paths() -> Vec<Path> {
 /// Another order each round; a round's number is seed enough.
 fn shuffled(count: usize, round: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by_key(|index| (index + 1).wrapping_mul(2_654_435_761).rotate_left(u32::try_from(round).unwrap() * 7));
+    order.sort_by_key(|index| {
+        (index + 1).wrapping_mul(2_654_435_761).rotate_left(u32::try_from(round).unwrap() * 7)
+    });
     order
 }
 

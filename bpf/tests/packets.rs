@@ -1,5 +1,9 @@
 //! The pod programs over crafted packets, without a network. Needs root, and fails without.
 
+#[cfg(test)]
+use packets::{craft, datapath, parser, told, world};
+
+#[cfg(test)]
 mod packets {
     pub mod craft;
     pub mod datapath;
@@ -7,6 +11,7 @@ mod packets {
     pub mod told;
     pub mod world;
 
+    mod agreement;
     mod connections;
     mod fragments;
     mod limits;
@@ -15,4 +20,3 @@ mod packets {
     mod source;
     mod truncation;
 }
-use packets::{craft, datapath, parser, told, world};

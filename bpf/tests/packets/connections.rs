@@ -11,6 +11,10 @@ use palomar_bpf::abi::{
 use std::thread::sleep;
 use std::time::Duration;
 
+/// Whether the pod sends it, and its TCP flags.
+type Step = (bool, u8);
+type Steps = &'static [Step];
+
 const POD: &str = "10.0.0.10:1000";
 const PEER: &str = "10.0.0.20:80";
 
@@ -90,7 +94,6 @@ fn a_quiet_connection_is_told_once_an_interval() {
 
 #[test]
 fn a_syn_begins_a_connection_of_its_own_unless_it_repeats_the_one_that_did() {
-    type Step = (bool, u8);
     let cases: [(&str, &[Step], Step, bool); 8] = [
         ("a repeated SYN", &[(true, SYN)], (true, SYN), false),
         ("on a connection that was answered", &[(true, SYN), (false, SYN | ACK)], (true, SYN), false),
@@ -98,16 +101,29 @@ fn a_syn_begins_a_connection_of_its_own_unless_it_repeats_the_one_that_did() {
         ("after a reset", &[(true, SYN), (false, RST | ACK)], (true, SYN), true),
         ("after a FIN", &[(true, SYN), (false, SYN | FIN | ACK)], (true, SYN), true),
         ("from the other end", &[(true, SYN)], (false, SYN), true),
-        ("from the other end of an open one", &[(true, SYN), (false, SYN | ACK), (true, ACK)], (false, SYN), true),
+        (
+            "from the other end of an open one",
+            &[(true, SYN), (false, SYN | ACK), (true, ACK)],
+            (false, SYN),
+            true,
+        ),
         ("on an entry that no SYN made", &[(true, PSH)], (true, SYN), true),
     ];
     for (name, before, (sends, flags), anew) in cases {
         let mut datapath = world(Load::default());
         for (sends, flags) in before {
-            if *sends { datapath.pod_sends(&out(*flags)) } else { datapath.pod_gets(&back(*flags)) };
+            if *sends {
+                datapath.pod_sends(&out(*flags))
+            } else {
+                datapath.pod_gets(&back(*flags))
+            };
         }
         told(&mut datapath);
-        if sends { datapath.pod_sends(&out(flags)) } else { datapath.pod_gets(&back(flags)) };
+        if sends {
+            datapath.pod_sends(&out(flags))
+        } else {
+            datapath.pod_gets(&back(flags))
+        };
         let direction = if sends { "to-stack new" } else { "to-endpoint new" };
         let expected: &[&str] = if anew { &[direction] } else { &[] };
         assert_eq!(told(&mut datapath), expected, "{name}");
@@ -206,15 +222,18 @@ fn a_revision_that_closes_a_connection_stops_its_next_packet_either_way() {
         assert_eq!(told(&mut datapath), Vec::<String>::new(), "the same outcome is not told again");
         datapath.forget_rule(rule);
         datapath.next_revision();
-        let mut step =
-            || if sends { datapath.pod_sends(&out(ACK)) } else { datapath.pod_gets(&back(ACK)) };
+        let mut step = || if sends { datapath.pod_sends(&out(ACK)) } else { datapath.pod_gets(&back(ACK)) };
         assert_eq!([step(), step()], [DROP, DROP], "no miss in mid-connection opens it again");
         let state = if sends { "established" } else { "reply" };
         let pair = [format!("policy 0 denied {state}"), format!("drop 133 denied {state}")];
         assert_eq!(told(&mut datapath), [pair.clone(), pair].concat());
         datapath.rule(rule, 1);
         datapath.next_revision();
-        assert_eq!((datapath.pod_sends(&out(ACK)), datapath.pod_gets(&back(ACK))), (PASS, PASS), "it is open again");
+        assert_eq!(
+            (datapath.pod_sends(&out(ACK)), datapath.pod_gets(&back(ACK))),
+            (PASS, PASS),
+            "it is open again"
+        );
     }
 }
 
@@ -243,7 +262,6 @@ fn connections_end_by_silence() {
     let (short, long) = (Duration::from_millis(60), Duration::from_secs(1000));
     let slow = Load { event_interval: Duration::from_millis(40), ..Load::default() };
     let all = Load { tcp_opening: long, tcp_established: long, tcp_closed: long, other: long, ..slow };
-    type Steps = &'static [(bool, u8)];
     let open: Steps = &[(true, SYN), (false, SYN | ACK), (true, ACK)];
     let cases: [(&str, Load, Steps, bool); 8] = [
         ("a SYN", Load { tcp_opening: short, ..all }, &[(true, SYN)], true),
@@ -252,7 +270,12 @@ fn connections_end_by_silence() {
         ("an open one", Load { tcp_established: short, ..all }, open, true),
         ("an open one, by the time of others", Load { other: short, tcp_closed: short, ..all }, open, false),
         ("a reset one", Load { tcp_closed: short, ..all }, &[(true, SYN), (false, RST)], true),
-        ("a half-closed one", Load { tcp_closed: short, ..all }, &[(true, SYN), (true, ACK), (true, FIN)], false),
+        (
+            "a half-closed one",
+            Load { tcp_closed: short, ..all },
+            &[(true, SYN), (true, ACK), (true, FIN)],
+            false,
+        ),
         (
             "a closed one",
             Load { tcp_closed: short, ..all },
@@ -263,7 +286,11 @@ fn connections_end_by_silence() {
     for (name, load, steps, ends) in cases {
         let mut datapath = world(load);
         for (sends, flags) in steps {
-            if *sends { datapath.pod_sends(&out(*flags)) } else { datapath.pod_gets(&back(*flags)) };
+            if *sends {
+                datapath.pod_sends(&out(*flags))
+            } else {
+                datapath.pod_gets(&back(*flags))
+            };
         }
         told(&mut datapath);
         sleep(Duration::from_millis(80));

@@ -97,7 +97,7 @@ pub fn ipv4(
     let words = 5 + u8::try_from(options.len() / 4).unwrap();
     let length = u16::try_from(usize::from(words) * 4 + payload.len()).unwrap();
     let piece = piece.unwrap_or(Piece { id: 0x1234, offset: 0, more: false });
-    let fragment = piece.offset / 8 | if piece.more { 0x2000 } else { 0 };
+    let fragment = (piece.offset / 8) | if piece.more { 0x2000 } else { 0 };
     let mut bytes = vec![0x40 | words, 0];
     bytes.extend(length.to_be_bytes());
     bytes.extend(piece.id.to_be_bytes());

@@ -6,8 +6,8 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use bytemuck::{AnyBitPattern, cast};
 use palomar_bpf::abi::{
-    Address, Connection, ConnectionKey, Counter, Direction, Endpoint, Event, Mode, PolicyWord, Rule, RuleKey, Settings,
-    address_bytes,
+    Address, Connection, ConnectionKey, Counter, Direction, Endpoint, Event, Mode, PolicyWord, Rule, RuleKey,
+    Settings, address_bytes,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -49,10 +49,10 @@ impl Default for Load {
     fn default() -> Self {
         Self {
             event_interval: Duration::from_secs(5),
-            tcp_opening: Duration::from_secs(60),
-            tcp_established: Duration::from_secs(7200),
+            tcp_opening: Duration::from_mins(1),
+            tcp_established: Duration::from_hours(2),
             tcp_closed: Duration::from_secs(10),
-            other: Duration::from_secs(60),
+            other: Duration::from_mins(1),
             limit_burst: 10,
             limit_refill: Duration::from_secs(1),
             ring_bytes: 1 << 20,
@@ -78,10 +78,6 @@ pub struct Datapath {
 
 impl Datapath {
     /// Mode off, nothing isolated.
-    pub fn new() -> Self {
-        Self::with(Load::default())
-    }
-
     pub fn with(load: Load) -> Self {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
         let constants = [
@@ -93,7 +89,10 @@ impl Datapath {
             ("cfg_limit_refill_ns", nanos(load.limit_refill)),
         ];
         let mut loader = EbpfLoader::new();
-        loader.btf(None).map_max_entries("events", load.ring_bytes).map_max_entries("connections", load.connections);
+        loader
+            .btf(None)
+            .map_max_entries("events", load.ring_bytes)
+            .map_max_entries("connections", load.connections);
         loader.override_global("cfg_limit_burst", &load.limit_burst, true);
         for (name, value) in &constants {
             loader.override_global(name, value, true);
@@ -113,7 +112,12 @@ impl Datapath {
     /// Stores the endpoint's policy word.
     pub fn policy(&mut self, set: u32, revision: u32, flags: u8) {
         self.policy = PolicyWord::new(set, revision, flags).unwrap();
-        self.endpoint(Endpoint { policy: self.policy, unjudged_udp_until: 0, id: ENDPOINT, identity: IDENTITY });
+        self.endpoint(Endpoint {
+            policy: self.policy,
+            unjudged_udp_until: 0,
+            id: ENDPOINT,
+            identity: IDENTITY,
+        });
     }
 
     /// The same policy under the next revision.
@@ -151,7 +155,8 @@ impl Datapath {
 
     /// `prefix_len` of the address as it is written, not as it is mapped.
     pub fn cidr(&mut self, address: IpAddr, prefix_len: u32, class: u32) {
-        let mut map: LpmTrie<_, [u8; 16], u32> = LpmTrie::try_from(self.ebpf.map_mut("cidrs").unwrap()).unwrap();
+        let mut map: LpmTrie<_, [u8; 16], u32> =
+            LpmTrie::try_from(self.ebpf.map_mut("cidrs").unwrap()).unwrap();
         let prefix_len = if address.is_ipv4() { 96 + prefix_len } else { prefix_len };
         map.insert(&Key::new(prefix_len, address_bytes(address)), class, 0).unwrap();
     }
@@ -163,7 +168,8 @@ impl Datapath {
         let data: [u8; 12] = bytes[4..].try_into().unwrap();
         let mut map: LpmTrie<_, [u8; 12], [u8; 8]> =
             LpmTrie::try_from(self.ebpf.map_mut("rules").unwrap()).unwrap();
-        map.insert(&Key::new(prefix_len, data), cast::<_, [u8; 8]>(Rule { rule_set, prefix_len }), 0).unwrap();
+        map.insert(&Key::new(prefix_len, data), cast::<_, [u8; 8]>(Rule { rule_set, prefix_len }), 0)
+            .unwrap();
     }
 
     pub fn forget_rule(&mut self, key: RuleKey) {
@@ -172,6 +178,16 @@ impl Datapath {
         let mut map: LpmTrie<_, [u8; 12], [u8; 8]> =
             LpmTrie::try_from(self.ebpf.map_mut("rules").unwrap()).unwrap();
         map.remove(&Key::new(key.prefix_len, data)).unwrap();
+    }
+
+    pub fn forget_connections(&mut self) {
+        let keys: Vec<[u8; 44]> =
+            self.connections().iter().map(|(key, _)| bytemuck::bytes_of(key).try_into().unwrap()).collect();
+        let mut map: HashMap<_, [u8; 44], [u8; 80]> =
+            HashMap::try_from(self.ebpf.map_mut("connections").unwrap()).unwrap();
+        for key in keys {
+            map.remove(&key).unwrap();
+        }
     }
 
     // === packets ===
@@ -186,9 +202,15 @@ impl Datapath {
         context[CONTEXT_INGRESS_IFINDEX..][..4].copy_from_slice(&via.ingress_ifindex.to_ne_bytes());
         context[CONTEXT_GSO_SEGMENTS..][..4].copy_from_slice(&via.gso_segments.to_ne_bytes());
         let name = if direction == Direction::Egress { "from_pod" } else { "to_pod" };
-        let options =
-            TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), repeat: times, ..Default::default() };
-        let result = program(&mut self.ebpf, name).test_run(options).expect("invariant: the frame has an Ethernet header");
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            repeat: times,
+            ..Default::default()
+        };
+        let result = program(&mut self.ebpf, name)
+            .test_run(options)
+            .expect("invariant: the frame has an Ethernet header");
         (result.return_value.cast_signed(), result.duration)
     }
 
@@ -220,7 +242,8 @@ impl Datapath {
     }
 
     pub fn connections(&self) -> Vec<(ConnectionKey, Connection)> {
-        let map: HashMap<_, [u8; 44], [u8; 80]> = HashMap::try_from(self.ebpf.map("connections").unwrap()).unwrap();
+        let map: HashMap<_, [u8; 44], [u8; 80]> =
+            HashMap::try_from(self.ebpf.map("connections").unwrap()).unwrap();
         map.iter().map(|entry| entry.map(|(key, value)| (read(&key), read(&value))).unwrap()).collect()
     }
 }

@@ -1,6 +1,9 @@
 //! Datagrams in several pieces.
 
-use crate::craft::{Extension, ICMP, Piece, SYN, TCP, UDP, address, frame, icmp_message, ipv4, ipv6, tcp_segment, udp_datagram};
+use crate::craft::{
+    Extension, ICMP, Piece, SYN, TCP, UDP, address, frame, icmp_message, ipv4, ipv6, tcp_segment,
+    udp_datagram,
+};
 use crate::datapath::{DROP, Datapath, PASS};
 use crate::told::told;
 use crate::world::{FRIEND, isolated, peer_rule, port_rule, protocol_rule, world};
@@ -105,7 +108,10 @@ fn later_fragments_of_housekeeping_pass_unseen_and_orphans_are_judged() {
 #[test]
 fn later_fragments_of_a_syn_do_not_open_what_the_syn_may_not() {
     let mut datapath = enforced(peer_rule(FRIEND, Direction::Ingress));
-    assert_eq!(datapath.pod_sends(&piece4(TCP, 5, 0, &[tcp_segment(1000, 80, SYN), vec![0; 4]].concat())), DROP);
+    assert_eq!(
+        datapath.pod_sends(&piece4(TCP, 5, 0, &[tcp_segment(1000, 80, SYN), vec![0; 4]].concat())),
+        DROP
+    );
     assert_eq!(datapath.pod_sends(&piece4(TCP, 5, 24, &[0; 8])), PASS, "as a reply it would be allowed");
     assert_eq!(datapath.pod_sends(&crate::craft::tcp("10.0.0.10:1000", "10.0.0.20:80", SYN)), DROP);
 }

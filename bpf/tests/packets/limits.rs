@@ -16,7 +16,10 @@ fn a_flood_of_denied_packets_is_told_ten_times_and_then_with_what_was_left_out()
     let mut datapath = isolated_with(Mode::Enforce, Load { limit_refill: refill, ..Load::default() });
     // other source ports are the same peer and port
     for port in 0..30 {
-        assert_eq!(datapath.pod_sends(&tcp(&format!("10.0.0.10:{}", 2000 + port), "10.0.0.20:80", SYN)), DROP);
+        assert_eq!(
+            datapath.pod_sends(&tcp(&format!("10.0.0.10:{}", 2000 + port), "10.0.0.20:80", SYN)),
+            DROP
+        );
     }
     let events = datapath.events();
     assert_eq!(events.len(), 20, "ten verdicts, ten drops");
@@ -45,7 +48,11 @@ fn each_peer_port_protocol_and_direction_has_its_own_limit() {
         ("another protocol", udp(POD, "10.0.0.20:80"), true),
         ("another direction", tcp("10.0.0.20:1000", "10.0.0.10:80", SYN), false),
     ] {
-        if sends { datapath.pod_sends(&frame) } else { datapath.pod_gets(&frame) };
+        if sends {
+            datapath.pod_sends(&frame)
+        } else {
+            datapath.pod_gets(&frame)
+        };
         assert_eq!(datapath.events().len(), 2, "{name}");
     }
 }
@@ -54,7 +61,10 @@ fn each_peer_port_protocol_and_direction_has_its_own_limit() {
 fn audited_verdicts_are_limited_and_traces_are_not() {
     let mut datapath = isolated(Mode::Audit);
     for port in 0..15 {
-        assert_eq!(datapath.pod_sends(&tcp(&format!("10.0.0.10:{}", 2000 + port), "10.0.0.20:80", SYN)), PASS);
+        assert_eq!(
+            datapath.pod_sends(&tcp(&format!("10.0.0.10:{}", 2000 + port), "10.0.0.20:80", SYN)),
+            PASS
+        );
     }
     let lines = told(&mut datapath);
     assert_eq!(lines.iter().filter(|line| *line == "policy 0 audited new").count(), 10);
@@ -65,7 +75,8 @@ fn audited_verdicts_are_limited_and_traces_are_not() {
 #[test]
 fn the_tokens_never_exceed_the_burst() {
     let refill = Duration::from_millis(10);
-    let mut datapath = isolated_with(Mode::Enforce, Load { limit_refill: refill, limit_burst: 2, ..Load::default() });
+    let mut datapath =
+        isolated_with(Mode::Enforce, Load { limit_refill: refill, limit_burst: 2, ..Load::default() });
     datapath.pod_sends(&tcp(POD, "10.0.0.20:80", SYN));
     sleep(refill * 20);
     datapath.events();

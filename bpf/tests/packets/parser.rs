@@ -80,9 +80,15 @@ fn every_kind() -> Vec<Shown> {
         shown("ICMP in IPv6", extended(&[], ICMP, &icmp_message(8, 0, 0, &[])), ICMP),
     ];
     for (name, kind) in [("echo", 8), ("timestamp", 13), ("router advertisement of IPv4", 9)] {
-        kinds.push(Shown { icmp_type: kind, ..shown(name, icmp("10.0.0.10", "10.0.0.20", kind, 7, &[]), ICMP) });
+        kinds.push(Shown {
+            icmp_type: kind,
+            ..shown(name, icmp("10.0.0.10", "10.0.0.20", kind, 7, &[]), ICMP)
+        });
     }
-    kinds.push(Shown { icmp_type: 128, ..shown("echo v6", icmp("fd00::10", "fd00::20", 128, 7, &[]), ICMPV6) });
+    kinds.push(Shown {
+        icmp_type: 128,
+        ..shown("echo v6", icmp("fd00::10", "fd00::20", 128, 7, &[]), ICMPV6)
+    });
     kinds
 }
 
@@ -96,8 +102,16 @@ fn each_kind_of_packet_is_told_with_its_addresses_and_ports() {
         assert_eq!(events.len(), 1, "{name}: {events:?}");
         let event = events[0];
         let v6 = event.family == 6;
-        assert_eq!(address_from_bytes(event.source), address(if v6 { "fd00::10" } else { "10.0.0.10" }), "{name}");
-        assert_eq!(address_from_bytes(event.destination), address(if v6 { "fd00::20" } else { "10.0.0.20" }), "{name}");
+        assert_eq!(
+            address_from_bytes(event.source),
+            address(if v6 { "fd00::10" } else { "10.0.0.10" }),
+            "{name}"
+        );
+        assert_eq!(
+            address_from_bytes(event.destination),
+            address(if v6 { "fd00::20" } else { "10.0.0.20" }),
+            "{name}"
+        );
         let ports = if kind.ports { (1000, 80) } else { (0, 0) };
         assert_eq!((u16::from_be(event.source_port), u16::from_be(event.destination_port)), ports, "{name}");
         assert_eq!(

@@ -5,8 +5,9 @@ use crate::datapath::{DROP, PASS, Via};
 use crate::told::told;
 use crate::world::{CLASS, FRIEND, SET, STRANGER, isolated, peer_rule, port_rule, protocol_rule, world};
 use palomar_bpf::abi::{
-    Address, CONNECTION_AUDITED, Counter, Direction, EVENT_SOURCE_MASKED, IDENTITY_ANY, IDENTITY_HOST, IDENTITY_WORLD,
-    MatchType, Mode, PEER_CLASS, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, RuleKey,
+    Address, CONNECTION_AUDITED, Counter, Direction, EVENT_SOURCE_MASKED, IDENTITY_ANY, IDENTITY_HOST,
+    IDENTITY_WORLD, MatchType, Mode, PEER_CLASS, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS,
+    POLICY_ISOLATED_INGRESS, RuleKey,
 };
 
 const POD: &str = "10.0.0.10:1000";
@@ -33,8 +34,20 @@ fn a_rule_allows_what_it_names_and_says_how() {
         ("another set", RuleKey { set: SET + 1, ..peer_rule(FRIEND, Egress) }, Egress, out(80), None),
         ("peer and protocol", protocol_rule(FRIEND, Egress, TCP), Egress, out(80), Some(MatchType::L3Proto)),
         ("peer", peer_rule(FRIEND, Egress), Egress, out(80), Some(MatchType::L3Only)),
-        ("any peer, port", port_rule(IDENTITY_ANY, Egress, TCP, 80), Egress, out(80), Some(MatchType::L4Only)),
-        ("any peer, protocol", protocol_rule(IDENTITY_ANY, Egress, TCP), Egress, out(80), Some(MatchType::ProtoOnly)),
+        (
+            "any peer, port",
+            port_rule(IDENTITY_ANY, Egress, TCP, 80),
+            Egress,
+            out(80),
+            Some(MatchType::L4Only),
+        ),
+        (
+            "any peer, protocol",
+            protocol_rule(IDENTITY_ANY, Egress, TCP),
+            Egress,
+            out(80),
+            Some(MatchType::ProtoOnly),
+        ),
         ("anything", peer_rule(IDENTITY_ANY, Egress), Egress, out(80), Some(MatchType::All)),
         (
             "a class and port",
@@ -43,7 +56,13 @@ fn a_rule_allows_what_it_names_and_says_how() {
             tcp(POD, "192.0.2.7:80", SYN),
             Some(MatchType::L3L4),
         ),
-        ("an address outside the class", peer_rule(class, Egress), Egress, tcp(POD, "192.0.3.7:80", SYN), None),
+        (
+            "an address outside the class",
+            peer_rule(class, Egress),
+            Egress,
+            tcp(POD, "192.0.3.7:80", SYN),
+            None,
+        ),
         (
             "sctp by its port",
             port_rule(FRIEND, Egress, SCTP, 80),
@@ -58,7 +77,13 @@ fn a_rule_allows_what_it_names_and_says_how() {
             udp("10.0.0.20:53", POD),
             Some(MatchType::L3L4),
         ),
-        ("ingress by the peer's port", port_rule(FRIEND, Ingress, UDP, 53), Ingress, udp("10.0.0.20:53", POD), None),
+        (
+            "ingress by the peer's port",
+            port_rule(FRIEND, Ingress, UDP, 53),
+            Ingress,
+            udp("10.0.0.20:53", POD),
+            None,
+        ),
         (
             "over IPv6",
             port_rule(FRIEND, Egress, TCP, 80),
@@ -108,7 +133,8 @@ fn the_most_specific_key_gives_rule_set_and_match_type() {
     datapath.rule(port_rule(IDENTITY_ANY, Direction::Egress, TCP, 80), 12);
     datapath.rule(peer_rule(IDENTITY_ANY, Direction::Egress), 13);
     datapath.rule(peer_rule(PEER_CLASS | CLASS, Direction::Egress), 14);
-    datapath.address(address("192.0.2.20"), Address { identity: FRIEND, class: CLASS, endpoint: 0, flags: 0 });
+    datapath
+        .address(address("192.0.2.20"), Address { identity: FRIEND, class: CLASS, endpoint: 0, flags: 0 });
     for (peer, expected) in [
         ("10.0.0.20:80", (MatchType::L3L4, 11, 0)),
         ("10.0.0.20:81", (MatchType::L3Only, 10, 0)),

@@ -63,7 +63,8 @@ fn an_error_about_a_ping_passes() {
 #[test]
 fn an_error_about_nothing_known_is_judged_as_any_icmp() {
     let later = Piece { id: 1, offset: 16, more: false };
-    let later = ipv4(address("10.0.0.10"), address("10.0.0.20"), UDP, &[], Some(later), &udp_datagram(1000, 53));
+    let later =
+        ipv4(address("10.0.0.10"), address("10.0.0.20"), UDP, &[], Some(later), &udp_datagram(1000, 53));
     for (name, quoted) in [
         ("another port", quote(&udp(POD, "10.0.0.20:54"), 28)),
         ("another peer", quote(&udp(POD, "10.0.0.30:53"), 28)),

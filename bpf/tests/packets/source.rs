@@ -49,7 +49,11 @@ fn a_foreign_source_is_told_but_passes_unless_enforced() {
     ] {
         let mut datapath = checked(mode);
         datapath.policy(SET, 2, flags);
-        assert_eq!((datapath.pod_sends(&frame), datapath.pod_sends(&frame)), (PASS, PASS), "{mode:?} {flags}");
+        assert_eq!(
+            (datapath.pod_sends(&frame), datapath.pod_sends(&frame)),
+            (PASS, PASS),
+            "{mode:?} {flags}"
+        );
         assert_eq!(told(&mut datapath), events, "{mode:?} {flags}");
     }
 }

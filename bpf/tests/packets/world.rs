@@ -4,7 +4,8 @@ use crate::craft::address;
 use crate::datapath::{Datapath, ENDPOINT, IDENTITY, Load};
 use palomar_bpf::abi::{
     ADDRESS_NODE, Address, Direction, IDENTITY_HOST, Mode, POLICY_CHECK_SOURCE, POLICY_ENFORCED,
-    POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, RULE_PREFIX_PEER, RULE_PREFIX_PORT, RULE_PREFIX_PROTOCOL, RuleKey,
+    POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, RULE_PREFIX_PEER, RULE_PREFIX_PORT,
+    RULE_PREFIX_PROTOCOL, RuleKey,
 };
 
 /// Policy set in force.
@@ -13,9 +14,9 @@ pub const FRIEND: u32 = 600;
 pub const STRANGER: u32 = 700;
 pub const CLASS: u32 = 5;
 
-/// The observed pod is 10.0.0.10 and fd00::10, its node 10.0.0.1; 10.0.0.20 and fd00::20 is a friend on another node,
-/// 10.0.0.30 and fd00::30 a stranger there, 10.0.0.40 another observed pod here with the friend's identity;
-/// 192.0.2.0/24 is of a CIDR class, all else is world.
+/// The observed pod is `10.0.0.10` and `fd00::10`, its node `10.0.0.1`. On another node there are a friend, `10.0.0.20`
+/// and `fd00::20`, and a stranger, `10.0.0.30` and `fd00::30`; here is another observed pod with the friend's identity,
+/// `10.0.0.40`. `192.0.2.0/24` is of a CIDR class, and all else is world.
 pub fn world(load: Load) -> Datapath {
     let mut datapath = Datapath::with(load);
     let known = [
@@ -57,7 +58,14 @@ pub fn checked(mode: Mode) -> Datapath {
 
 /// All protocols from or to `peer`.
 pub fn peer_rule(peer: u32, direction: Direction) -> RuleKey {
-    RuleKey { prefix_len: RULE_PREFIX_PEER, set: SET, peer, direction: direction.number(), protocol: 0, port: 0 }
+    RuleKey {
+        prefix_len: RULE_PREFIX_PEER,
+        set: SET,
+        peer,
+        direction: direction.number(),
+        protocol: 0,
+        port: 0,
+    }
 }
 
 /// All ports of `protocol`.
