@@ -1,0 +1,94 @@
+//! The numbers on disk.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use palomar_model::labels::{Label, LabelSet, Labels};
+use serde::{Deserialize, Serialize};
+
+use super::numbers::{Numbers, Slot, UnixSeconds};
+use super::{PodFacts, Registry};
+use crate::durable::{self, Loaded};
+
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    format: u32,
+    identities: Vec<SavedIdentity>,
+    internal: Vec<SavedInternal>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedIdentity {
+    number: u32,
+    /// Keys and values; a key may stand there twice. All are labels of Kubernetes (source `k8s`).
+    labels: Vec<(String, String)>,
+    unused_since: Option<UnixSeconds>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedInternal {
+    id: u32,
+    namespace: String,
+    namespace_labels: Labels,
+    service_account: String,
+    pod_labels: Labels,
+    unused_since: Option<UnixSeconds>,
+}
+
+type AllNumbers = (Numbers<LabelSet>, Numbers<PodFacts>);
+
+pub(super) fn load(path: &Path) -> io::Result<Loaded<AllNumbers>> {
+    durable::load(path, decode)
+}
+
+pub(super) fn encode(shown: &Numbers<LabelSet>, internal: &Numbers<PodFacts>) -> Vec<u8> {
+    let identities = shown.iter().map(|(number, slot)| SavedIdentity {
+        number,
+        labels: slot.key.iter().map(|Label { source: _, key, value }| (key.clone(), value.clone())).collect(),
+        unused_since: slot.unused_since,
+    });
+    let internal = internal.iter().map(|(id, slot)| {
+        let PodFacts { namespace, namespace_labels, service_account, pod_labels } = &slot.key;
+        SavedInternal {
+            id,
+            namespace: namespace.to_string(),
+            namespace_labels: namespace_labels.as_ref().clone(),
+            service_account: service_account.to_string(),
+            pod_labels: pod_labels.as_ref().clone(),
+            unused_since: slot.unused_since,
+        }
+    });
+    let saved = Saved { format: FORMAT, identities: identities.collect(), internal: internal.collect() };
+    serde_json::to_vec(&saved).expect("invariant: numbers and strings always make JSON")
+}
+
+fn decode(bytes: &[u8]) -> Result<AllNumbers, String> {
+    let saved: Saved = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let Saved { format, identities, internal: internals } = saved;
+    if format != FORMAT {
+        return Err(format!("format {format} is not {FORMAT}"));
+    }
+    let (mut shown, mut internal) = Registry::no_numbers();
+    for SavedIdentity { number, labels, unused_since } in identities {
+        let labels = labels.into_iter().map(|(key, value)| Label::k8s(key, value)).collect();
+        shown.restore(number, Slot { key: LabelSet::new(labels), unused_since })?;
+    }
+    for SavedInternal { id, namespace, namespace_labels, service_account, pod_labels, unused_since } in
+        internals
+    {
+        let key = PodFacts {
+            namespace: namespace.into(),
+            namespace_labels: Arc::new(namespace_labels),
+            service_account: service_account.into(),
+            pod_labels: Arc::new(pod_labels),
+        };
+        internal.restore(id, Slot { key, unused_since })?;
+    }
+    Ok((shown, internal))
+}
