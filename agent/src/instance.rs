@@ -10,6 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 const LOCK_NAME: &[u8] = b"palomar-agent.lock";
@@ -57,6 +58,37 @@ fn holder(address: &SocketAddr) -> String {
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let command = String::from_utf8_lossy(&command).replace('\0', " ");
     format!("process {pid} ({})", command.trim().escape_debug())
+}
+
+/// The lock of a state directory: two agents, of two network namespaces, must not share one. Released when dropped.
+pub fn lock_state_dir(state_dir: &Path) -> Result<Flock<fs::File>, StateDirRefused> {
+    let path = state_dir.join("lock");
+    let refused = |source: io::Error| StateDirRefused::Io { path: path.clone(), source };
+    let file = fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(refused)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        nix::Error::EWOULDBLOCK => StateDirRefused::Held { path: state_dir.to_owned() },
+        error => refused(error.into()),
+    })
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirRefused {
+    /// Another agent uses it.
+    #[error("the state directory {} is in use by another agent; give each network namespace its own with --state-dir and --socket", path.display())]
+    Held {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The lock file cannot be opened or locked.
+    #[error("cannot lock {}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// The number of this thread's network namespace: its inode.

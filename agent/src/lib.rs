@@ -11,8 +11,23 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod check;
+pub mod clock;
 pub mod config;
+pub mod control;
+pub mod decode;
 pub mod directory;
+pub mod durable;
 pub mod enforce;
+pub mod enrich;
+pub mod identity;
 pub mod instance;
+pub mod kernel;
+pub mod links;
+pub mod losses;
 pub mod ring;
+pub mod server;
+pub mod source;
+pub mod tell;
+pub mod world;

@@ -4,6 +4,7 @@
 //! threads stands a bounded queue: when it is full, events are counted as lost rather than waited with, since
 //! waiting would only lose them in the kernel.
 
+mod bpf;
 mod kernel;
 mod queue;
 
@@ -17,6 +18,7 @@ use palomar_bpf::abi::{Event, InvalidEvent};
 
 use crate::clock::wall_now_ns;
 use crate::losses::{Loss, LossSource, Losses};
+pub use bpf::InOrder;
 pub use kernel::{KernelLosses, KernelTotals};
 pub use queue::{EventReceiver, EventSender, queue};
 
@@ -26,6 +28,8 @@ const WAIT: Duration = Duration::from_millis(20);
 const COUNT_EVERY: Duration = Duration::from_millis(200);
 /// Events taken before the queue's reader is woken.
 const DRAIN: usize = 4_096;
+/// How often events are taken once more at the end: enough for a full ring of 16 MiB.
+const LAST_DRAINS: usize = 64;
 
 /// Where events come from: the kernel's ring buffer, or a test.
 pub trait EventStream: Send {
@@ -76,18 +80,24 @@ where
 impl<S: EventStream, C: KernelTotals> Source<S, C> {
     fn run(&mut self, stop: &AtomicBool) {
         let mut counted_at = Instant::now();
+        let mut more = false;
         while !stop.load(Ordering::Acquire) {
-            if let Err(error) = self.stream.wait(WAIT) {
+            if !more && let Err(error) = self.stream.wait(WAIT) {
                 tracing::error!(%error, "cannot wait for kernel events; asking again at intervals");
                 thread::sleep(WAIT);
             }
-            while self.drain() == DRAIN {}
+            more = self.drain() == DRAIN;
             if counted_at.elapsed() >= COUNT_EVERY {
                 counted_at = Instant::now();
                 self.kernel.count(&self.losses);
             }
         }
-        while self.drain() == DRAIN {}
+        // the programs go on: take what is there, but not for ever
+        for _ in 0..LAST_DRAINS {
+            if self.drain() == 0 {
+                break;
+            }
+        }
         self.kernel.count(&self.losses);
     }
 

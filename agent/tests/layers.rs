@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the lowest rank to the highest, as `lib.rs` lists them.
 const RANKS: &[&str] = &[
-    "config", "instance", "directory", "clock", "losses", "ring", "decode", "source", "enrich", "identity", "world", "links",
-    "attach", "enforce", "control", "server", "check", "app",
+    "clock", "config", "instance", "durable", "directory", "losses", "ring", "source", "decode", "enrich", "identity",
+    "world", "links", "enforce", "kernel", "control", "server", "tell", "check", "app",
 ];
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -1,11 +1,14 @@
 //! Who decided, by the numbers that events carry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use palomar_model::attribution::PolicyRef;
-use palomar_model::verdict::Direction;
+use palomar_model::labels::LabelSet;
+use palomar_model::verdict::{Direction, Verdict};
+
+use crate::enrich::{Attribution, Attributions, Decision};
 
 /// The policies behind rule set numbers and policy set numbers. Numbers never change their meaning, so an event of
 /// a moment ago is explained by what was in force then.
@@ -15,12 +18,23 @@ pub struct AttributionTable {
     pub allowing: HashMap<u32, Arc<[PolicyRef]>>,
     /// Policy set → the policies that isolate ingress, and those that isolate egress; sorted.
     pub isolating: HashMap<u32, [Arc<[PolicyRef]>; 2]>,
+    /// CIDR class → its longest CIDR and `reserved:world`.
+    pub class_labels: HashMap<u32, LabelSet>,
 }
 
 impl AttributionTable {
-    /// The policies whose rules are in a rule set; `None` for a number that is not known.
-    pub fn allowing(&self, rule_set: u32) -> Option<&Arc<[PolicyRef]>> {
-        self.allowing.get(&rule_set)
+    /// The policies whose rules are in these rule sets, 0 being none; `None` if a number is not known.
+    pub fn allowing(&self, rule_sets: [u32; 2]) -> Option<Arc<[PolicyRef]>> {
+        match rule_sets {
+            [0, 0] => Some(Arc::default()),
+            [one, 0] | [0, one] => self.allowing.get(&one).cloned(),
+            [one, other] => {
+                let one = self.allowing.get(&one)?;
+                let other = self.allowing.get(&other)?;
+                let union: BTreeSet<&PolicyRef> = one.iter().chain(other.iter()).collect();
+                Some(union.into_iter().cloned().collect())
+            }
+        }
     }
 
     /// The policies of a policy set that isolate a direction; `None` for a number that is not known.
@@ -45,5 +59,67 @@ impl SharedAttributions {
 
     pub(super) fn store(&self, table: AttributionTable) {
         self.0.store(Arc::new(table));
+    }
+}
+
+impl Attributions for SharedAttributions {
+    fn attribute(&self, decision: &Decision) -> Attribution {
+        let table = self.0.load();
+        let policies = match decision.verdict {
+            Verdict::Forwarded => table.allowing([decision.rule_set, decision.class_rule_set]),
+            Verdict::Dropped | Verdict::Audit => table.isolating(decision.policy_set, decision.direction).cloned(),
+        };
+        policies.map_or(Attribution::Withheld, Attribution::Policies)
+    }
+
+    fn class_labels(&self, class: u32) -> Option<LabelSet> {
+        self.0.load().class_labels.get(&class).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use palomar_model::object::ObjectName;
+
+    use super::*;
+
+    fn policies(names: &[&str]) -> Arc<[PolicyRef]> {
+        names.iter().map(|name| PolicyRef::network_policy(ObjectName::new("demo", *name))).collect()
+    }
+
+    #[test]
+    fn a_verdict_is_attributed_by_its_numbers_and_withheld_where_a_number_is_unknown() {
+        let shared = SharedAttributions::default();
+        shared.store(AttributionTable {
+            allowing: HashMap::from([(1, policies(&["a", "b"])), (2, policies(&["b", "c"]))]),
+            isolating: HashMap::from([(9, [policies(&["in"]), policies(&["out"])])]),
+            class_labels: HashMap::new(),
+        });
+        let ask = |verdict, direction, policy_set, rule_set, class_rule_set| {
+            shared.attribute(&Decision {
+                monotonic_ns: 0,
+                endpoint: 1,
+                policy_set,
+                revision: 1,
+                direction,
+                verdict,
+                rule_set,
+                class_rule_set,
+            })
+        };
+        let table = [
+            ("allowed by identity", Verdict::Forwarded, Direction::Ingress, 9, 1, 0, Some(&["a", "b"][..])),
+            ("allowed by class", Verdict::Forwarded, Direction::Ingress, 9, 0, 2, Some(&["b", "c"])),
+            ("allowed by both", Verdict::Forwarded, Direction::Ingress, 9, 1, 2, Some(&["a", "b", "c"])),
+            ("allowed by nobody, as an exempt packet is", Verdict::Forwarded, Direction::Ingress, 9, 0, 0, Some(&[])),
+            ("allowed by a forgotten rule set", Verdict::Forwarded, Direction::Ingress, 9, 7, 1, None),
+            ("denied at ingress", Verdict::Dropped, Direction::Ingress, 9, 0, 0, Some(&["in"])),
+            ("audited at egress", Verdict::Audit, Direction::Egress, 9, 0, 0, Some(&["out"])),
+            ("denied by a forgotten set", Verdict::Dropped, Direction::Ingress, 8, 0, 0, None),
+        ];
+        for (name, verdict, direction, set, rule_set, class_rule_set, expected) in table {
+            let expected = expected.map_or(Attribution::Withheld, |names| Attribution::Policies(policies(names)));
+            assert_eq!(ask(verdict, direction, set, rule_set, class_rule_set), expected, "{name}");
+        }
     }
 }

@@ -29,9 +29,10 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord};
+use palomar_model::labels::{Label, LabelSet};
 use palomar_model::netpol::IpBlock;
 use palomar_model::verdict::Direction;
-use palomar_policy::{ClassTable, Classes, PolicySet, Universe};
+use palomar_policy::{ClassTable, Classes, PolicySet, Universe, cidr};
 
 pub use attribution::{AttributionTable, SharedAttributions};
 pub use desired::{Desired, DesiredAddress, DesiredEndpoint};
@@ -59,7 +60,7 @@ pub enum EnforceError {
     Table(#[from] TableError),
     /// No number is left for a CIDR class.
     #[error(transparent)]
-    Classes(#[from] palomar_policy::cidr::ClassesExhausted),
+    Classes(#[from] cidr::ClassesExhausted),
     /// No number is left for a set of rules.
     #[error(transparent)]
     RuleSets(#[from] palomar_policy::rule_sets::RuleSetsExhausted),
@@ -188,7 +189,10 @@ impl<T: PolicyTables> Enforcer<T> {
     }
 
     fn publish(&self) {
-        self.attributions.store(self.sets.attribution_table());
+        let mut table = self.sets.attribution_table();
+        table.class_labels =
+            self.class_table.iter().map(|(class, blocks)| (class, class_labels(blocks))).collect();
+        self.attributions.store(table);
     }
 
     fn saved(&self) -> Saved {
@@ -330,6 +334,12 @@ fn flags_of(wanted: &DesiredEndpoint) -> u8 {
         flags |= abi::POLICY_CHECK_SOURCE;
     }
     flags
+}
+
+/// What flows show of an address of a class.
+fn class_labels(blocks: &[IpBlock]) -> LabelSet {
+    let cidr = cidr::longest_cidr(blocks).map(Label::cidr);
+    LabelSet::new(cidr.into_iter().chain([Label::reserved("world")]).collect())
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

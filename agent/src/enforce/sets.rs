@@ -237,7 +237,7 @@ impl Sets {
             })
             .collect();
         let isolating = self.installed.iter().map(|(id, set)| (*id, set.isolating.clone())).collect();
-        AttributionTable { allowing, isolating }
+        AttributionTable { allowing, isolating, ..AttributionTable::default() }
     }
 }
 

@@ -1,0 +1,336 @@
+//! Wires the process, in the order in which data flows.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use palomar_bpf::abi::Mode;
+use palomar_bpf::{Adoption, Datapath, Hooks, Maps, Options, Pins, RingBytes};
+use palomar_flow::convert::NodeContext;
+use palomar_transport::{UnixSocket, bind_tcp};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::clock::monotonic_now_ns;
+use crate::config::{Attach, ClusterSource, DEFAULT_MANIFESTS, PolicyMode, RunArgs, StalePolicy};
+use crate::control::{Control, EnforceScope, Facts, SharedFacts, Signal};
+use crate::directory::Directory;
+use crate::durable::{self, Keeper};
+use crate::enforce::{Enforcer, Saved};
+use crate::enrich::{self, Enricher, SeenNamespaces, Sources};
+use crate::identity::Registry;
+use crate::instance::{self, InstanceLock};
+use crate::kernel::KernelTables;
+use crate::links::Follower;
+use crate::losses::Losses;
+use crate::ring::{Capacity, Ring};
+use crate::server::{Api, DEFAULT_MAX_STREAMS, Served};
+use crate::source::{self, KernelLosses};
+use crate::tell::Teller;
+use crate::world::{self, ManifestSource, VersionedWorld};
+
+/// How long an enforcing node may be without its agent under `--stale-policy audit`.
+const STALE_AFTER: Duration = Duration::from_secs(600);
+/// Events between the kernel's reader and the enricher.
+const QUEUE: usize = 16_384;
+/// Longest wait for the last writes at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Runs the agent until SIGTERM or SIGINT. The datapath stays as it is afterwards.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    // This network namespace is ours alone.
+    let _lock = InstanceLock::take()?;
+    fs::create_dir_all(&args.state_dir)
+        .with_context(|| format!("cannot make the state directory {}", args.state_dir.display()))?;
+    let _state_lock = instance::lock_state_dir(&args.state_dir)?;
+    let capacity = Capacity::try_from(u64::from(args.event_buffer_capacity))?;
+    let node_name: Arc<str> = node_name(args)?.into();
+    let cluster: Arc<str> = args.cluster_name.as_str().into();
+
+    // Where the cluster's objects come from: before anything touches the kernel, because an error ends it here.
+    let cluster_world = ClusterWorld::start(args)?;
+
+    // The kernel's side: an earlier agent's programs and maps go on meanwhile.
+    let mut datapath = load(args)?;
+    let maps = Arc::clone(&datapath.maps);
+    let events = datapath.events.take().context("the datapath has no event ring")?;
+    let retired_events = datapath.retired_events.take();
+    settle(&maps, args.stale_policy);
+
+    // The control path: world + interfaces → directory → kernel maps.
+    let directory = Arc::new(ArcSwap::from_pointee(Directory::empty(Arc::clone(&node_name), Arc::clone(&cluster))));
+    let (registry, damaged) = Registry::open(&args.state_dir, Arc::clone(&cluster))?;
+    if let Some(damaged) = damaged {
+        tracing::error!(error = %damaged, "the kept identities are damaged");
+    }
+    let (signals, heard) = mpsc::channel();
+    let links = Follower::start({
+        let signals = signals.clone();
+        move |links| drop(signals.send(Signal::Links(Arc::clone(links))))
+    })
+    .context("cannot follow the interfaces of this network namespace")?;
+    let links = Arc::new(links);
+    let (enforcer, tables_keeper) = enforcer(&maps, &args.state_dir)?;
+    let attributions = enforcer.attributions();
+    let facts: SharedFacts = Arc::new(ArcSwap::from_pointee(Facts {
+        directory: directory.load_full(),
+        endpoints: BTreeMap::new(),
+        contested: Vec::new(),
+        world: Arc::default(),
+        failure: None,
+    }));
+    let hook = datapath.attacher.hook();
+    let mut control = Control {
+        registry,
+        enforcer,
+        tables_keeper,
+        datapath,
+        mode: mode(args.policy_mode),
+        scope: EnforceScope { namespaces: args.enforce_namespaces.iter().cloned().collect() },
+        directory: Arc::clone(&directory),
+        facts: Arc::clone(&facts),
+        world: cluster_world.newest(),
+        links: links.current(),
+        follower: Arc::clone(&links),
+        attached: BTreeMap::new(),
+    };
+    control.start().context("cannot bring the datapath into force")?;
+    let forward = cluster_world.forward(signals.clone());
+    let control = spawn_control(control, heard)?;
+
+    // The event path: kernel ring → queue → enrich → recent flows.
+    let losses = Arc::new(Losses::default());
+    let (writer, ring) = Ring::new(capacity);
+    let namespaces = Arc::new(SeenNamespaces::default());
+    let (sender, receiver) = source::queue(QUEUE);
+    let enricher = Enricher::new(
+        Sources {
+            directory: Arc::clone(&directory),
+            attributions: Arc::new(attributions),
+            namespaces: Arc::clone(&namespaces),
+        },
+        writer,
+    );
+    let enriching = enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
+    let counters = KernelLosses::from_now(Arc::clone(&maps)).context("cannot read the kernel's counters")?;
+    let stream = source::InOrder::new(retired_events, events);
+    let reading = source::spawn(stream, counters, sender, Arc::clone(&losses)).context("cannot start a thread")?;
+
+    // The API, until a signal.
+    let api = Api::new(Served {
+        ring,
+        losses,
+        namespaces,
+        directory,
+        node: Arc::new(NodeContext::new(&node_name, &cluster, &BTreeMap::new(), env!("CARGO_PKG_VERSION"))),
+        facts: Arc::new(Teller {
+            facts,
+            maps,
+            instance: instance::network_namespace()?.to_string(),
+            source: cluster_world.kind(),
+            hook,
+        }),
+        max_streams: DEFAULT_MAX_STREAMS,
+    });
+    serve(&api, args)?;
+
+    // The end, against the flow of data; the datapath stays.
+    drop(signals.send(Signal::Stop));
+    drop(control.join());
+    drop(links);
+    drop(forward);
+    drop(reading);
+    drop(enriching);
+    tracing::info!("stopped; the datapath stays as it is (palomar-agent clean removes it)");
+    Ok(())
+}
+
+fn mode(mode: PolicyMode) -> Mode {
+    match mode {
+        PolicyMode::Off => Mode::Off,
+        PolicyMode::Audit => Mode::Audit,
+        PolicyMode::Enforce => Mode::Enforce,
+    }
+}
+
+fn node_name(args: &RunArgs) -> anyhow::Result<String> {
+    if let Some(name) = &args.node_name {
+        return Ok(name.clone());
+    }
+    let name = nix::unistd::gethostname().context("cannot tell the host name; give --node-name")?;
+    name.into_string().ok().context("the host name is not text; give --node-name")
+}
+
+fn load(args: &RunArgs) -> anyhow::Result<Datapath> {
+    let options = Options {
+        ring: RingBytes::try_from(args.kernel_ring_bytes)?,
+        connections: args.connection_capacity,
+        hooks: match args.attach {
+            Attach::Auto => Hooks::Auto,
+            Attach::Tcx => Hooks::Tcx,
+            Attach::Clsact => Hooks::Clsact,
+        },
+        ..Options::default()
+    };
+    let missing = palomar_bpf::missing_capabilities();
+    if !missing.is_empty() {
+        let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        anyhow::bail!("missing capability: {}; run as root or grant them", names.join(", "));
+    }
+    let pins = Pins::create(&instance::pin_dir(&args.kernel.bpf_dir)?)?;
+    let datapath = Datapath::load(&options, Some(pins)).context("cannot load the datapath")?;
+    match datapath.adoption() {
+        Adoption::Fresh => tracing::info!("loaded the datapath"),
+        Adoption::Adopted => tracing::info!("loaded the datapath; adopted what an earlier agent left in force"),
+        Adoption::Replaced(changes) => {
+            let changes: Vec<String> =
+                changes.iter().map(|change| format!("{}: {}", change.map, change.why)).collect();
+            tracing::warn!(changes = changes.join("; "), "loaded the datapath; maps of an earlier agent are replaced");
+        }
+    }
+    Ok(datapath)
+}
+
+fn settle(maps: &Maps, stale: StalePolicy) {
+    maps.settings.beat(monotonic_now_ns());
+    maps.settings.set_stale_after(match stale {
+        StalePolicy::Keep => None,
+        StalePolicy::Audit => Some(STALE_AFTER),
+    });
+}
+
+fn enforcer(maps: &Arc<Maps>, state_dir: &Path) -> anyhow::Result<(Enforcer<KernelTables>, Keeper)> {
+    let path = state_dir.join("tables.json");
+    let loaded = durable::load(&path, |bytes| {
+        serde_json::from_slice::<Saved>(bytes).map_err(|error| error.to_string())
+    })
+    .with_context(|| format!("cannot read {}", path.display()))?;
+    if let Some(damage) = loaded.damage {
+        tracing::error!(error = %damage, "the kept policy tables are damaged");
+    }
+    let enforcer = Enforcer::adopt(KernelTables(Arc::clone(maps)), loaded.value)?;
+    Ok((enforcer, Keeper::start(&path)))
+}
+
+fn spawn_control(control: Control, heard: Receiver<Signal>) -> anyhow::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name("control".into())
+        .spawn(move || control.run(&heard))
+        .context("cannot start a thread")
+}
+
+/// The source of the cluster's objects.
+enum ClusterWorld {
+    Manifests(ManifestSource),
+    /// The sender keeps the channel open.
+    None { _sender: watch::Sender<Arc<VersionedWorld>>, worlds: watch::Receiver<Arc<VersionedWorld>> },
+}
+
+impl ClusterWorld {
+    fn start(args: &RunArgs) -> anyhow::Result<Self> {
+        let directory = match (args.cluster_source, &args.manifests) {
+            (Some(ClusterSource::None), Some(_)) => {
+                anyhow::bail!("--manifests and --cluster-source none contradict each other")
+            }
+            (Some(ClusterSource::None), None) => None,
+            (_, Some(directory)) => Some(directory.clone()),
+            (Some(ClusterSource::Manifests), None) => Some(DEFAULT_MANIFESTS.into()),
+            (None, None) => world::choose(Path::new(DEFAULT_MANIFESTS), &args.state_dir)?,
+        };
+        let Some(directory) = directory else {
+            tracing::info!("no cluster source: addresses only");
+            let (sender, worlds) = world::none();
+            return Ok(Self::None { _sender: sender, worlds });
+        };
+        let source = ManifestSource::start(&directory, &args.state_dir)?;
+        tracing::info!(directory = %directory.display(), "watching manifests");
+        Ok(Self::Manifests(source))
+    }
+
+    fn kind(&self) -> ClusterSource {
+        match self {
+            Self::Manifests(_) => ClusterSource::Manifests,
+            Self::None { .. } => ClusterSource::None,
+        }
+    }
+
+    fn worlds(&self) -> watch::Receiver<Arc<VersionedWorld>> {
+        match self {
+            Self::Manifests(source) => source.worlds(),
+            Self::None { worlds, .. } => worlds.clone(),
+        }
+    }
+
+    fn newest(&self) -> Arc<VersionedWorld> {
+        self.worlds().borrow().clone()
+    }
+
+    /// Tells the control path of each new world, from a runtime of its own thread.
+    fn forward(&self, signals: Sender<Signal>) -> tokio::runtime::Runtime {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("worlds")
+            .build()
+            .expect("invariant: a runtime without I/O needs nothing but a thread");
+        let mut worlds = self.worlds();
+        worlds.mark_changed();
+        runtime.spawn(async move {
+            while worlds.changed().await.is_ok() {
+                let world = worlds.borrow_and_update().clone();
+                if signals.send(Signal::World(world)).is_err() {
+                    return;
+                }
+            }
+        });
+        runtime
+    }
+}
+
+/// Serves the API until SIGTERM or SIGINT.
+fn serve(api: &Api, args: &RunArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("grpc")
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let routes = api.routes().await?;
+        let UnixSocket { incoming, guard: _guard } = UnixSocket::bind(&args.socket)?;
+        let unix = tokio::spawn({
+            let (api, routes) = (api.clone(), routes.clone());
+            async move { api.serve(routes, incoming).await }
+        });
+        let tcp = match args.listen {
+            Some(address) => {
+                let incoming = bind_tcp(address)?;
+                tracing::warn!(%address, "serving in clear text: whoever reaches this address reads all flows");
+                let api = api.clone();
+                Some(tokio::spawn(async move { api.serve(routes, incoming).await }))
+            }
+            None => None,
+        };
+        tracing::info!(socket = %args.socket.display(), "serving");
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+        api.shut_down();
+        let ended = async {
+            unix.await??;
+            if let Some(tcp) = tcp {
+                tcp.await??;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(FLUSH, ended).await.unwrap_or(Ok(()))
+    })
+}

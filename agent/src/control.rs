@@ -1,0 +1,10 @@
+//! The control path: world, interfaces and identities become the directory, and what the kernel holds.
+
+mod facts;
+mod run;
+mod view;
+mod wanted;
+
+pub use facts::{AttachState, EndpointFacts, Facts, SharedFacts};
+pub use run::{Control, Signal};
+pub use wanted::EnforceScope;

@@ -1,0 +1,344 @@
+//! The control path's thread: what the sources say becomes what the kernel holds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use palomar_bpf::abi::{Direction, Mode};
+use palomar_bpf::{AttachError, Datapath, LoadError};
+use palomar_model::verdict;
+use palomar_policy::IdentityLabels;
+
+use super::facts::{AttachState, EndpointFacts, Facts, SharedFacts};
+use super::view::{Inputs, View, view};
+use super::wanted::{EnforceScope, wanted};
+use crate::clock::monotonic_now_ns;
+use crate::directory::Directory;
+use crate::durable::Keeper;
+use crate::identity::Registry;
+use crate::enforce::{Desired, EnforceError, Enforcer};
+use crate::kernel::KernelTables;
+use crate::links::{Follower, Links};
+use crate::world::VersionedWorld;
+
+/// How often the kernel is told that the agent lives, and what is no longer used is removed.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often the order of programs at the hooks is looked at, and failed interfaces are tried again.
+const ORDER_EVERY: Duration = Duration::from_secs(15);
+
+/// What the thread is told.
+#[derive(Debug)]
+pub enum Signal {
+    /// There is a new world.
+    World(Arc<VersionedWorld>),
+    /// There are other interfaces or addresses.
+    Links(Arc<Links>),
+    /// The agent ends; the datapath stays as it is.
+    Stop,
+}
+
+/// The control path: one thread, so that the order of writes is the order of the code.
+pub struct Control {
+    /// Gives identities to pods.
+    pub registry: Registry,
+    /// Writes the kernel's tables.
+    pub enforcer: Enforcer<KernelTables>,
+    /// Keeps the enforcer's numbers on disk.
+    pub tables_keeper: Keeper,
+    /// The loaded programs and maps.
+    pub datapath: Datapath,
+    /// The mode that this agent put in force.
+    pub mode: Mode,
+    /// Where denied packets are dropped.
+    pub scope: EnforceScope,
+    /// Where the newest directory goes.
+    pub directory: Arc<ArcSwap<Directory>>,
+    /// Where the facts for the API go.
+    pub facts: SharedFacts,
+    /// The newest world.
+    pub world: Arc<VersionedWorld>,
+    /// The newest interfaces.
+    pub links: Arc<Links>,
+    /// Looks at the interfaces again when asked.
+    pub follower: Arc<Follower>,
+    /// How each interface is attached.
+    pub attached: BTreeMap<u32, AttachState>,
+}
+
+impl Control {
+    /// The first pass: the kernel holds the first complete world, every interface is attached, and what an earlier
+    /// agent left is replaced. Only then does the agent serve.
+    pub fn start(&mut self) -> Result<(), LoadError> {
+        let mut pending = self.apply();
+        // Before any program of this load sees a packet.
+        self.datapath.maps.settings.set_mode(self.mode);
+        while let Some(ifindex) = pending.pop_front() {
+            self.attach(ifindex);
+        }
+        self.datapath.commit()?;
+        match self.datapath.attacher.retain(&self.links.veths.keys().copied().collect()) {
+            Ok(gone) if !gone.is_empty() => tracing::info!(interfaces = ?gone, "let go of interfaces that are no pods'"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = %chain(&error), "an interface that is no pod's keeps our programs"),
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Runs until told to stop, or until nobody can tell any more.
+    pub fn run(mut self, signals: &Receiver<Signal>) {
+        let mut pending = VecDeque::new();
+        let mut beat = Instant::now();
+        let mut order = Instant::now();
+        loop {
+            let wait = if pending.is_empty() { BEAT.saturating_sub(beat.elapsed()) } else { Duration::ZERO };
+            match self.listen(signals, wait) {
+                Heard::Stop => return,
+                Heard::Change => pending = self.apply(),
+                Heard::Nothing => {
+                    if let Some(ifindex) = pending.pop_front() {
+                        self.attach(ifindex);
+                        self.publish();
+                    }
+                }
+            }
+            if beat.elapsed() >= BEAT {
+                beat = Instant::now();
+                self.beat();
+            }
+            if order.elapsed() >= ORDER_EVERY {
+                order = Instant::now();
+                pending.extend(self.failed());
+                self.look_at_order();
+                self.publish();
+            }
+        }
+    }
+
+    /// Takes in everything that is waiting, so that a burst of changes is one pass.
+    fn listen(&mut self, signals: &Receiver<Signal>, wait: Duration) -> Heard {
+        let mut heard = Heard::Nothing;
+        let mut next = signals.recv_timeout(wait);
+        loop {
+            match next {
+                Ok(Signal::World(world)) => {
+                    self.world = world;
+                    self.look_for_new_pods();
+                }
+                Ok(Signal::Links(links)) => self.links = links,
+                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return Heard::Stop,
+                Err(RecvTimeoutError::Timeout) => return heard,
+            }
+            heard = Heard::Change;
+            next = signals.try_recv().map_err(|error| match error {
+                std::sync::mpsc::TryRecvError::Empty => RecvTimeoutError::Timeout,
+                std::sync::mpsc::TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            });
+        }
+    }
+
+    /// An address that appears in a pod's namespace tells the node nothing: when the world names one of this node that no
+    /// interface has, the interfaces are asked again.
+    fn look_for_new_pods(&self) {
+        let node_name = &self.directory.load().node_name;
+        let here = |node: &str| node.is_empty() || *node == **node_name;
+        let seen = |address| self.links.veths.values().any(|link| link.addresses.contains(address));
+        let mut pods = self.world.world.pods.values().filter(|pod| !pod.host_network && here(&pod.node));
+        if pods.any(|pod| pod.addresses.iter().any(|address| !seen(address))) {
+            self.follower.refresh();
+        }
+    }
+
+    /// Makes the kernel hold the newest world; gives the interfaces that are to be attached.
+    fn apply(&mut self) -> VecDeque<u32> {
+        let began = Instant::now();
+        let before = self.directory.load_full();
+        let assigned = self.registry.update(&self.world.world, SystemTime::now());
+        if let Some(exhausted) = &assigned.exhausted {
+            tracing::error!("{exhausted}");
+        }
+        let View { directory, contested } = view(Inputs {
+            version: before.version + 1,
+            world: &self.world.world,
+            links: &self.links,
+            node_name: &before.node_name,
+            cluster: &before.cluster,
+            assigned: &assigned,
+            identities: self.registry.internals(),
+        });
+        for (pod, address, owner) in &contested {
+            tracing::warn!(%pod, %address, %owner, "two pods claim one address: the first by name has it");
+        }
+        let directory = Arc::new(directory);
+        let desired = wanted(&directory, self.universe(), &self.scope);
+        // The event path must know the new identities before the kernel speaks of them.
+        self.directory.store(Arc::clone(&directory));
+        let failure = self.enforce(&desired, began).err().map(|error| {
+            tracing::error!(error = %chain(&error), "the kernel does not hold the newest world");
+            chain(&error)
+        });
+        self.attached.retain(|ifindex, _| self.links.veths.contains_key(ifindex));
+        for ifindex in self.links.veths.keys() {
+            self.attached.entry(*ifindex).or_insert(AttachState::Pending);
+        }
+        self.facts.store(Arc::new(Facts {
+            directory,
+            endpoints: BTreeMap::new(),
+            contested,
+            world: Arc::clone(&self.world),
+            failure,
+        }));
+        self.publish();
+        let pending = self.attached.iter().filter(|(_, state)| **state == AttachState::Pending);
+        pending.map(|(ifindex, _)| *ifindex).collect()
+    }
+
+    /// The labels behind the identities that pods have.
+    fn universe(&self) -> BTreeMap<u32, IdentityLabels> {
+        let live = self.registry.live().map(|(id, facts)| {
+            let labels = IdentityLabels {
+                namespace: Arc::clone(&facts.namespace),
+                namespace_labels: Arc::clone(&facts.namespace_labels),
+                pod_labels: Arc::clone(&facts.pod_labels),
+            };
+            (id.0, labels)
+        });
+        live.collect()
+    }
+
+    fn enforce(&mut self, desired: &Desired, began: Instant) -> Result<(), EnforceError> {
+        let keeper = &self.tables_keeper;
+        let applied = self.enforcer.apply(desired, Instant::now(), monotonic_now_ns(), |saved| {
+            match serde_json::to_vec(saved) {
+                Ok(bytes) => keeper.put(bytes),
+                Err(error) => tracing::error!(%error, "the policy tables cannot be kept"),
+            }
+        })?;
+        if applied.endpoints_changed + applied.rules_written + applied.addresses_changed > 0 {
+            tracing::info!(
+                world = self.world.version,
+                revision = applied.revision,
+                endpoints = applied.endpoints_changed,
+                rules = applied.rules_written,
+                addresses = applied.addresses_changed,
+                took_us = began.elapsed().as_micros(),
+                "the kernel holds the newest world"
+            );
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, ifindex: u32) {
+        let Some(link) = self.links.veths.get(&ifindex) else { return };
+        let state = match self.datapath.attacher.attach(ifindex) {
+            Ok(attached) => {
+                tracing::info!(interface = %link.name, ifindex, adopted = attached.adopted, "attached");
+                self.state(ifindex)
+            }
+            Err(AttachError::Gone { .. }) => {
+                tracing::info!(interface = %link.name, ifindex, "vanished before it was attached");
+                self.attached.remove(&ifindex);
+                return;
+            }
+            Err(error) => {
+                tracing::error!(interface = %link.name, ifindex, error = %chain(&error), "cannot attach");
+                AttachState::Failed(chain(&error))
+            }
+        };
+        self.attached.insert(ifindex, state);
+    }
+
+    /// How an attached interface is attached, with the order of programs at its hooks.
+    fn state(&self, ifindex: u32) -> AttachState {
+        let hook = self.datapath.attacher.hook();
+        match self.datapath.attacher.order(ifindex) {
+            Ok(orders) => {
+                let first = |direction| orders.iter().any(|order| order.direction == direction && order.first);
+                AttachState::Attached {
+                    hook,
+                    ingress_first: first(Direction::Ingress),
+                    egress_first: first(Direction::Egress),
+                }
+            }
+            Err(error) => AttachState::Failed(chain(&error)),
+        }
+    }
+
+    fn failed(&self) -> Vec<u32> {
+        let failed = |(ifindex, state): (&u32, &AttachState)| {
+            matches!(state, AttachState::Failed(_)).then_some(*ifindex)
+        };
+        self.attached.iter().filter_map(failed).collect()
+    }
+
+    fn look_at_order(&mut self) {
+        let attached: Vec<u32> = self
+            .attached
+            .iter()
+            .filter(|(_, state)| matches!(state, AttachState::Attached { .. }))
+            .map(|(ifindex, _)| *ifindex)
+            .collect();
+        for ifindex in attached {
+            let state = self.state(ifindex);
+            let before = self.attached.insert(ifindex, state.clone());
+            if before.as_ref() != Some(&state) {
+                tracing::warn!(ifindex, ?state, "the order of programs at the interface changed");
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        self.datapath.maps.settings.beat(monotonic_now_ns());
+        let mode = self.datapath.maps.settings.mode();
+        if mode != Ok(self.mode) {
+            tracing::warn!(?mode, ours = ?self.mode, "the mode was changed by somebody else; it stays so until this agent is restarted");
+            self.mode = mode.unwrap_or(self.mode);
+        }
+        if let Err(error) = self.enforcer.collect_garbage(Instant::now()) {
+            tracing::error!(error = %chain(&error), "cannot remove what is no longer used");
+        }
+    }
+
+    /// Tells the API what is in force.
+    fn publish(&self) {
+        let facts = self.facts.load();
+        let table = self.enforcer.attributions().load();
+        let endpoints = facts.directory.endpoints.values().map(|endpoint| {
+            let word = self.enforcer.policy(endpoint.id).unwrap_or_default();
+            let isolating = |direction| {
+                let policies = table.isolating(word.set(), direction);
+                policies.map(|list| list.iter().map(|policy| policy.name.clone()).collect()).unwrap_or_default()
+            };
+            let namespace = endpoint.pod.as_ref().map(|entry| entry.pod.name.namespace.as_str());
+            let endpoint_facts = EndpointFacts {
+                attach: self.attached.get(&endpoint.id).cloned().unwrap_or(AttachState::Pending),
+                enforced: namespace.is_some_and(|namespace| self.scope.covers(namespace)),
+                ingress_policies: isolating(verdict::Direction::Ingress),
+                egress_policies: isolating(verdict::Direction::Egress),
+                revision: word.revision(),
+            };
+            (endpoint.id, endpoint_facts)
+        });
+        self.facts.store(Arc::new(Facts { endpoints: endpoints.collect(), ..Facts::clone(&facts) }));
+    }
+}
+
+enum Heard {
+    Change,
+    Nothing,
+    Stop,
+}
+
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
