@@ -116,18 +116,18 @@ fn an_address_that_comes_to_a_settled_pod_is_seen_after_a_refresh() {
 fn lost_messages_cost_a_new_look_and_no_veth() {
     let node = Node::new("lost");
     node.add_pod("old0", &["10.77.0.2/24"]);
-    let (changed, changes) = mpsc::channel();
+    let (tell, changes) = mpsc::channel();
     let (go, held) = mpsc::channel::<()>();
     // The first change holds the follower until the flood is over.
     let follower = Follower::start(move |links| {
         let _ = held.recv();
-        let _ = changed.send(links.clone());
+        let _ = tell.send(links.clone());
     })
     .unwrap();
     ip(&["addr", "add", "10.77.9.1/24", "dev", "lo"]);
     std::thread::sleep(Duration::from_millis(200));
-    let flood: String = (0..4000).map(|n| format!("link set dev lo alias flood{n}\n")).collect();
-    links_support::ip_batch(&flood);
+    let flood: Vec<String> = (0..4000).map(|n| format!("link set dev lo alias flood{n}\n")).collect();
+    links_support::ip_batch(&flood.concat());
     ip(&["link", "del", "old0"]);
     node.add_pod("new0", &["10.77.0.9/24"]);
     drop(go);
