@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use palomar_flow::view::Side;
 use palomar_proto::flow::{Flow, LostEvent};
 
-use super::escape::escape;
 use super::host::host;
 use super::printer::{Envelope, Options};
 use super::summary::summary;
@@ -47,7 +46,7 @@ pub fn field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
 fn head(out: &mut impl Write, options: &Options, envelope: Envelope<'_>) -> io::Result<()> {
     field(out, "TIMESTAMP", &options.time.print(envelope.time))?;
     if options.print_node_name {
-        field(out, "NODE", &escape(envelope.node_name))?;
+        field(out, "NODE", &envelope.node())?;
     }
     Ok(())
 }

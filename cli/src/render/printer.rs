@@ -1,5 +1,6 @@
 //! Responses to lines, in the format asked for.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use palomar_proto::flow::{Flow, LostEvent};
@@ -8,6 +9,7 @@ use palomar_proto::observer::get_flows_response::ResponseTypes;
 use palomar_proto::relay::NodeStatusEvent;
 use prost_types::Timestamp;
 
+use super::escape::escape;
 use super::host::Naming;
 use super::json::Lines;
 use super::verdict::PolicyNames;
@@ -66,6 +68,13 @@ pub struct Envelope<'a> {
     pub node_name: &'a str,
     /// When it happened.
     pub time: Option<&'a Timestamp>,
+}
+
+impl Envelope<'_> {
+    /// The node, escaped; `-` if not told.
+    pub(super) fn node(&self) -> Cow<'_, str> {
+        if self.node_name.is_empty() { Cow::Borrowed("-") } else { escape(self.node_name) }
+    }
 }
 
 /// Writes flows and losses to one stream and node states to another.

@@ -4,7 +4,6 @@ use palomar_flow::view::Side;
 use palomar_proto::flow::{Flow, LostEvent};
 
 use super::Columns;
-use super::escape::escape;
 use super::host::host;
 use super::printer::{Envelope, Options};
 use super::summary::summary;
@@ -34,10 +33,7 @@ fn row(table: &mut Columns, options: &Options, envelope: Envelope<'_>, cells: [S
         table.line(&["TIMESTAMP"].into_iter().chain(node).chain(rest).collect::<Vec<_>>());
     }
     let time = options.time.print(envelope.time);
-    let node = match escape(envelope.node_name) {
-        name if name.is_empty() => "-".into(),
-        name => name,
-    };
+    let node = envelope.node();
     let node = options.print_node_name.then_some(node.as_ref());
     let cells = cells.iter().map(String::as_str);
     table.line(&[time.as_str()].into_iter().chain(node).chain(cells).collect::<Vec<_>>());

@@ -1,0 +1,193 @@
+//! Commands over our own service.
+
+#[path = "support/server.rs"]
+mod server;
+mod support;
+
+use palomar_proto::palomar::v1::*;
+use server::{Agent, Stub};
+use support::{Outcome, palomar};
+
+async fn run(stub: &Stub, words: &[&str]) -> Outcome {
+    let address = stub.serve().to_string();
+    let outcome = palomar(&[words, &["--server", &address]].concat()).run_async().await;
+    let shown = |text: String| text.replace(&address, "SERVER");
+    Outcome { code: outcome.code, out: shown(outcome.out), err: shown(outcome.err) }
+}
+
+fn identity(number: u32, labels: &[&str], reserved: bool, pods: u32) -> Identity {
+    Identity { identity: number, labels: labels.iter().map(ToString::to_string).collect(), reserved, pods }
+}
+
+fn attachment(kind: AttachKind, error: &str, first: bool) -> Option<Attachment> {
+    Some(Attachment { kind: kind.into(), attach_error: error.to_owned(), first_in_order: first })
+}
+
+fn agent() -> Stub {
+    let status = GetAgentStatusResponse {
+        instance: "4026531840".to_owned(),
+        node_name: "k1".to_owned(),
+        version: "0.1.0".to_owned(),
+        mode: PolicyMode::Audit.into(),
+        cluster_source: ClusterSource::Manifests.into(),
+        attach: AttachKind::Tcx.into(),
+        endpoints: 3,
+        kernel_map_bytes: 40 << 20,
+        conntrack_midstream_misses: 1_234,
+        refused_manifests: vec![
+            RefusedManifest {
+                file: "web.yaml".to_owned(),
+                line: 7,
+                field: "spec.ingress[0].ports[1].port".to_owned(),
+                reason: "no number\x1b[2J from 1 to 65535".to_owned(),
+            },
+            RefusedManifest {
+                file: "gone.yaml".to_owned(),
+                reason: "cannot be read".to_owned(),
+                ..Default::default()
+            },
+        ],
+    };
+    let counter = |source: &str, count| LossCounter { source: source.to_owned(), count };
+    let loss = GetLossResponse {
+        counters: vec![counter("kernel_ring", 1_000), counter("decode", 0), counter("reader", 24)],
+    };
+    let web = Endpoint {
+        id: 7,
+        is_pod: true,
+        namespace: "shop".to_owned(),
+        pod_name: "web".to_owned(),
+        identity: 60_437,
+        labels: vec!["k8s:app=web".to_owned()],
+        addresses: vec!["10.0.1.7".to_owned(), "fd00::7".to_owned()],
+        ifindex: 12,
+        interface: "veth7".to_owned(),
+        ingress: attachment(AttachKind::Tcx, "", true),
+        egress: attachment(AttachKind::Tcx, "", false),
+        ingress_isolated: true,
+        egress_isolated: false,
+        ingress_policies: vec!["allow-front".to_owned()],
+        egress_policies: Vec::new(),
+        mode: PolicyMode::Enforce.into(),
+        policy_revision: 3,
+    };
+    let stray = Endpoint {
+        id: 8,
+        identity: 3,
+        interface: "veth8".to_owned(),
+        ingress: attachment(AttachKind::Clsact, "", true),
+        egress: attachment(AttachKind::Unspecified, "no room", false),
+        mode: PolicyMode::Audit.into(),
+        ..Endpoint::default()
+    };
+    let unseen = UnseenPod {
+        namespace: "kube-system".to_owned(),
+        pod_name: "proxy".to_owned(),
+        reason: UnseenReason::HostNetwork.into(),
+        detail: String::new(),
+    };
+    let agent = Agent {
+        status,
+        loss,
+        identities: vec![
+            identity(2, &["reserved:world"], true, 0),
+            identity(60_437, &["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop"], false, 1),
+        ],
+        endpoints: ListEndpointsResponse { endpoints: vec![web, stray], unseen_pods: vec![unseen] },
+    };
+    Stub { agent: Some(agent), ..Stub::default() }
+}
+
+#[tokio::test]
+async fn status_tells_of_the_agent_and_its_losses() {
+    let outcome = run(&agent(), &["status"]).await;
+    let wanted = "\
+Healthcheck (via SERVER): Ok
+Current/Max Flows: 0/0
+Flows/s: N/A
+Agent: Palomar 0.1.0 on node k1, instance 4026531840
+Policy: audit, with objects from manifests
+Endpoints: 3, attached with tcx
+Kernel: 40.0 MiB of maps, 1,234 packets of unknown connections
+Refused Manifests: 2
+  - web.yaml:7: spec.ingress[0].ports[1].port: no number^[[2J from 1 to 65535
+  - gone.yaml: cannot be read
+Lost Events: 1,024
+  - kernel_ring: 1,000
+  - reader: 24
+";
+    assert_eq!((outcome.out.as_str(), outcome.err.as_str(), outcome.code), (wanted, "", 0));
+}
+
+#[tokio::test]
+async fn identities_are_found_by_number_and_by_name() {
+    let table: [(&[&str], &str); 4] = [
+        (&["identity", "get", "60437"], "60437\nk8s:app=web\nk8s:io.kubernetes.pod.namespace=shop\n"),
+        (&["identity", "get", "world"], "2\nreserved:world\n"),
+        (
+            &["identity", "get", "2", "-o", "json"],
+            "{\n  \"identity\": 2,\n  \"labels\": [\n    \"reserved:world\"\n  ],\n  \"reserved\": true,\n  \"pods\": 0\n}\n",
+        ),
+        (
+            &["identity", "list"],
+            "\
+IDENTITY   NAME    PODS   LABELS
+2          world   0      reserved:world
+60437      -       1      k8s:app=web,k8s:io.kubernetes.pod.namespace=shop
+",
+        ),
+    ];
+    for (words, wanted) in table {
+        let outcome = run(&agent(), words).await;
+        assert_eq!((outcome.out.as_str(), outcome.err.as_str(), outcome.code), (wanted, "", 0), "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn endpoints_are_listed_with_what_cannot_be_seen() {
+    let outcome = run(&agent(), &["endpoint", "list"]).await;
+    let wanted = "\
+ENDPOINT   POD        IDENTITY        INTERFACE   INGRESS   EGRESS            ISOLATED   MODE      ADDRESSES
+7          shop/web   60437           veth7       tcx       tcx (not first)   ingress    enforce   10.0.1.7,fd00::7
+8          -          3 (unmanaged)   veth8       clsact    error: no room    -          audit     -
+
+NOT SEEN            WHY            DETAIL
+kube-system/proxy   host network   -
+";
+    assert_eq!((outcome.out.as_str(), outcome.err.as_str(), outcome.code), (wanted, "", 0));
+    let json = run(&agent(), &["endpoint", "list", "-o", "json"]).await.out;
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["endpoints"][0]["ingress_policies"][0], "allow-front");
+    assert_eq!(value["endpoints"][1]["egress"]["attach_error"], "no room");
+    assert_eq!(value["unseen_pods"][0]["reason"], "host network");
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_an_error_that_says_why() {
+    let table: [(Stub, &[&str], &str); 7] = [
+        (agent(), &["identity", "get", "5"], "no identity 5 is known to the agent at SERVER"),
+        (
+            agent(),
+            &["identity", "get", "nope"],
+            "\"nope\": invalid security identity, expected one of [host world unmanaged health init remote-node \
+             kube-apiserver ingress world-ipv4 world-ipv6 11] or a numeric value",
+        ),
+        (agent(), &["identity", "get"], "missing argument: an identity, as a number or a reserved name"),
+        (agent(), &["identity", "get", "1", "2"], "unexpected argument \"2\""),
+        (
+            agent(),
+            &["identity", "list", "-o", "yaml"],
+            "unknown output format: yaml; choose from: table, json",
+        ),
+        (Stub::default(), &["identity", "list"], "the server at SERVER is no Palomar agent, it cannot tell"),
+        (Stub::default(), &["endpoint", "list"], "the server at SERVER is no Palomar agent, it cannot tell"),
+    ];
+    for (stub, words, wanted) in table {
+        let outcome = run(&stub, words).await;
+        assert_eq!(
+            (outcome.out.as_str(), outcome.err.trim_end(), outcome.code),
+            ("", wanted, 1),
+            "{words:?}"
+        );
+    }
+}

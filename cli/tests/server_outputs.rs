@@ -1,0 +1,166 @@
+//! What commands print of a server's answers, row by row as Hubble's CLI did.
+
+#[path = "support/server.rs"]
+mod server;
+mod support;
+
+use palomar_proto::observer::{Namespace, Node, ServerStatusResponse, Tls};
+use server::Stub;
+use support::{fixture, palomar};
+use tonic::{Code, Status};
+
+/// Rows that are not compared, and why.
+const NOT_BUILT: [(&str, &str); 5] = [
+    ("observe agent-events", "agent events are not built: Palomar's agent has none to tell"),
+    ("observe debug-events", "debug events are not built: Palomar's agent has none to tell"),
+    ("watch peers", "a hidden command of Hubble's, for debugging relays"),
+    ("status closed port", "our words name the server and the system's reason; tested below"),
+    ("observe closed port", "our words name the server and the system's reason; tested below"),
+];
+
+fn status(num_flows: u64, max_flows: u64) -> ServerStatusResponse {
+    ServerStatusResponse { num_flows, max_flows, ..ServerStatusResponse::default() }
+}
+
+/// The servers behind the recorded ports.
+fn stub(port: &str) -> Stub {
+    let relay = ServerStatusResponse {
+        seen_flows: 1_234_567,
+        uptime_ns: 93_784_500_000_000,
+        num_connected_nodes: Some(3),
+        num_unavailable_nodes: Some(12),
+        unavailable_nodes: ["n3", "n1", "n2"].map(str::to_owned).to_vec(),
+        version: "hubble-relay v1.19.4+gabc".to_owned(),
+        flows_rate: 42.126,
+        ..status(8_000, 12_285)
+    };
+    let agent = ServerStatusResponse {
+        seen_flows: 1_234_567,
+        uptime_ns: 93_784_000_000_000,
+        version: "cilium v1.19.4+gabc".to_owned(),
+        ..status(4_095, 4_095)
+    };
+    match port {
+        "14245" => Stub { status: relay, nodes: Ok(nodes()), namespaces: namespaces(), ..Stub::default() },
+        "14246" => Stub { status: agent, ..Stub::default() },
+        "14247" => Stub::default(),
+        "14248" => Stub { health: Ok(2), ..Stub::default() },
+        "14249" => Stub { health: Err(Status::not_found("unknown service")), ..Stub::default() },
+        "14250" => Stub { flows: Err(Status::unknown("plain go error text")), ..Stub::default() },
+        "14251" => Stub {
+            flows: Err(Status::invalid_argument("first cannot be specified with follow")),
+            ..Stub::default()
+        },
+        "14252" => Stub { flows: Err(Status::new(Code::Unimplemented, "nope")), ..Stub::default() },
+        _ => panic!("no server was recorded on port {port}"),
+    }
+}
+
+fn nodes() -> Vec<Node> {
+    let node = |name: &str, state| Node { name: name.to_owned(), state, ..Node::default() };
+    vec![
+        Node {
+            version: "cilium v1.19.4+gabc".to_owned(),
+            address: "10.0.0.2:4244".to_owned(),
+            tls: Some(Tls { enabled: true, server_name: "zeta.default.hubble-grpc.cilium.io".to_owned() }),
+            uptime_ns: 3_723_000_000_000,
+            num_flows: 4_095,
+            max_flows: 4_095,
+            seen_flows: 100_000,
+            ..node("zeta", 1)
+        },
+        Node { address: "10.0.0.1:4244".to_owned(), tls: Some(Tls::default()), ..node("alpha", 2) },
+        node("gone", 3),
+        Node { uptime_ns: 400_000_000, num_flows: 5, max_flows: 4_095, ..node("beta", 4) },
+        node("unk", 0),
+    ]
+}
+
+fn namespaces() -> Vec<Namespace> {
+    let namespace = |cluster: &str, namespace: &str| Namespace {
+        cluster: cluster.to_owned(),
+        namespace: namespace.to_owned(),
+    };
+    vec![namespace("", "default"), namespace("prod", "shop")]
+}
+
+/// Port and words of a recorded line, whose forms differ.
+fn command(line: &str) -> (String, Vec<String>) {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    if let Some(rest) = line.strip_prefix("hubble --server 127.0.0.1:") {
+        let (port, rest) = rest.split_once(' ').unwrap();
+        return (port.to_owned(), words(rest));
+    }
+    if let Some(port) = line.strip_prefix("observe @") {
+        return (port.to_owned(), words("observe"));
+    }
+    match line.strip_suffix(" (agent)") {
+        Some(line) => ("14246".to_owned(), words(line)),
+        None => ("14245".to_owned(), words(line)),
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_command_prints_the_same() {
+    let recorded = fixture("server-outputs.txt");
+    let recorded = recorded.split("$ observe (hdr versions)").next().unwrap();
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for row in format!("\n{recorded}").split("\n$ ").skip(1) {
+        let (line, wanted) = row.split_once('\n').unwrap();
+        if NOT_BUILT.iter().any(|(start, _)| line.starts_with(start)) {
+            continue;
+        }
+        rows += 1;
+        let (port, mut words) = command(line);
+        let address = stub(&port).serve().to_string();
+        words.extend(["--server".to_owned(), address.clone()]);
+        let outcome = palomar(&words).run_async().await;
+        let actual = format!("{}{}[rc={}]", outcome.out, outcome.err, outcome.code);
+        let actual = actual.replace(&address, &format!("127.0.0.1:{port}"));
+        if actual != wanted.trim_end_matches('\n') {
+            wrong.push(format!("{line}\n--- wanted\n{wanted}\n--- got\n{actual}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(rows, 33);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_with_the_reason() {
+    for command in ["status", "observe"] {
+        let outcome = palomar(&[command, "--server", "127.0.0.1:1"]).run_async().await;
+        assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
+        assert!(outcome.err.contains("cannot connect to 127.0.0.1:1"), "{}", outcome.err);
+        assert!(outcome.err.contains("Connection refused"), "{}", outcome.err);
+    }
+}
+
+#[tokio::test]
+async fn newer_servers_are_warned_of_on_stderr() {
+    let headers = vec![("hubble-relay-version", "1.99.0"), ("hubble-server-version", "1.20.0")];
+    let address = Stub { headers, ..Stub::default() }.serve().to_string();
+    let outcome = palomar(&["observe", "--server", &address]).run_async().await;
+    let lines: Vec<&str> = outcome.err.lines().collect();
+    assert_eq!((outcome.code, lines.len()), (0, 2), "{lines:?}");
+    assert!(lines[0].contains("level=WARN") && lines[0].contains("hubble-relay-version=1.99.0"), "{lines:?}");
+    assert!(lines[1].contains("hubble-server-version=1.20.0"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_server_comes_from_the_flag_then_our_variable_then_hubbles() {
+    let address = Stub::default().serve().to_string();
+    let wrong = "127.0.0.1:1";
+    let table = [
+        ("the flag", palomar(&["status", "--server", &address]).variable("PALOMAR_SERVER", wrong)),
+        ("ours", palomar(&["status"]).variable("PALOMAR_SERVER", &address).variable("HUBBLE_SERVER", wrong)),
+        ("Hubble's", palomar(&["status"]).variable("HUBBLE_SERVER", &address)),
+        (
+            "ours is empty",
+            palomar(&["status"]).variable("PALOMAR_SERVER", "").variable("HUBBLE_SERVER", &address),
+        ),
+    ];
+    for (what, command) in table {
+        let outcome = command.run_async().await;
+        assert_eq!(outcome.code, 0, "{what}: {}", outcome.err);
+    }
+}

@@ -1,0 +1,224 @@
+//! Servers to speak to: they answer what they were told to, and remember what they were asked.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use palomar_proto::flow::Flow;
+use palomar_proto::observer::get_flows_response::ResponseTypes;
+use palomar_proto::observer::observer_server::{Observer, ObserverServer};
+use palomar_proto::observer::*;
+use palomar_proto::palomar::v1 as own;
+use palomar_proto::palomar::v1::palomar_server::{Palomar, PalomarServer};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What a server answers.
+#[derive(Clone)]
+pub struct Stub {
+    /// A `ServingStatus`, or the refusal.
+    pub health: Result<i32, Status>,
+    pub status: ServerStatusResponse,
+    /// All flows that it has; a number in the request cuts them as a stock server does.
+    pub flows: Result<Vec<GetFlowsResponse>, Status>,
+    /// Whether the stream of flows stays open.
+    pub endless: bool,
+    pub nodes: Result<Vec<Node>, Status>,
+    pub namespaces: Vec<Namespace>,
+    pub headers: Vec<(&'static str, &'static str)>,
+    pub agent: Option<Agent>,
+    pub asked: Arc<Mutex<Vec<GetFlowsRequest>>>,
+    pub calls: Arc<Mutex<Vec<&'static str>>>,
+}
+
+/// What our own service answers.
+#[derive(Clone, Default)]
+pub struct Agent {
+    pub status: own::GetAgentStatusResponse,
+    pub loss: own::GetLossResponse,
+    pub identities: Vec<own::Identity>,
+    pub endpoints: own::ListEndpointsResponse,
+}
+
+impl Default for Stub {
+    fn default() -> Self {
+        Self {
+            health: Ok(1),
+            status: ServerStatusResponse::default(),
+            flows: Ok(Vec::new()),
+            endless: false,
+            nodes: Err(Status::unimplemented("GetNodes not implemented")),
+            namespaces: Vec::new(),
+            headers: Vec::new(),
+            agent: None,
+            asked: Arc::default(),
+            calls: Arc::default(),
+        }
+    }
+}
+
+impl Stub {
+    /// Serves for as long as the runtime lives.
+    pub fn serve(&self) -> SocketAddr {
+        let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = incoming.local_addr().unwrap();
+        let own = self.agent.clone().map(PalomarServer::new);
+        let server = palomar_transport::server_builder()
+            .add_service(ObserverServer::new(self.clone()))
+            .add_service(HealthServer::new(self.clone()))
+            .add_optional_service(own);
+        tokio::spawn(server.serve_with_incoming(incoming));
+        address
+    }
+
+    fn called(&self, call: &'static str) {
+        self.calls.lock().unwrap().push(call);
+    }
+}
+
+pub fn flow_response(summary: &str) -> GetFlowsResponse {
+    let flow = Flow { summary: summary.to_owned(), ..Flow::default() };
+    GetFlowsResponse {
+        node_name: String::new(),
+        time: None,
+        response_types: Some(ResponseTypes::Flow(flow.into())),
+    }
+}
+
+#[tonic::async_trait]
+impl Health for Stub {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        assert_eq!(request.into_inner().service, "hubble.server.Observer");
+        self.health.clone().map(|status| Response::new(HealthCheckResponse { status }))
+    }
+
+    type WatchStream = Answers<HealthCheckResponse>;
+
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("watch"))
+    }
+}
+
+#[tonic::async_trait]
+impl Observer for Stub {
+    type GetFlowsStream = Answers<GetFlowsResponse>;
+
+    async fn get_flows(
+        &self,
+        request: Request<GetFlowsRequest>,
+    ) -> Result<Response<Self::GetFlowsStream>, Status> {
+        let request = request.into_inner();
+        let mut flows = self.flows.clone()?;
+        if request.since.is_some() && request.number > 0 {
+            flows.truncate(usize::try_from(request.number).unwrap());
+        }
+        self.asked.lock().unwrap().push(request);
+        let (sender, receiver) = mpsc::channel(1);
+        let endless = self.endless;
+        tokio::spawn(async move {
+            for flow in flows {
+                if sender.send(Ok(flow)).await.is_err() {
+                    return;
+                }
+            }
+            if endless {
+                sender.closed().await;
+            }
+        });
+        let mut response =
+            Response::new(Box::pin(ReceiverStream::new(receiver).map(|flow| flow)) as Self::GetFlowsStream);
+        for (name, value) in &self.headers {
+            response.metadata_mut().insert(*name, value.parse().unwrap());
+        }
+        Ok(response)
+    }
+
+    type GetAgentEventsStream = Answers<GetAgentEventsResponse>;
+
+    async fn get_agent_events(
+        &self,
+        _: Request<GetAgentEventsRequest>,
+    ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
+        Err(Status::unimplemented("GetAgentEvents not yet implemented"))
+    }
+
+    type GetDebugEventsStream = Answers<GetDebugEventsResponse>;
+
+    async fn get_debug_events(
+        &self,
+        _: Request<GetDebugEventsRequest>,
+    ) -> Result<Response<Self::GetDebugEventsStream>, Status> {
+        Err(Status::unimplemented("GetDebugEvents not yet implemented"))
+    }
+
+    async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {
+        self.called("GetNodes");
+        Ok(Response::new(GetNodesResponse { nodes: self.nodes.clone()? }))
+    }
+
+    async fn get_namespaces(
+        &self,
+        _: Request<GetNamespacesRequest>,
+    ) -> Result<Response<GetNamespacesResponse>, Status> {
+        self.called("GetNamespaces");
+        Ok(Response::new(GetNamespacesResponse { namespaces: self.namespaces.clone() }))
+    }
+
+    async fn server_status(
+        &self,
+        _: Request<ServerStatusRequest>,
+    ) -> Result<Response<ServerStatusResponse>, Status> {
+        Ok(Response::new(self.status.clone()))
+    }
+}
+
+#[tonic::async_trait]
+impl Palomar for Agent {
+    async fn get_agent_status(
+        &self,
+        _: Request<own::GetAgentStatusRequest>,
+    ) -> Result<Response<own::GetAgentStatusResponse>, Status> {
+        Ok(Response::new(self.status.clone()))
+    }
+
+    async fn get_loss(
+        &self,
+        _: Request<own::GetLossRequest>,
+    ) -> Result<Response<own::GetLossResponse>, Status> {
+        Ok(Response::new(self.loss.clone()))
+    }
+
+    async fn get_identity(
+        &self,
+        request: Request<own::GetIdentityRequest>,
+    ) -> Result<Response<own::GetIdentityResponse>, Status> {
+        let number = request.into_inner().identity;
+        let found = self.identities.iter().find(|identity| identity.identity == number).cloned();
+        let identity = found.ok_or_else(|| Status::not_found(format!("no identity {number}")))?;
+        Ok(Response::new(own::GetIdentityResponse { identity: Some(identity) }))
+    }
+
+    async fn list_identities(
+        &self,
+        _: Request<own::ListIdentitiesRequest>,
+    ) -> Result<Response<own::ListIdentitiesResponse>, Status> {
+        Ok(Response::new(own::ListIdentitiesResponse { identities: self.identities.clone() }))
+    }
+
+    async fn list_endpoints(
+        &self,
+        _: Request<own::ListEndpointsRequest>,
+    ) -> Result<Response<own::ListEndpointsResponse>, Status> {
+        Ok(Response::new(self.endpoints.clone()))
+    }
+}
