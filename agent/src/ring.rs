@@ -158,6 +158,16 @@ impl Ring {
         }
     }
 
+    /// Copies the last readable flows of `range`, as [`Ring::read`] does with the first ones: for reading backwards.
+    /// What was overwritten is not told as missed.
+    pub fn read_back(&self, range: Range<u64>, into: &mut Vec<Record>) -> Batch {
+        let end = range.end.min(self.written());
+        let batch_start = end.saturating_sub(BATCH as u64);
+        let block_start = end.saturating_sub(1) / self.block_len * self.block_len;
+        let start = batch_start.max(block_start).max(range.start).min(end);
+        self.read(start..end, into)
+    }
+
     /// Waits until a flow with this sequence number, or a later one, was written.
     pub async fn wait_for(&self, sequence: u64) {
         loop {

@@ -58,37 +58,20 @@ fn search(ring: &Ring, window: TimeWindow, back: bool) -> Vec<u64> {
     let (mut start, mut end) = (ring.oldest(), ring.written());
     let (mut found, mut records) = (Vec::new(), Vec::new());
     while start < end {
-        let range = if back {
+        let batch = if back {
             end = ring.skip_back_to(start..end, window);
-            end.saturating_sub(BATCH as u64).max(start)..end
+            ring.read_back(start..end, &mut records)
         } else {
             start = ring.skip_to(start..end, window);
-            start..end
+            ring.read(start..end, &mut records)
         };
-        let batch = ring.read(range.clone(), &mut records);
-        let mut some: Vec<u64> = (batch.first..)
-            .zip(&records)
-            .filter(|(_, record)| window.holds(record.time_ns))
-            .map(|(sequence, _)| sequence)
-            .collect();
+        let some = (batch.first..).zip(&records).filter(|(_, record)| window.holds(record.time_ns));
+        let some: Vec<u64> = some.map(|(sequence, _)| sequence).collect();
         if back {
-            // a batch ends with its block: read on within the range, then step back
-            let mut at = batch.first + records.len() as u64;
-            while at < range.end {
-                let more = ring.read(at..range.end, &mut records);
-                some.extend(
-                    (more.first..)
-                        .zip(&records)
-                        .filter(|(_, record)| window.holds(record.time_ns))
-                        .map(|(sequence, _)| sequence),
-                );
-                at = more.first + records.len() as u64;
-            }
-            some.extend(found);
-            found = some;
-            end = range.start;
+            found.splice(0..0, some);
+            end = batch.first;
         } else {
-            found.append(&mut some);
+            found.extend(some);
             start = batch.first + records.len() as u64;
         }
     }

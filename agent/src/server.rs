@@ -1,0 +1,143 @@
+//! The gRPC API of one agent: Hubble's observer service, Palomar's own, health and reflection.
+//!
+//! ```text
+//! GetFlowsRequest → plan → query (ring, filters, losses) → encoder → stream
+//! ```
+//!
+//! A query copies records out of the ring at its client's pace; a slow client delays nobody and is told what it
+//! missed. Messages are made of parts that were encoded once for each end of a flow.
+
+mod encoder;
+mod flow_service;
+mod health;
+mod loss_report;
+mod observer;
+mod own_service;
+mod plan;
+mod query;
+mod status;
+mod stream;
+mod version_header;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use palomar_flow::convert::NodeContext;
+use palomar_proto::FILE_DESCRIPTOR_SET;
+use palomar_proto::palomar::v1::palomar_server::PalomarServer;
+use palomar_transport::server_builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, watch};
+use tokio_stream::Stream;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::transport::server::Connected;
+
+use crate::directory::Directory;
+use crate::enrich::SeenNamespaces;
+use crate::losses::Losses;
+use crate::ring::Ring;
+use flow_service::FlowService;
+use observer::ObserverService;
+pub use own_service::AgentFacts;
+use own_service::OwnService;
+
+/// `GetFlows` streams that are served at once, unless said otherwise; more are refused.
+pub const DEFAULT_MAX_STREAMS: usize = 64;
+
+/// What is served, and how much of it at once.
+#[derive(Clone)]
+pub struct Served {
+    /// The recent flows.
+    pub ring: Arc<Ring>,
+    /// What was lost.
+    pub losses: Arc<Losses>,
+    /// The namespaces of the last hour.
+    pub namespaces: Arc<SeenNamespaces>,
+    /// The newest directory: identities are listed from it.
+    pub directory: Arc<arc_swap::ArcSwap<Directory>>,
+    /// What all flows of this node have in common.
+    pub node: Arc<NodeContext>,
+    /// What the control path knows.
+    pub facts: Arc<dyn AgentFacts>,
+    /// `GetFlows` streams at once; [`DEFAULT_MAX_STREAMS`] is the default.
+    pub max_streams: usize,
+}
+
+/// The API, to be served on any number of listeners.
+#[derive(Clone)]
+pub struct Api {
+    shared: Arc<Shared>,
+}
+
+/// What the services share.
+struct Shared {
+    served: Served,
+    streams: Arc<Semaphore>,
+    started: Instant,
+    shutdown: watch::Sender<bool>,
+}
+
+/// The API's own descriptors do not register.
+#[derive(Debug, thiserror::Error)]
+#[error("the reflection service cannot be built")]
+pub struct InvalidDescriptors(#[from] tonic_reflection::server::Error);
+
+// === impl Api ===
+
+impl Api {
+    /// The API over what is served. Its uptime counts from here.
+    pub fn new(served: Served) -> Self {
+        let shared = Shared {
+            streams: Arc::new(Semaphore::new(served.max_streams)),
+            served,
+            started: Instant::now(),
+            shutdown: watch::Sender::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Ends all streams, with `UNAVAILABLE`, and refuses new ones.
+    pub fn shut_down(&self) {
+        self.shared.shutdown.send_replace(true);
+    }
+
+    /// All services, for a server to which more may be added.
+    pub async fn routes(&self) -> Result<Routes, InvalidDescriptors> {
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let mut routes = RoutesBuilder::default();
+        routes
+            .add_service(FlowService::new(ObserverService::new(Arc::clone(&self.shared))))
+            .add_service(PalomarServer::new(OwnService::new(Arc::clone(&self.shared))))
+            .add_service(health::service().await)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?);
+        Ok(routes.routes())
+    }
+
+    /// Serves `routes` (those of [`Api::routes`], perhaps with more) on one listener until [`Api::shut_down`], and
+    /// then until the calls under way have ended.
+    pub async fn serve<I, C, E>(&self, routes: Routes, incoming: I) -> Result<(), tonic::transport::Error>
+    where
+        I: Stream<Item = Result<C, E>>,
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut shutdown = self.shared.shutdown.subscribe();
+        server_builder()
+            .layer(version_header::layer())
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, async move {
+                // an error means that the API has gone, which ends the service as well
+                let _ = shutdown.wait_for(|down| *down).await;
+            })
+            .await
+    }
+}

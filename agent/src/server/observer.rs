@@ -1,0 +1,112 @@
+//! Hubble's observer service.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use palomar_proto::observer::observer_server::Observer;
+use palomar_proto::observer::{
+    GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse,
+    GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
+    GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+};
+use prost::Message;
+use tokio_stream::{Empty, Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+use super::Shared;
+use super::plan::{Plan, check_selection};
+use super::query::Query;
+use super::status::server_status;
+use super::stream::FlowStream;
+use crate::clock::wall_now_ns;
+use crate::enrich::NamespaceKey;
+
+/// Answers the calls of `observer.Observer`.
+pub struct ObserverService {
+    shared: Arc<Shared>,
+}
+
+// === impl ObserverService ===
+
+impl ObserverService {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Begins a query. Nothing is sent for a wrong request or beyond the limit of streams.
+    pub fn flows(&self, request: &GetFlowsRequest) -> Result<FlowStream, Status> {
+        let Shared { served, streams, shutdown, .. } = &*self.shared;
+        let plan = Plan::new(request)?;
+        let permit = Arc::clone(streams).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "too many flow streams: {} are served at once",
+                served.max_streams
+            ))
+        })?;
+        let query = Query::new(plan, served);
+        Ok(FlowStream::new(query, Arc::clone(&served.ring), shutdown.subscribe(), permit))
+    }
+}
+
+#[tonic::async_trait]
+impl Observer for ObserverService {
+    type GetFlowsStream = Pin<Box<dyn Stream<Item = Result<GetFlowsResponse, Status>> + Send>>;
+    type GetAgentEventsStream = Empty<Result<GetAgentEventsResponse, Status>>;
+    type GetDebugEventsStream = Empty<Result<GetDebugEventsResponse, Status>>;
+
+    /// For callers inside this process; over the network the encoded messages are sent as they are.
+    async fn get_flows(
+        &self,
+        request: Request<GetFlowsRequest>,
+    ) -> Result<Response<Self::GetFlowsStream>, Status> {
+        let stream = self.flows(request.get_ref())?.map(|response| {
+            GetFlowsResponse::decode(response?).map_err(|error| Status::internal(error.to_string()))
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    /// Ends at once: this agent has no events about itself yet.
+    async fn get_agent_events(
+        &self,
+        request: Request<GetAgentEventsRequest>,
+    ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
+        let GetAgentEventsRequest { first, follow, .. } = request.into_inner();
+        check_selection(first, follow)?;
+        Ok(Response::new(tokio_stream::empty()))
+    }
+
+    /// Ends at once: the datapath makes no debug events.
+    async fn get_debug_events(
+        &self,
+        request: Request<GetDebugEventsRequest>,
+    ) -> Result<Response<Self::GetDebugEventsStream>, Status> {
+        let GetDebugEventsRequest { first, follow, .. } = request.into_inner();
+        check_selection(first, follow)?;
+        Ok(Response::new(tokio_stream::empty()))
+    }
+
+    /// Only a relay knows nodes.
+    async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {
+        Err(Status::unimplemented("GetNodes not implemented"))
+    }
+
+    async fn get_namespaces(
+        &self,
+        _: Request<GetNamespacesRequest>,
+    ) -> Result<Response<GetNamespacesResponse>, Status> {
+        let namespaces = self.shared.served.namespaces.list(wall_now_ns());
+        let namespaces = namespaces
+            .into_iter()
+            .map(|NamespaceKey { cluster, namespace }| Namespace { cluster, namespace })
+            .collect();
+        Ok(Response::new(GetNamespacesResponse { namespaces }))
+    }
+
+    async fn server_status(
+        &self,
+        _: Request<ServerStatusRequest>,
+    ) -> Result<Response<ServerStatusResponse>, Status> {
+        let Shared { served, started, .. } = &*self.shared;
+        Ok(Response::new(server_status(&served.ring, started.elapsed(), wall_now_ns())))
+    }
+}

@@ -1,0 +1,111 @@
+//! Palomar's own service: what Hubble has no call for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use palomar_model::identity::Identity;
+use palomar_proto::palomar::v1;
+use palomar_proto::palomar::v1::palomar_server::Palomar;
+use tonic::{Request, Response, Status};
+
+use super::Shared;
+use crate::directory::Directory;
+
+/// What the control path knows of the agent and its endpoints, as messages. Asked for each call; must not block.
+pub trait AgentFacts: Send + Sync {
+    /// What this agent is and how it runs.
+    fn agent_status(&self) -> v1::GetAgentStatusResponse;
+    /// What is watched on this node, and what cannot be: in the order that the message promises.
+    fn endpoints(&self) -> v1::ListEndpointsResponse;
+}
+
+/// Answers the calls of `palomar.v1.Palomar`.
+pub struct OwnService {
+    shared: Arc<Shared>,
+}
+
+// === impl OwnService ===
+
+impl OwnService {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    fn identities(&self) -> BTreeMap<u32, v1::Identity> {
+        identities(&self.shared.served.directory.load())
+    }
+}
+
+#[tonic::async_trait]
+impl Palomar for OwnService {
+    async fn get_agent_status(
+        &self,
+        _: Request<v1::GetAgentStatusRequest>,
+    ) -> Result<Response<v1::GetAgentStatusResponse>, Status> {
+        Ok(Response::new(self.shared.served.facts.agent_status()))
+    }
+
+    async fn get_loss(
+        &self,
+        _: Request<v1::GetLossRequest>,
+    ) -> Result<Response<v1::GetLossResponse>, Status> {
+        let counters = self.shared.served.losses.counts();
+        let counters =
+            counters.map(|(source, count)| v1::LossCounter { source: source.name().into(), count });
+        Ok(Response::new(v1::GetLossResponse { counters: counters.into() }))
+    }
+
+    async fn get_identity(
+        &self,
+        request: Request<v1::GetIdentityRequest>,
+    ) -> Result<Response<v1::GetIdentityResponse>, Status> {
+        let number = request.into_inner().identity;
+        let identity = self.identities().remove(&number);
+        let identity =
+            identity.ok_or_else(|| Status::not_found(format!("identity {number} is not known here")))?;
+        Ok(Response::new(v1::GetIdentityResponse { identity: Some(identity) }))
+    }
+
+    async fn list_identities(
+        &self,
+        _: Request<v1::ListIdentitiesRequest>,
+    ) -> Result<Response<v1::ListIdentitiesResponse>, Status> {
+        let identities = self.identities().into_values().collect();
+        Ok(Response::new(v1::ListIdentitiesResponse { identities }))
+    }
+
+    async fn list_endpoints(
+        &self,
+        _: Request<v1::ListEndpointsRequest>,
+    ) -> Result<Response<v1::ListEndpointsResponse>, Status> {
+        Ok(Response::new(self.shared.served.facts.endpoints()))
+    }
+}
+
+/// Every identity of a directory and the reserved ones, by number. Two kernel identities may show one number.
+fn identities(directory: &Directory) -> BTreeMap<u32, v1::Identity> {
+    let reserved = Identity::all_reserved().filter_map(|(identity, _)| {
+        let labels = identity.reserved_labels()?.to_strings();
+        Some((identity.0, v1::Identity { identity: identity.0, labels, reserved: true, pods: 0 }))
+    });
+    let mut identities: BTreeMap<u32, v1::Identity> = reserved.collect();
+    for (identity, labels) in directory.identities.values() {
+        identities.entry(identity.0).or_insert_with(|| v1::Identity {
+            identity: identity.0,
+            labels: labels.to_strings(),
+            reserved: false,
+            pods: 0,
+        });
+    }
+    for pod in directory.pods.values() {
+        let endpoint = &pod.flow_endpoint;
+        let entry = identities.entry(endpoint.identity.0).or_insert_with(|| v1::Identity {
+            identity: endpoint.identity.0,
+            labels: endpoint.labels.to_strings(),
+            reserved: false,
+            pods: 0,
+        });
+        entry.pods += 1;
+    }
+    identities
+}

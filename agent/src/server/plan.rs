@@ -1,0 +1,114 @@
+//! A `GetFlowsRequest`, checked and typed.
+
+use palomar_flow::filter::{Filters, InvalidFilter};
+use palomar_flow::mask::{FieldMask, InvalidFieldMask};
+use palomar_proto::observer::GetFlowsRequest;
+use prost_types::Timestamp;
+use tonic::{Code, Status};
+
+use crate::ring::TimeWindow;
+
+/// Where a query begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest flow of the window.
+    Oldest,
+    /// So that this many flows match before the newest; with the oldest if there are fewer.
+    LastMatching(u64),
+    /// Behind the newest flow.
+    Newest,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where to begin.
+    pub start: Start,
+    /// How many flows at most; `None` for no limit.
+    pub limit: Option<u64>,
+    /// Only flows of this time.
+    pub window: TimeWindow,
+    /// Whether the query goes on with new flows.
+    pub follow: bool,
+    /// Only flows that match.
+    pub filters: Filters,
+    /// Only these fields.
+    pub mask: FieldMask,
+}
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidRequest {
+    /// Both ends at once.
+    #[error("first cannot be specified with follow")]
+    FirstWithFollow,
+    /// A filter is wrong.
+    #[error(transparent)]
+    Filter(#[from] InvalidFilter),
+    /// A path of the mask leads nowhere.
+    #[error("{}", InvalidFieldMask::SERVER_TEXT)]
+    Mask(#[source] InvalidFieldMask),
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// Reads a request. Flows of the window count towards `number`, also from the end: the stock server counts
+    /// those outside as well, and may give none.
+    pub fn new(request: &GetFlowsRequest) -> Result<Self, InvalidRequest> {
+        let GetFlowsRequest {
+            number,
+            first,
+            follow,
+            blacklist,
+            whitelist,
+            since,
+            until,
+            field_mask,
+            experimental: _,
+            extensions: _,
+        } = request;
+        check_selection(*first, *follow)?;
+        let paths = field_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
+        let number = (*number != 0).then_some(*number);
+        let start = match (*first, *follow, number, since) {
+            (true, ..) | (_, false, None, _) | (_, true, None, Some(_)) => Start::Oldest,
+            (_, true, None, None) => Start::Newest,
+            (_, _, Some(number), _) => Start::LastMatching(number),
+        };
+        Ok(Self {
+            start,
+            limit: number.filter(|_| *first),
+            window: TimeWindow {
+                since_ns: since.as_ref().map_or(i64::MIN, nanoseconds),
+                until_ns: until.as_ref().map_or(i64::MAX, nanoseconds),
+            },
+            follow: *follow,
+            filters: Filters::compile(whitelist, blacklist)?,
+            mask: FieldMask::compile(paths).map_err(InvalidRequest::Mask)?,
+        })
+    }
+}
+
+/// The rule that all streaming calls share.
+pub fn check_selection(first: bool, follow: bool) -> Result<(), InvalidRequest> {
+    if first && follow { Err(InvalidRequest::FirstWithFollow) } else { Ok(()) }
+}
+
+fn nanoseconds(time: &Timestamp) -> i64 {
+    let ns = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
+}
+
+// === impl InvalidRequest ===
+
+impl From<InvalidRequest> for Status {
+    /// Clients print the bare text of an unknown code.
+    fn from(error: InvalidRequest) -> Self {
+        let code = match error {
+            InvalidRequest::FirstWithFollow => Code::InvalidArgument,
+            InvalidRequest::Filter(_) | InvalidRequest::Mask(_) => Code::Unknown,
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,279 @@
+//! One query over the ring: where it stands, what it has told. No I/O and no waiting; the stream around it does that.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use palomar_flow::convert::NodeContext;
+use palomar_flow::filter::{Filters, Memo};
+use prost::Message;
+use prost::bytes::{Bytes, BytesMut};
+
+use super::Served;
+use super::encoder::Encoder;
+use super::loss_report::{self, LossReport};
+use super::plan::{Plan, Start};
+use super::view::RecordView;
+use crate::clock::wall_now_ns;
+use crate::losses::{Loss, LossSource, LossTeller, Losses};
+use crate::ring::{BATCH, Batch, Record, Ring, TimeWindow};
+
+/// Responses are encoded into chunks of this size.
+const BUFFER_BYTES: usize = 64 << 10;
+/// How long after the end of its window a following query waits for flows that are on the way, in nanoseconds.
+const LATE_NS: i64 = 1_000_000_000;
+
+/// Where a query is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to look at: go on.
+    More,
+    /// A following query has seen all there is: wait for the flow with this sequence number.
+    CaughtUp(u64),
+    /// The end.
+    Ended,
+}
+
+/// What a query does next.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// Looks back from `at` for the flow to begin with; so many matching ones are still wanted.
+    Rewind {
+        at: u64,
+        wanted: u64,
+    },
+    /// Tells flows from `at` on.
+    Forward {
+        at: u64,
+    },
+    Ended,
+}
+
+/// A query under way.
+pub struct Query {
+    ring: Arc<Ring>,
+    losses: Arc<Losses>,
+    node: Arc<NodeContext>,
+    filters: Filters,
+    window: TimeWindow,
+    memo: Memo,
+    erasures: u64,
+    phase: Phase,
+    /// Where a query that does not follow ends: the newest flow when it began.
+    end: Option<u64>,
+    /// How many flows are still wanted.
+    limit: Option<u64>,
+    /// Flows from here on came after the query.
+    live_from: u64,
+    teller: Option<LossTeller>,
+    report: LossReport,
+    encoder: Encoder,
+    records: Vec<Record>,
+    buffer: BytesMut,
+}
+
+// === impl Query ===
+
+impl Query {
+    /// A query of what is in the ring now, and if it follows, of what comes.
+    pub fn new(plan: Plan, served: &Served) -> Self {
+        let Plan { start, limit, window, follow, filters, mask } = plan;
+        let newest = served.ring.written();
+        let oldest = served.ring.oldest();
+        let teller = match start {
+            Start::Newest => Some(served.losses.teller_from_now()),
+            Start::Oldest | Start::LastMatching(_) => None,
+        };
+        Self {
+            encoder: Encoder::new(mask, &served.node),
+            ring: Arc::clone(&served.ring),
+            losses: Arc::clone(&served.losses),
+            node: Arc::clone(&served.node),
+            filters,
+            window,
+            memo: Memo::default(),
+            erasures: 0,
+            phase: match start {
+                Start::Oldest => Phase::Forward { at: oldest },
+                Start::LastMatching(wanted) => Phase::Rewind { at: newest, wanted },
+                Start::Newest => Phase::Forward { at: newest },
+            },
+            end: (!follow).then_some(newest),
+            limit,
+            live_from: newest,
+            teller,
+            report: LossReport::default(),
+            records: Vec::with_capacity(BATCH),
+            buffer: BytesMut::with_capacity(BUFFER_BYTES),
+        }
+    }
+
+    /// Looks at one batch of flows and adds the encoded responses to `out`.
+    pub fn step(&mut self, out: &mut VecDeque<Bytes>) -> Progress {
+        match self.phase {
+            Phase::Rewind { at, wanted } => {
+                self.rewind(at, wanted);
+                Progress::More
+            }
+            Phase::Forward { at } => self.forward(at, out),
+            Phase::Ended => Progress::Ended,
+        }
+    }
+
+    fn rewind(&mut self, at: u64, wanted: u64) {
+        let oldest = self.ring.oldest();
+        let at = self.ring.skip_back_to(oldest..at.max(oldest), self.window);
+        let batch = self.ring.read_back(oldest..at, &mut self.records);
+        if self.records.is_empty() {
+            self.phase = Phase::Forward { at: oldest };
+            return;
+        }
+        self.mind_names(&batch);
+        let mut wanted = wanted;
+        for index in (0..self.records.len()).rev() {
+            wanted -= u64::from(self.wants(&batch, index));
+            if wanted == 0 {
+                self.phase = Phase::Forward { at: batch.first + index as u64 };
+                return;
+            }
+        }
+        self.phase = Phase::Rewind { at: batch.first, wanted };
+    }
+
+    fn forward(&mut self, at: u64, out: &mut VecDeque<Bytes>) -> Progress {
+        let end = self.end.unwrap_or(u64::MAX);
+        // flows that come while the query follows are looked at one by one, since one beyond the window ends it
+        let at = if at < self.live_from {
+            self.ring.skip_to(at..end.min(self.live_from), self.window)
+        } else {
+            at
+        };
+        let batch = self.ring.read(at..end, &mut self.records);
+        self.mind_names(&batch);
+        self.note_missed(batch.missed);
+        let next = batch.first + self.records.len() as u64;
+        self.phase = Phase::Forward { at: next };
+        for index in 0..self.records.len() {
+            let sequence = batch.first + index as u64;
+            if sequence >= self.live_from && self.records[index].time_ns > self.window.until_ns {
+                return self.finish(&batch, index, out);
+            }
+            if self.wants(&batch, index) {
+                self.tell(&batch, index, out);
+                if self.count_down() {
+                    return self.finish(&batch, index + 1, out);
+                }
+            }
+        }
+        let caught_up = self.records.is_empty();
+        if caught_up && (self.end.is_some_and(|end| next >= end) || self.window_is_over()) {
+            return self.finish(&batch, 0, out);
+        }
+        self.note_losses(&batch, self.records.len());
+        self.tell_losses(false, out);
+        if caught_up { Progress::CaughtUp(next) } else { Progress::More }
+    }
+
+    /// Whether a following query's window lies in the past by now.
+    fn window_is_over(&self) -> bool {
+        self.window.until_ns != i64::MAX && wall_now_ns() > self.window.until_ns.saturating_add(LATE_NS)
+    }
+
+    /// When [`Query::step`] is due although no flow came; `None` for a window without an end.
+    pub fn window_end_ns(&self) -> Option<i64> {
+        (self.window.until_ns != i64::MAX).then(|| self.window.until_ns.saturating_add(LATE_NS + 1))
+    }
+
+    fn wants(&mut self, batch: &Batch, index: usize) -> bool {
+        let Self { ring, node, filters, window, memo, records, .. } = self;
+        let record = &records[index];
+        window.holds(record.time_ns)
+            && (filters.is_unrestricted() || {
+                let view = RecordView {
+                    record,
+                    names: &batch.names,
+                    node,
+                    uuids: ring.uuids(),
+                    sequence: batch.first + index as u64,
+                };
+                filters.matches_with(&view, memo)
+            })
+    }
+
+    fn tell(&mut self, batch: &Batch, index: usize, out: &mut VecDeque<Bytes>) {
+        let Self { ring, node, records, encoder, buffer, .. } = self;
+        let view = RecordView {
+            record: &records[index],
+            names: &batch.names,
+            node,
+            uuids: ring.uuids(),
+            sequence: batch.first + index as u64,
+        };
+        encoder.encode(&view, buffer);
+        out.push_back(buffer.split().freeze());
+    }
+
+    /// Counts a flow that was told; true if it was the last one wanted.
+    fn count_down(&mut self) -> bool {
+        self.limit.as_mut().is_some_and(|limit| {
+            *limit -= 1;
+            *limit == 0
+        })
+    }
+
+    /// What was decided by number holds as long as numbers keep their meaning.
+    fn mind_names(&mut self, batch: &Batch) {
+        if self.erasures != batch.names.erasures() {
+            self.erasures = batch.names.erasures();
+            self.memo.clear();
+        }
+    }
+
+    fn note_missed(&mut self, missed: u64) {
+        if missed > 0 {
+            self.losses.reader_overtaken(missed);
+            let now_ns = wall_now_ns();
+            self.report.add(Loss {
+                source: LossSource::ReaderOvertaken,
+                count: missed,
+                first_ns: now_ns,
+                last_ns: now_ns,
+            });
+        }
+    }
+
+    /// Notes the losses up to the newest of the first `looked_at` flows of a batch; all, where the batch is of new
+    /// flows or there is none.
+    fn note_losses(&mut self, batch: &Batch, looked_at: usize) {
+        let times = self.records[..looked_at].iter().map(|record| record.time_ns);
+        let upto_ns = match times.max() {
+            Some(newest_ns) if batch.first < self.live_from => newest_ns,
+            _ => i64::MAX,
+        };
+        let Self { losses, window, records, .. } = self;
+        let teller = self.teller.get_or_insert_with(|| {
+            // without a lower bound the losses since the first flow belong to the answer
+            let since_ns = match window.since_ns {
+                i64::MIN => records.first().map_or(i64::MIN, |record| record.time_ns),
+                since_ns => since_ns,
+            };
+            losses.teller(since_ns, window.until_ns)
+        });
+        for loss in teller.tell(losses, upto_ns) {
+            self.report.add(loss);
+        }
+    }
+
+    fn tell_losses(&mut self, ends: bool, out: &mut VecDeque<Bytes>) {
+        for loss in self.report.take(ends) {
+            out.push_back(loss_report::to_response(&loss, self.node.name()).encode_to_vec().into());
+        }
+    }
+
+    /// Ends after so many flows of a batch.
+    fn finish(&mut self, batch: &Batch, looked_at: usize, out: &mut VecDeque<Bytes>) -> Progress {
+        self.note_losses(batch, looked_at);
+        self.phase = Phase::Ended;
+        self.tell_losses(true, out);
+        Progress::Ended
+    }
+}

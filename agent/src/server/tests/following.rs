@@ -1,0 +1,109 @@
+//! Queries that go on.
+
+use std::time::Duration;
+
+use palomar_flow::convert::timestamp;
+use palomar_proto::flow::FlowFilter;
+use palomar_proto::observer::GetFlowsRequest;
+use tonic::Code;
+
+use super::fixture::fixture;
+use crate::clock::wall_now_ns;
+
+fn follow() -> GetFlowsRequest {
+    GetFlowsRequest { follow: true, ..GetFlowsRequest::default() }
+}
+
+#[tokio::test]
+async fn a_follower_gets_what_comes_and_the_newest_at_once() {
+    let mut fixture = fixture(255);
+    fixture.write(1, 10);
+    let mut responses = fixture.open(follow()).await.unwrap();
+    assert!(responses.is_quiet().await);
+    fixture.write(2, 20);
+    assert_eq!(responses.times(1).await, [20]);
+    fixture.write(3, 30);
+    fixture.write(4, 25);
+    assert_eq!(responses.times(2).await, [30, 25]);
+    assert!(responses.is_quiet().await);
+}
+
+#[tokio::test]
+async fn the_past_of_a_follower_is_as_long_as_it_asks() {
+    // (number, since) → the flows of before
+    let table: [(u64, Option<i64>, &[i64]); 5] = [
+        (0, None, &[]),
+        (2, None, &[4, 5]),
+        (0, Some(3), &[3, 4, 5]),
+        (1, Some(3), &[5]),
+        (99, None, &[1, 2, 3, 4, 5]),
+    ];
+    for (number, since, past) in table {
+        let mut fixture = fixture(255);
+        for n in 1..=5 {
+            fixture.write(n, i64::try_from(n).unwrap());
+        }
+        let request = GetFlowsRequest { number, since: since.map(timestamp), ..follow() };
+        let mut responses = fixture.open(request).await.unwrap();
+        assert_eq!(responses.times(past.len()).await, past, "number {number} since {since:?}");
+        assert!(responses.is_quiet().await);
+        fixture.write(6, 6);
+        assert_eq!(responses.times(1).await, [6]);
+    }
+}
+
+#[tokio::test]
+async fn a_follower_with_a_filter_gets_only_what_matches() {
+    let mut fixture = fixture(255);
+    let verdict = vec![palomar_proto::flow::Verdict::Dropped.into()];
+    let whitelist = vec![FlowFilter { verdict, ..FlowFilter::default() }];
+    let mut responses = fixture.open(GetFlowsRequest { whitelist, ..follow() }).await.unwrap();
+    for n in 0..100 {
+        fixture.write(n, i64::try_from(n).unwrap());
+    }
+    let dropped: Vec<i64> = (0..100).filter(|n| n % 5 < 2).collect();
+    assert_eq!(responses.times(dropped.len()).await, dropped);
+}
+
+#[tokio::test]
+async fn a_follower_ends_with_the_first_new_flow_beyond_its_window() {
+    let mut fixture = fixture(255);
+    fixture.write(1, 1_000);
+    let until = Some(timestamp(wall_now_ns() + 3_600_000_000_000));
+    let mut responses = fixture.open(GetFlowsRequest { until, number: 5, ..follow() }).await.unwrap();
+    assert_eq!(responses.times(1).await, [1_000]);
+    fixture.write(2, i64::MAX / 2);
+    assert!(responses.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_follower_ends_when_its_window_is_over_even_if_no_flow_comes() {
+    let fixture = fixture(255);
+    let until = Some(timestamp(wall_now_ns() - 900_000_000));
+    let mut responses = fixture.open(GetFlowsRequest { until, ..follow() }).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(2), responses.next()).await.unwrap();
+    assert!(ended.is_none());
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_every_stream_and_says_so() {
+    let fixture = fixture(255);
+    let mut responses = fixture.open(follow()).await.unwrap();
+    assert!(responses.is_quiet().await);
+    fixture.api.shut_down();
+    assert_eq!(responses.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+    assert!(responses.next().await.is_none());
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_are_refused_and_an_ended_one_makes_room() {
+    let fixture = fixture(255);
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(fixture.open(follow()).await.unwrap());
+    }
+    let refused = fixture.open(follow()).await.err().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    open.pop();
+    fixture.open(follow()).await.unwrap();
+}

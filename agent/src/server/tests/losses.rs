@@ -1,0 +1,106 @@
+//! What a query tells of losses.
+
+use palomar_flow::convert::timestamp;
+use palomar_proto::flow::{LostEvent, LostEventSource};
+use palomar_proto::observer::get_flows_response::ResponseTypes;
+use palomar_proto::observer::{GetFlowsRequest, GetFlowsResponse};
+
+use super::fixture::fixture;
+use crate::losses::{Loss, LossSource};
+
+fn lost(responses: &[GetFlowsResponse]) -> Vec<LostEvent> {
+    let lost = |response: &GetFlowsResponse| match &response.response_types {
+        Some(ResponseTypes::LostEvents(event)) => Some(*event),
+        _ => None,
+    };
+    responses.iter().filter_map(lost).collect()
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+#[tokio::test]
+async fn a_query_tells_the_losses_of_its_time_beside_its_number_and_filters() {
+    let mut fixture = fixture(255);
+    for n in 0..10 {
+        fixture.write(n, 100 * SECOND + i64::try_from(n).unwrap() * SECOND);
+    }
+    let loss = |source, count, at| Loss { source, count, first_ns: at, last_ns: at };
+    fixture.losses.add(loss(LossSource::QueueFull, 5, 50 * SECOND));
+    fixture.losses.add(loss(LossSource::QueueFull, 7, 104 * SECOND));
+    fixture.losses.add(loss(LossSource::KernelRingDrop, 11, 108 * SECOND));
+    // (what, request, flows, queue, kernel)
+    let since = |second: i64| Some(timestamp(second * SECOND));
+    let base = GetFlowsRequest::default;
+    let table = [
+        ("all", base(), 10, 7, 11),
+        ("the last two", GetFlowsRequest { number: 2, ..base() }, 2, 0, 11),
+        ("the first two", GetFlowsRequest { number: 2, first: true, ..base() }, 2, 0, 0),
+        ("since", GetFlowsRequest { since: since(105), ..base() }, 5, 0, 11),
+        ("until", GetFlowsRequest { until: since(105), ..base() }, 6, 7, 0),
+        ("from long ago", GetFlowsRequest { since: since(10), ..base() }, 10, 12, 11),
+    ];
+    for (what, request, flows, queue, kernel) in table {
+        let responses = fixture.ask(request).await.unwrap();
+        let told = lost(&responses);
+        assert_eq!(responses.len() - told.len(), flows, "{what}");
+        let count = |source: LostEventSource| -> u64 {
+            told.iter().filter(|event| event.source() == source).map(|event| event.num_events_lost).sum()
+        };
+        assert_eq!(count(LostEventSource::ObserverEventsQueue), queue, "{what}");
+        assert_eq!(count(LostEventSource::PerfEventRingBuffer), kernel, "{what}");
+    }
+    assert_eq!(fixture.losses.count(LossSource::QueueFull), 12, "asking changes no counter");
+}
+
+#[tokio::test]
+async fn a_reader_that_was_overtaken_is_told_how_many_flows_it_missed() {
+    let mut fixture = fixture(255);
+    for n in 0..255 {
+        fixture.write(n, i64::try_from(n).unwrap());
+    }
+    let mut responses = fixture
+        .open(GetFlowsRequest { follow: true, number: 255, ..GetFlowsRequest::default() })
+        .await
+        .unwrap();
+    assert_eq!(responses.times(1).await, [0]);
+    for n in 255..1_255 {
+        fixture.write(n, i64::try_from(n).unwrap());
+    }
+    // one batch was copied before: 255 flows, of which one was told
+    let (mut flows, mut missed) = (1, 0);
+    while flows + missed < 1_255 {
+        match responses.next().await.unwrap().unwrap().response_types.unwrap() {
+            ResponseTypes::Flow(_) => flows += 1,
+            ResponseTypes::LostEvents(event) => {
+                assert_eq!(event.source(), LostEventSource::HubbleRingBuffer);
+                missed += event.num_events_lost;
+            }
+            ResponseTypes::NodeStatus(_) => panic!("an agent tells no node status"),
+        }
+    }
+    assert_eq!((flows, missed), (255 + 255, 1_000 - 255));
+    assert_eq!(fixture.losses.count(LossSource::ReaderOvertaken), missed);
+}
+
+#[tokio::test]
+async fn a_follower_is_told_of_new_losses_once_a_second_at_most_and_not_of_old_ones() {
+    let fixture = fixture(255);
+    let loss = |count| Loss { source: LossSource::QueueFull, count, first_ns: SECOND, last_ns: SECOND };
+    fixture.losses.add(loss(100));
+    let mut responses =
+        fixture.open(GetFlowsRequest { follow: true, ..GetFlowsRequest::default() }).await.unwrap();
+    assert!(responses.is_quiet().await);
+    let mut told = Vec::new();
+    let begin = std::time::Instant::now();
+    for count in [1, 2, 4] {
+        fixture.losses.add(loss(count));
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    while told.iter().sum::<u64>() < 7 {
+        let response = responses.next().await.unwrap().unwrap();
+        told.push(lost(&[response])[0].num_events_lost);
+    }
+    let seconds = begin.elapsed().as_secs();
+    assert!(told.len() as u64 <= seconds + 1, "{told:?} in {seconds} s");
+    assert_eq!(told.iter().sum::<u64>(), 7);
+}
