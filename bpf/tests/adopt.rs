@@ -4,8 +4,12 @@
 mod kernel_support;
 
 use kernel_support::{Lab, forwarded, run};
-use palomar_bpf::abi::{Mode, Rule, RuleKey};
-use palomar_bpf::{Adoption, CleanError, Hooks, Options, RingBytes, panic_audit};
+use palomar_bpf::abi::{
+    Direction, Endpoint, Event, InvalidEvent, Mode, POLICY_ENFORCED, POLICY_ISOLATED_INGRESS, PolicyWord,
+    Rule, RuleKey,
+};
+use palomar_bpf::{Adoption, CleanError, Datapath, Hooks, Options, RingBytes, panic_audit};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn key(set: u32) -> RuleKey {
     RuleKey { prefix_len: 96, set, ..RuleKey::default() }
@@ -152,6 +156,76 @@ fn maps_of_another_abi_are_removed_when_the_new_ones_are_in_force() {
     assert!(!old.exists());
     drop(datapath);
     assert_eq!(lab.load(Hooks::Auto).adoption(), &Adoption::Adopted);
+}
+
+#[test]
+fn the_next_reader_goes_on_where_the_last_one_stopped() {
+    let lab = Lab::new("resume");
+    let mut first = lab.load(Hooks::Auto);
+    lab.observe(&first);
+    first.attacher.attach(lab.ifindex()).unwrap();
+    lab.send(10);
+    let mut ports = Vec::new();
+    let mut take = |event: Result<Event, InvalidEvent>| {
+        let event = event.unwrap();
+        if event.direction == Direction::Ingress.number() && event.protocol == 17 {
+            ports.push(u16::from_be(event.destination_port));
+        }
+    };
+    assert_eq!(first.events.take().unwrap().drain(5, &mut take), 5);
+    drop(first);
+    lab.load(Hooks::Auto).events.take().unwrap().drain(1000, &mut take);
+    assert_eq!(ports, (5000..5010).collect::<Vec<u16>>(), "none twice, none lost");
+}
+
+/// Isolates the pod for what comes to it, without a rule that allows, and enforces.
+fn deny(lab: &Lab, datapath: &Datapath) {
+    let flags = POLICY_ISOLATED_INGRESS | POLICY_ENFORCED;
+    let policy = PolicyWord::new(1, 1, flags).unwrap();
+    let endpoint = Endpoint { policy, id: 9, identity: kernel_support::IDENTITY, ..Endpoint::default() };
+    datapath.maps.endpoints.set(lab.ifindex(), &endpoint).unwrap();
+    datapath.maps.settings.set_mode(Mode::Enforce);
+}
+
+#[test]
+fn no_denied_packet_passes_while_a_layout_change_replaces_an_enforcing_datapath() {
+    for (hooks, name) in [(Hooks::Tcx, "tcx"), (Hooks::Clsact, "cls")] {
+        let lab = Lab::new(&format!("seam-{name}"));
+        let pod = lab.pod_socket(5000);
+        let arrived = || std::iter::from_fn(|| pod.recv(&mut [0; 16]).ok()).count();
+        lab.send(1);
+        assert_eq!(arrived(), 1, "{name}: without us it passes");
+        let first = lab.load(hooks);
+        deny(&lab, &first);
+        first.attacher.attach(lab.ifindex()).unwrap();
+        let stop = AtomicBool::new(false);
+        let sent = std::thread::scope(|scope| {
+            let flood = scope.spawn(|| {
+                let mut sent = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    lab.send(1);
+                    sent += 1;
+                }
+                sent
+            });
+            drop(first);
+            for _ in 0..5 {
+                std::fs::remove_file(lab.pins.join("v1/rules")).unwrap();
+                let mut next = lab.load(hooks);
+                assert!(!next.adoption().keeps_control());
+                deny(&lab, &next);
+                assert!(next.attacher.attach(lab.ifindex()).unwrap().adopted);
+                next.commit().unwrap();
+            }
+            stop.store(true, Ordering::Relaxed);
+            flood.join().unwrap()
+        });
+        assert_eq!(arrived(), 0, "{name}: of {sent}");
+        assert!(sent > 100, "{name}: {sent}");
+        panic_audit(&lab.pins).unwrap();
+        lab.send(1);
+        assert_eq!(arrived(), 1, "{name}: in audit it passes again");
+    }
 }
 
 #[test]

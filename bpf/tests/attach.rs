@@ -255,6 +255,21 @@ fn an_interface_that_vanishes_is_no_failure_and_its_index_can_come_again() {
 }
 
 #[test]
+fn an_index_that_comes_again_is_attached_afresh_without_pins_as_well() {
+    for (hooks, hook, name) in BOTH {
+        let lab = Lab::new(&format!("fresh-{name}"));
+        let datapath = Datapath::load(&Options { hooks, ..Options::default() }, None).unwrap();
+        lab.observe(&datapath);
+        let ifindex = lab.ifindex();
+        datapath.attacher.attach(ifindex).unwrap();
+        lab.delete_veth();
+        lab.add_veth(&["index", &ifindex.to_string()]);
+        assert_eq!(datapath.attacher.attach(ifindex).unwrap(), Attached { hook, adopted: false }, "{name}");
+        assert!(seen(&lab, &datapath) >= 4, "{name}");
+    }
+}
+
+#[test]
 fn a_qdisc_on_an_index_that_came_again_is_not_taken_for_ours() {
     let lab = Lab::new("again");
     let datapath = lab.load(Hooks::Clsact);

@@ -7,10 +7,8 @@ use bytemuck::{Pod, Zeroable};
 pub const CONNECTION_AUDITED: u8 = 1 << 0;
 /// Flag of [`Connection`]: first seen in mid-connection, so which end began it is not known.
 pub const CONNECTION_UNORIENTED: u8 = 1 << 1;
-/// Flag of [`Connection`]: begun by the node itself, towards its pod.
-pub const CONNECTION_HOST: u8 = 1 << 2;
 /// Flag of [`Connection`]: its packets from the peer carry a node address that hides the real source.
-pub const CONNECTION_MASKED: u8 = 1 << 3;
+pub const CONNECTION_MASKED: u8 = 1 << 2;
 
 /// Key of map `connections`; `local` is the pod's side, so that one key serves both directions.
 #[repr(C)]
@@ -57,7 +55,7 @@ pub struct Connection {
     pub flags_seen: [u8; 2],
     /// [`Direction`](super::Direction) of the first packet.
     pub origin: u8,
-    /// [`CONNECTION_AUDITED`], [`CONNECTION_UNORIENTED`], [`CONNECTION_HOST`], [`CONNECTION_MASKED`].
+    /// [`CONNECTION_AUDITED`], [`CONNECTION_UNORIENTED`], [`CONNECTION_MASKED`].
     pub flags: u8,
     /// Rules that allowed it by identity, as in the event.
     pub rule_set: u32,

@@ -14,8 +14,8 @@ mod rule;
 
 pub use address::{ADDRESS_NODE, Address, CidrKey};
 pub use connection::{
-    CONNECTION_AUDITED, CONNECTION_HOST, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection, ConnectionKey,
-    Fragment, FragmentKey, Limit, LimitKey,
+    CONNECTION_AUDITED, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection, ConnectionKey, Fragment,
+    FragmentKey, Limit, LimitKey,
 };
 pub use counter::{COUNTERS, Counter};
 pub use endpoint::{ENDPOINTS_DENSE, Endpoint, Mode, Settings};

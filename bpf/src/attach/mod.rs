@@ -271,7 +271,10 @@ impl Attacher {
                 adopted &= tcx::attach_pinned(program, ifindex, *direction, &pins.link(ifindex, *direction))?;
                 continue;
             }
-            let held = self.held().links.contains_key(&(ifindex, *direction));
+            let held = match self.held().links.get(&(ifindex, *direction)) {
+                Some(link) => tcx::swap(link, program, ifindex)?,
+                None => false,
+            };
             if !held {
                 let link = tcx::attach(program, ifindex, *direction)?;
                 self.held().links.insert((ifindex, *direction), link);

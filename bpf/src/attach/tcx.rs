@@ -20,6 +20,15 @@ pub(super) fn attach(program: &OwnedFd, ifindex: u32, direction: Direction) -> R
         .map_err(AttachError::kernel(ifindex, "attach a tcx program"))
 }
 
+/// Swaps the program of a link; `false` where its interface is gone, and another one may have got its index.
+pub(super) fn swap(link: &OwnedFd, program: &OwnedFd, ifindex: u32) -> Result<bool, AttachError> {
+    match link::update(link, program) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => Ok(false),
+        Err(error) => Err(AttachError::kernel(ifindex, "swap a tcx program")(error)),
+    }
+}
+
 /// Swaps the program of the link that is pinned at `pin`, or attaches and pins there; `true` where it was swapped.
 pub(super) fn attach_pinned(
     program: &OwnedFd,
@@ -28,12 +37,8 @@ pub(super) fn attach_pinned(
     pin: &Path,
 ) -> Result<bool, AttachError> {
     match sys::object::open(pin) {
-        Ok(old) => match link::update(&old, program) {
-            Ok(()) => return Ok(true),
-            // The link's interface is gone, and another one has got its index.
-            Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => pins::remove_file(pin)?,
-            Err(error) => return Err(AttachError::kernel(ifindex, "swap a tcx program")(error)),
-        },
+        Ok(old) if swap(&old, program, ifindex)? => return Ok(true),
+        Ok(_) => pins::remove_file(pin)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(PinError::io("open", pin)(error).into()),
     }

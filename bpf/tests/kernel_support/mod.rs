@@ -109,6 +109,18 @@ impl Lab {
         }
     }
 
+    /// A socket of the pod that has what arrives at `port`; reading does not wait.
+    pub fn pod_socket(&self, port: u16) -> UdpSocket {
+        let namespace = File::open(format!("/run/netns/{}", self.pod)).unwrap();
+        let open = move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            UdpSocket::bind((POD, port)).unwrap()
+        };
+        let socket = std::thread::spawn(open).join().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
+    }
+
     fn remove(&self) {
         for namespace in [&self.node, &self.pod] {
             let _ = Command::new("ip").args(["netns", "del", namespace]).output();
