@@ -152,7 +152,6 @@ fn enums_have_the_numbers_of_the_header() {
         &[
             ("CONNECTION_AUDITED", CONNECTION_AUDITED.into()),
             ("CONNECTION_UNORIENTED", CONNECTION_UNORIENTED.into()),
-            ("CONNECTION_HOST", CONNECTION_HOST.into()),
             ("CONNECTION_MASKED", CONNECTION_MASKED.into()),
         ],
     );

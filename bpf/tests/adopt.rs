@@ -4,11 +4,8 @@
 mod kernel_support;
 
 use kernel_support::{Lab, forwarded, run};
-use palomar_bpf::abi::{
-    Direction, Endpoint, Event, InvalidEvent, Mode, POLICY_ENFORCED, POLICY_ISOLATED_INGRESS, PolicyWord,
-    Rule, RuleKey,
-};
-use palomar_bpf::{Adoption, CleanError, Datapath, Hooks, Options, RingBytes, panic_audit};
+use palomar_bpf::abi::{Direction, Event, InvalidEvent, Mode, Rule, RuleKey};
+use palomar_bpf::{Adoption, CleanError, Hooks, Options, RingBytes, panic_audit};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn key(set: u32) -> RuleKey {
@@ -178,15 +175,6 @@ fn the_next_reader_goes_on_where_the_last_one_stopped() {
     assert_eq!(ports, (5000..5010).collect::<Vec<u16>>(), "none twice, none lost");
 }
 
-/// Isolates the pod for what comes to it, without a rule that allows, and enforces.
-fn deny(lab: &Lab, datapath: &Datapath) {
-    let flags = POLICY_ISOLATED_INGRESS | POLICY_ENFORCED;
-    let policy = PolicyWord::new(1, 1, flags).unwrap();
-    let endpoint = Endpoint { policy, id: 9, identity: kernel_support::IDENTITY, ..Endpoint::default() };
-    datapath.maps.endpoints.set(lab.ifindex(), &endpoint).unwrap();
-    datapath.maps.settings.set_mode(Mode::Enforce);
-}
-
 #[test]
 fn no_denied_packet_passes_while_a_layout_change_replaces_an_enforcing_datapath() {
     for (hooks, name) in [(Hooks::Tcx, "tcx"), (Hooks::Clsact, "cls")] {
@@ -196,7 +184,7 @@ fn no_denied_packet_passes_while_a_layout_change_replaces_an_enforcing_datapath(
         lab.send(1);
         assert_eq!(arrived(), 1, "{name}: without us it passes");
         let first = lab.load(hooks);
-        deny(&lab, &first);
+        lab.deny(&first);
         first.attacher.attach(lab.ifindex()).unwrap();
         let stop = AtomicBool::new(false);
         let sent = std::thread::scope(|scope| {
@@ -213,7 +201,7 @@ fn no_denied_packet_passes_while_a_layout_change_replaces_an_enforcing_datapath(
                 std::fs::remove_file(lab.pins.join("v1/rules")).unwrap();
                 let mut next = lab.load(hooks);
                 assert!(!next.adoption().keeps_control());
-                deny(&lab, &next);
+                lab.deny(&next);
                 assert!(next.attacher.attach(lab.ifindex()).unwrap().adopted);
                 next.commit().unwrap();
             }

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
-use palomar_bpf::abi::{Counter, Endpoint, PolicyWord};
+use palomar_bpf::abi::{Counter, Endpoint, Mode, POLICY_ENFORCED, POLICY_ISOLATED_INGRESS, PolicyWord};
 use palomar_bpf::{Datapath, Hooks, Options, Pins};
 
 /// The node's address on the veth.
@@ -98,6 +98,14 @@ impl Lab {
             ..Endpoint::default()
         };
         datapath.maps.endpoints.set(self.ifindex(), &endpoint).unwrap();
+    }
+
+    /// Isolates the pod for what comes to it, without a rule that allows, and enforces.
+    pub fn deny(&self, datapath: &Datapath) {
+        let policy = PolicyWord::new(1, 1, POLICY_ISOLATED_INGRESS | POLICY_ENFORCED).unwrap();
+        let endpoint = Endpoint { policy, id: 9, identity: IDENTITY, ..Endpoint::default() };
+        datapath.maps.endpoints.set(self.ifindex(), &endpoint).unwrap();
+        datapath.maps.settings.set_mode(Mode::Enforce);
     }
 
     /// Sends `count` datagrams from the node to the pod, each on a connection of its own.

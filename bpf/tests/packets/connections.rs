@@ -197,6 +197,16 @@ fn without_isolation_a_miss_in_mid_connection_is_only_unoriented() {
 }
 
 #[test]
+fn what_passes_only_as_a_reply_in_mid_connection_is_counted() {
+    for (isolated_way, counted) in [(POLICY_ISOLATED_INGRESS, 1), (POLICY_ISOLATED_EGRESS, 0)] {
+        let mut datapath = isolated(Mode::Enforce);
+        datapath.policy(SET, 2, isolated_way | POLICY_ENFORCED);
+        assert_eq!(datapath.pod_gets(&back(ACK)), PASS);
+        assert_eq!(datapath.count(Counter::MidConnection), counted);
+    }
+}
+
+#[test]
 fn udp_may_have_either_orientation_only_soon_after_the_interface_came() {
     let answer = udp("10.0.0.20:53", POD);
     for (until, verdict, events) in [(u64::MAX, PASS, vec!["to-endpoint unknown"]), (1, DROP, vec![])] {

@@ -2,7 +2,7 @@
 
 use crate::craft::{ACK, SCTP, SYN, TCP, UDP, address, icmp, tcp, transport, udp};
 use crate::datapath::{DROP, PASS, Via};
-use crate::told::told;
+use crate::told::{line, told};
 use crate::world::{CLASS, FRIEND, SET, STRANGER, isolated, peer_rule, port_rule, protocol_rule, world};
 use palomar_bpf::abi::{
     Address, CONNECTION_AUDITED, Counter, Direction, EVENT_SOURCE_MASKED, IDENTITY_ANY, IDENTITY_HOST,
@@ -262,11 +262,14 @@ fn a_stale_heartbeat_lets_pass_until_the_agent_is_back() {
     let (syn, data) = (tcp(POD, "10.0.0.20:80", SYN), tcp(POD, "10.0.0.20:80", ACK));
     datapath.settings(Mode::Enforce, 1, 1);
     assert_eq!((datapath.pod_sends(&syn), datapath.pod_sends(&data)), (PASS, PASS));
+    let events = datapath.events();
+    let lines: Vec<String> = events.iter().map(line).collect();
     assert_eq!(
-        told(&mut datapath),
+        lines,
         ["policy 0 audited new", "to-stack new", "to-stack established"],
         "the verdict is told once"
     );
+    assert!(events.iter().all(|event| event.policy.set() == SET), "each with the policy in force");
     assert_eq!(datapath.count(Counter::StaleAudit), 2);
     datapath.settings_in_epoch(Mode::Enforce, u64::MAX / 2, hour);
     assert_eq!(datapath.pod_sends(&data), DROP, "the heartbeat is back: no grace for what passed meanwhile");

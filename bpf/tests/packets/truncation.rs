@@ -89,6 +89,7 @@ fn nothing_is_dropped_unless_policy_is_enforced() {
         }
         assert_eq!(datapath.count(Counter::Dropped), 0);
         assert!(datapath.count(Counter::Malformed) > 0);
+        assert!(datapath.count(Counter::Forwarded) > datapath.count(Counter::Malformed));
     }
 }
 
