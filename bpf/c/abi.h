@@ -97,8 +97,7 @@ struct connection_key {
 enum connection_flag {
   CONNECTION_AUDITED = 1 << 0,      /* policy would have denied it */
   CONNECTION_UNORIENTED = 1 << 1,   /* first seen in mid-connection: which end began is not known */
-  CONNECTION_HOST = 1 << 2,         /* begun by the node itself, towards its pod */
-  CONNECTION_MASKED = 1 << 3,       /* its packets from the peer carry a node address that hides the real source */
+  CONNECTION_MASKED = 1 << 2,       /* its packets from the peer carry a node address that hides the real source */
 };
 /* Index 0 of the pairs: ingress; 1: egress. */
 struct connection {

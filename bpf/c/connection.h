@@ -78,10 +78,9 @@ static __always_inline void connection_enter(const struct packet *p, const struc
   /* index 0 or 1 by branches: clang would or the index into a stack pointer, which the verifier refuses */
   int out = p->direction == DIRECTION_EGRESS;
   __u64 packets = segments(skb), bytes = skb->len;
-  if (f->host) flags |= CONNECTION_HOST;
   if (f->flags & EVENT_SOURCE_MASKED) flags |= CONNECTION_MASKED;
   struct connection c = {
-    .policy = f->policy, .epoch = f->epoch, .origin = p->direction, .flags = flags, .last_seen = p->now,
+    .policy = f->entered, .epoch = f->epoch, .origin = p->direction, .flags = flags, .last_seen = p->now,
     .last_event = { p->now, p->now }, .rule_set = f->rule_set, .class_rule_set = f->class_rule_set,
     .packets = { out ? 0 : packets, out ? packets : 0 }, .bytes = { out ? 0 : bytes, out ? bytes : 0 },
     .flags_seen = { out ? 0 : p->tcp_flags, out ? p->tcp_flags : 0 },

@@ -21,8 +21,14 @@ struct {
 
 /* NULL where the interface is not observed. */
 static __always_inline struct endpoint *endpoint_of(__u32 ifindex) {
-  struct endpoint *endpoint = likely(ifindex < ENDPOINTS_DENSE) ? bpf_map_lookup_elem(&endpoints, &ifindex)
-                                                                : bpf_map_lookup_elem(&endpoints_high, &ifindex);
+  struct endpoint *endpoint;
+  if (likely(ifindex < ENDPOINTS_DENSE)) {
+    endpoint = bpf_map_lookup_elem(&endpoints, &ifindex);
+  } else {
+    endpoint = bpf_map_lookup_elem(&endpoints_high, &ifindex);
+    /* keeps clang from making one call of the two: the kernel inlines a look-up only where it knows the map */
+    asm volatile("" : "+r"(endpoint));
+  }
   return endpoint && endpoint->id ? endpoint : NULL;
 }
 

@@ -7,7 +7,8 @@
 #include "settings.h"
 
 struct finding {
-  __u64 policy; /* endpoint.policy, read once */
+  __u64 policy;  /* endpoint.policy, read once */
+  __u64 entered; /* what connection.policy becomes */
   __u64 packets, bytes;
   struct address peer;
   __u32 mode, epoch; /* read at once */
@@ -19,10 +20,10 @@ struct finding {
   __u8 host;  /* the peer is the node itself */
 };
 
-/* The mode word and the policy word stay as the fast path read them: one packet, one view. */
+/* The mode word and the policy word are read once: one packet, one view. */
 static __always_inline void finding_begin(struct finding *f, const struct packet *p, __u64 policy, __u64 mode) {
   __builtin_memset(f, 0, sizeof(*f));
-  f->policy = policy;
+  f->policy = f->entered = policy;
   f->mode = (__u32)mode;
   f->epoch = mode >> 32;
   address_resolve(p->key.remote, &f->peer);

@@ -13,7 +13,7 @@ enum parsed {
 enum { MOST_EXTENSIONS = 6, MOST_VLAN_TAGS = 2 };
 
 /* An Ethernet header, an IP header without options, ports. False: the general way has to look. */
-static __always_inline int parse_plain(struct __sk_buff *skb, struct packet *p) {
+static __always_inline int parse_plain(struct __sk_buff *skb, struct packet *p, __u32 direction) {
   const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
   const __u8 *transport;
   if (skb->protocol == network16(ETHERTYPE_IPV4)) {
@@ -23,13 +23,13 @@ static __always_inline int parse_plain(struct __sk_buff *skb, struct packet *p) 
         ip->fragment & network16(FRAGMENT_MORE | FRAGMENT_OFFSET))
       return 0;
     p->key.protocol = ip->protocol;
-    set_ipv4(p, ip->source, ip->destination);
+    set_ipv4(p, direction, ip->source, ip->destination);
   } else if (skb->protocol == network16(ETHERTYPE_IPV6)) {
     const struct ipv6_header *ip = data + ETHERNET_HEADER;
     transport = (void *)(ip + 1);
     if (transport + sizeof(struct ports) > (__u8 *)end || ip->version_class >> 4 != 6) return 0;
     p->key.protocol = ip->next;
-    set_ipv6(p, ip->source, ip->destination);
+    set_ipv6(p, direction, ip->source, ip->destination);
   } else {
     return 0;
   }
@@ -40,7 +40,7 @@ static __always_inline int parse_plain(struct __sk_buff *skb, struct packet *p) 
     return 0;
   }
   const struct ports *ports = (void *)transport;
-  set_ports(p, ports->source, ports->destination);
+  set_ports(p, direction, ports->source, ports->destination);
   p->flags = PACKET_PORTS;
   return 1;
 }
@@ -52,7 +52,7 @@ static __always_inline enum parsed parse_icmp(struct __sk_buff *skb, struct pack
   p->icmp_code = icmp.code;
   enum icmp_class class = icmp_class(p);
   if (class == ICMP_HOUSEKEEPING) return PARSED_UNSEEN;
-  if (class == ICMP_QUERY || class == ICMP_REPLY) set_ports(p, icmp.id, icmp.id);
+  if (class == ICMP_QUERY || class == ICMP_REPLY) set_ports(p, p->direction, icmp.id, icmp.id);
   if (class == ICMP_ERROR) p->flags |= PACKET_ICMP_ERROR;
   p->key.asked = asked_by(p, class);
   p->quote = offset + sizeof(icmp);
@@ -64,7 +64,7 @@ static __always_inline enum parsed parse_transport(struct __sk_buff *skb, struct
   if (!has_ports(p->key.protocol)) return PARSED;
   struct ports ports;
   if (bpf_skb_load_bytes(skb, offset, &ports, sizeof(ports))) return PARSED_INVALID;
-  set_ports(p, ports.source, ports.destination);
+  set_ports(p, p->direction, ports.source, ports.destination);
   p->flags |= PACKET_PORTS;
   /* a first fragment without the flags is refused too: they could follow in the next one */
   if (p->key.protocol == PROTOCOL_TCP && !(p->flags & PACKET_QUOTED) &&
@@ -86,7 +86,7 @@ static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, struct pack
   if (bpf_skb_load_bytes(skb, d->offset, &ip, sizeof(ip))) return PARSED_INVALID;
   __u32 length = (ip.version_length & 15) * 4;
   if (ip.version_length >> 4 != 4 || length < sizeof(ip)) return PARSED_INVALID;
-  set_ipv4(p, ip.source, ip.destination);
+  set_ipv4(p, p->direction, ip.source, ip.destination);
   p->key.protocol = ip.protocol;
   d->offset += length;
   if (d->offset > skb->len) return PARSED_INVALID;
@@ -106,7 +106,7 @@ static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, struct pack
   p->family = 6;
   if (bpf_skb_load_bytes(skb, d->offset, &ip, sizeof(ip))) return PARSED_INVALID;
   if (ip.version_class >> 4 != 6) return PARSED_INVALID;
-  set_ipv6(p, ip.source, ip.destination);
+  set_ipv6(p, p->direction, ip.source, ip.destination);
   __u8 next = ip.next;
   d->offset += sizeof(ip);
   for (int i = 0; i < MOST_EXTENSIONS && is_extension(next) && !d->later; i++) {

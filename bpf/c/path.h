@@ -15,6 +15,7 @@ SUBPROGRAM int pass_malformed(const struct packet *p, const struct endpoint *end
   count(COUNTER_MALFORMED, 1);
   finding_begin(&f, p, endpoint_policy(endpoint), mode);
   if (policy_isolates(f.policy, p->direction) && enforced_now(&f, p->now)) return drop(p, endpoint, &f, 0, code);
+  count(COUNTER_FORWARDED, 1);
   return TC_ACT_UNSPEC;
 }
 
@@ -76,7 +77,7 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
     if (!(was & CONNECTION_AUDITED))
       audit(p, endpoint, &f, port, TELL(EVENT_POLICY_VERDICT, MATCH_NONE, VERDICT_AUDIT));
     /* only the heartbeat stands between this packet and a drop: judge each, so that its return counts at once */
-    if (may_enforce(&f)) f.policy = 0;
+    if (may_enforce(&f)) f.entered = 0;
   } else if (judged == JUDGED_ALLOWED && !mid && (!c || was & CONNECTION_AUDITED)) {
     tell(p, endpoint, &f, TELL(EVENT_POLICY_VERDICT, f.match, VERDICT_FORWARDED));
   }
@@ -84,7 +85,7 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
     if (mid && judged == JUDGED_ALLOWED) count(COUNTER_MID_CONNECTION, 1);
     return pass_new(skb, p, endpoint, &f, flags);
   }
-  c->policy = f.policy;
+  c->policy = f.entered;
   c->epoch = f.epoch;
   c->rule_set = f.rule_set;
   c->class_rule_set = f.class_rule_set;
@@ -99,7 +100,7 @@ static __always_inline int handle(struct __sk_buff *skb, __u32 direction) {
   if (!endpoint || !s) return TC_ACT_UNSPEC;
 
   __u64 mode = mode_and_epoch(s);
-  if (unlikely(!parse_plain(skb, &p))) {
+  if (unlikely(!parse_plain(skb, &p, direction))) {
     enum parsed parsed = parse_general(skb, &p);
     if (parsed == PARSED_UNSEEN) return TC_ACT_UNSPEC;
     p.now = bpf_ktime_get_coarse_ns();

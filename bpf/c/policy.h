@@ -69,7 +69,8 @@ SUBPROGRAM int judge(const struct packet *p, struct finding *f, __u32 direction,
  * one it would be is not known either. */
 static __always_inline enum judgement judge_either(const struct packet *p, struct finding *f) {
   enum judgement judged = judge(p, f, p->direction, destination_port(p));
-  if (judged == JUDGED_DENIED) judged = judge(p, f, opposite(p->direction), source_port(p));
+  if (judged == JUDGED_DENIED && judge(p, f, opposite(p->direction), source_port(p)) != JUDGED_DENIED)
+    judged = JUDGED_ALLOWED;
   f->rule_set = f->class_rule_set = 0;
   f->match = MATCH_NONE;
   return judged;
