@@ -47,7 +47,8 @@ fn ring_sizes_that_the_kernel_has_not_are_refused() {
 
 #[test]
 fn a_hundred_thousand_rules_go_in_and_out_in_batches() {
-    let rules = load().maps.rules;
+    let datapath = load();
+    let rules = &datapath.maps.rules;
     let key = |n: u32| RuleKey {
         prefix_len: RULE_PREFIX_PORT,
         set: n / 1000,
@@ -73,7 +74,8 @@ fn a_hundred_thousand_rules_go_in_and_out_in_batches() {
 
 #[test]
 fn a_full_table_says_so_and_keeps_what_it_has() {
-    let addresses = load().maps.addresses;
+    let datapath = load();
+    let addresses = &datapath.maps.addresses;
     let key = |n: u32| u128::from(n).to_be_bytes();
     let value = Address { identity: 5, ..Address::default() };
     let capacity = addresses.max_entries();
@@ -87,7 +89,8 @@ fn a_full_table_says_so_and_keeps_what_it_has() {
 
 #[test]
 fn the_longest_prefix_gives_the_class() {
-    let cidrs = load().maps.cidrs;
+    let datapath = load();
+    let cidrs = &datapath.maps.cidrs;
     let prefix = |text: &str, bits: u32| CidrKey {
         prefix_len: 96 + bits,
         address: palomar_bpf::abi::address_bytes(text.parse().unwrap()),
@@ -103,7 +106,8 @@ fn the_longest_prefix_gives_the_class() {
 
 #[test]
 fn endpoints_are_kept_for_low_and_high_interfaces_alike() {
-    let endpoints = load().maps.endpoints;
+    let datapath = load();
+    let endpoints = &datapath.maps.endpoints;
     let endpoint = |id: u32| Endpoint {
         policy: PolicyWord::new(id, 1, 0).unwrap(),
         unjudged_udp_until: 77,
@@ -131,7 +135,8 @@ fn endpoints_are_kept_for_low_and_high_interfaces_alike() {
 
 #[test]
 fn a_change_of_mode_raises_the_epoch_and_a_repetition_does_not() {
-    let settings = load().maps.settings;
+    let datapath = load();
+    let settings = &datapath.maps.settings;
     assert_eq!((settings.mode(), settings.epoch()), (Ok(Mode::Off), 0));
     assert!(settings.set_mode(Mode::Enforce));
     assert_eq!((settings.mode(), settings.epoch()), (Ok(Mode::Enforce), 1));
@@ -142,11 +147,12 @@ fn a_change_of_mode_raises_the_epoch_and_a_repetition_does_not() {
 
 #[test]
 fn heartbeat_and_staleness_are_kept() {
-    let settings = load().maps.settings;
+    let datapath = load();
+    let settings = &datapath.maps.settings;
     assert_eq!((settings.heartbeat(), settings.stale_after()), (0, None));
     settings.beat(12_345);
-    settings.set_stale_after(Some(Duration::from_secs(600)));
-    assert_eq!((settings.heartbeat(), settings.stale_after()), (12_345, Some(Duration::from_secs(600))));
+    settings.set_stale_after(Some(Duration::from_mins(10)));
+    assert_eq!((settings.heartbeat(), settings.stale_after()), (12_345, Some(Duration::from_mins(10))));
     settings.set_stale_after(None);
     assert_eq!(settings.stale_after(), None);
 }
