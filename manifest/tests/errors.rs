@@ -64,7 +64,8 @@ fn alias_bombs_deep_nesting_and_huge_files_are_refused_at_once() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..30 {
         let item = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", vec![item; 10].join(", "));
+        let line = format!("a{level}: &a{level} [{}]\n", vec![item; 10].join(", "));
+        bomb.push_str(&line);
     }
     assert_eq!(errors(&bomb), ["web.yaml:6: more than 2000000 values in the file, aliases expanded"]);
 
@@ -72,7 +73,8 @@ fn alias_bombs_deep_nesting_and_huge_files_are_refused_at_once() {
     assert!(errors(&deep)[0].contains("not YAML"), "{:?}", errors(&deep));
     let mut chain = String::from("a0: &a0 {x: 1}\n");
     for level in 1..150 {
-        chain += &format!("a{level}: &a{level} {{x: *a{}}}\n", level - 1);
+        let line = format!("a{level}: &a{level} {{x: *a{}}}\n", level - 1);
+        chain.push_str(&line);
     }
     assert!(
         errors(&chain)[0].ends_with("more than 100 mappings and lists in each other"),

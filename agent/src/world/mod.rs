@@ -33,7 +33,8 @@ pub struct VersionedWorld {
     pub refused: Vec<Refusal>,
     /// Objects of kinds that are not read, by `apiVersion` and kind. The text is the files': escape it.
     pub ignored: BTreeMap<String, usize>,
-    /// Why the source cannot be read at present; the world is the last good one then.
+    /// Why the source cannot be read at present; the world is the last good one then. Where it can be read: what was
+    /// wrong with the kept last good objects at the start, if anything was.
     pub complaint: Option<String>,
 }
 
