@@ -36,7 +36,7 @@ use crate::tell::Teller;
 use crate::world::{self, ManifestSource, VersionedWorld};
 
 /// How long an enforcing node may be without its agent under `--stale-policy audit`.
-const STALE_AFTER: Duration = Duration::from_secs(600);
+const STALE_AFTER: Duration = Duration::from_mins(10);
 /// Events between the kernel's reader and the enricher.
 const QUEUE: usize = 16_384;
 /// Longest wait for the last writes at the end.
@@ -64,7 +64,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     settle(&maps, args.stale_policy);
 
     // The control path: world + interfaces → directory → kernel maps.
-    let directory = Arc::new(ArcSwap::from_pointee(Directory::empty(Arc::clone(&node_name), Arc::clone(&cluster))));
+    let directory =
+        Arc::new(ArcSwap::from_pointee(Directory::empty(Arc::clone(&node_name), Arc::clone(&cluster))));
     let (registry, damaged) = Registry::open(&args.state_dir, Arc::clone(&cluster))?;
     if let Some(damaged) = damaged {
         tracing::error!(error = %damaged, "the kept identities are damaged");
@@ -117,10 +118,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         },
         writer,
     );
-    let enriching = enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
+    let enriching =
+        enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
     let counters = KernelLosses::from_now(Arc::clone(&maps)).context("cannot read the kernel's counters")?;
     let stream = source::InOrder::new(retired_events, events);
-    let reading = source::spawn(stream, counters, sender, Arc::clone(&losses)).context("cannot start a thread")?;
+    let reading =
+        source::spawn(stream, counters, sender, Arc::clone(&losses)).context("cannot start a thread")?;
 
     // The API, until a signal.
     let api = Api::new(Served {
@@ -187,11 +190,16 @@ fn load(args: &RunArgs) -> anyhow::Result<Datapath> {
     let datapath = Datapath::load(&options, Some(pins)).context("cannot load the datapath")?;
     match datapath.adoption() {
         Adoption::Fresh => tracing::info!("loaded the datapath"),
-        Adoption::Adopted => tracing::info!("loaded the datapath; adopted what an earlier agent left in force"),
+        Adoption::Adopted => {
+            tracing::info!("loaded the datapath; adopted what an earlier agent left in force");
+        }
         Adoption::Replaced(changes) => {
             let changes: Vec<String> =
                 changes.iter().map(|change| format!("{}: {}", change.map, change.why)).collect();
-            tracing::warn!(changes = changes.join("; "), "loaded the datapath; maps of an earlier agent are replaced");
+            tracing::warn!(
+                changes = changes.join("; "),
+                "loaded the datapath; maps of an earlier agent are replaced"
+            );
         }
     }
     Ok(datapath)
@@ -229,7 +237,10 @@ fn spawn_control(control: Control, heard: Receiver<Signal>) -> anyhow::Result<Jo
 enum ClusterWorld {
     Manifests(ManifestSource),
     /// The sender keeps the channel open.
-    None { _sender: watch::Sender<Arc<VersionedWorld>>, worlds: watch::Receiver<Arc<VersionedWorld>> },
+    None {
+        _sender: watch::Sender<Arc<VersionedWorld>>,
+        worlds: watch::Receiver<Arc<VersionedWorld>>,
+    },
 }
 
 impl ClusterWorld {

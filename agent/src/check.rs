@@ -63,7 +63,11 @@ fn capabilities() -> Finding {
     if missing.is_empty() {
         return finding(Grade::Ok, "capabilities", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are there");
     }
-    finding(Grade::Missing, "capabilities", format!("{} missing; run as root or grant them", missing.join(", ")))
+    finding(
+        Grade::Missing,
+        "capabilities",
+        format!("{} missing; run as root or grant them", missing.join(", ")),
+    )
 }
 
 fn bpffs(bpf_dir: &Path) -> Finding {
@@ -76,7 +80,7 @@ fn bpffs(bpf_dir: &Path) -> Finding {
 fn programs() -> Vec<Finding> {
     match Datapath::load(&Options::default(), None) {
         Ok(datapath) => {
-            let bytes: u64 = datapath.maps.memory().map(|maps| maps.iter().map(|map| map.bytes).sum()).unwrap_or(0);
+            let bytes: u64 = datapath.maps.memory().map_or(0, |maps| maps.iter().map(|map| map.bytes).sum());
             let hook = match datapath.attacher.hook() {
                 Hook::Tcx => finding(Grade::Ok, "attach", "tcx links, first in order"),
                 Hook::Clsact => finding(
@@ -97,13 +101,19 @@ fn programs() -> Vec<Finding> {
 
 fn interfaces() -> Finding {
     match Follower::start(|_| ()).map(|follower| follower.current()) {
-        Ok(links) if links.veths.is_empty() => {
-            finding(Grade::Less, "interfaces", "no veth leads out of this network namespace: there is nothing to observe yet")
-        }
+        Ok(links) if links.veths.is_empty() => finding(
+            Grade::Less,
+            "interfaces",
+            "no veth leads out of this network namespace: there is nothing to observe yet",
+        ),
         Ok(links) => {
             let named: Vec<&str> = links.veths.values().map(|link| link.name.as_str()).take(8).collect();
             let more = if links.veths.len() > named.len() { ", …" } else { "" };
-            finding(Grade::Ok, "interfaces", format!("{} veths: {}{more}", links.veths.len(), named.join(", ")))
+            finding(
+                Grade::Ok,
+                "interfaces",
+                format!("{} veths: {}{more}", links.veths.len(), named.join(", ")),
+            )
         }
         Err(error) => finding(Grade::Missing, "interfaces", chain(&error)),
     }
@@ -139,7 +149,10 @@ pub fn check(bpf_dir: &Path) -> anyhow::Result<()> {
 pub fn audit(bpf_dir: &Path) -> anyhow::Result<()> {
     let pins = instance::pin_dir(bpf_dir).context("cannot tell this network namespace")?;
     let changed = palomar_bpf::panic_audit(&pins)?;
-    println!("{}", if changed { "no packet is dropped for policy from now on" } else { "audit was in force already" });
+    println!(
+        "{}",
+        if changed { "no packet is dropped for policy from now on" } else { "audit was in force already" }
+    );
     Ok(())
 }
 
@@ -148,6 +161,9 @@ pub fn clean(bpf_dir: &Path) -> anyhow::Result<()> {
     let _lock = InstanceLock::take()?;
     let pins = instance::pin_dir(bpf_dir).context("cannot tell this network namespace")?;
     let interfaces = palomar_bpf::clean(&pins)?;
-    println!("removed from {} interfaces; nothing of Palomar is left in this network namespace", interfaces.len());
+    println!(
+        "removed from {} interfaces; nothing of Palomar is left in this network namespace",
+        interfaces.len()
+    );
     Ok(())
 }

@@ -111,7 +111,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// Which log lines: a level, or tracing directives such as info,palomar_agent=debug
+    /// Which log lines: a level, or tracing directives such as `info,palomar_agent=debug`
     #[arg(long, value_name = "FILTER", env = "PALOMAR_LOG", default_value = "info")]
     pub log: String,
 }

@@ -27,9 +27,12 @@ fn main() -> ExitCode {
 }
 
 fn log(args: &RunArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .parse(&args.log)
-        .map_err(|error| anyhow::anyhow!("log filter {:?}: {error}; choose a level (error, warn, info, debug, trace) or directives", args.log))?;
+    let filter = EnvFilter::builder().parse(&args.log).map_err(|error| {
+        anyhow::anyhow!(
+            "log filter {:?}: {error}; choose a level (error, warn, info, debug, trace) or directives",
+            args.log
+        )
+    })?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => subscriber.init(),

@@ -89,10 +89,12 @@ fn refused(facts: &Facts) -> Vec<v1::RefusedManifest> {
         field: refusal.error.field.clone(),
         reason: refusal.error.reason.clone(),
     });
-    let whole = facts.world.complaint.iter().chain(&facts.failure).map(|reason| v1::RefusedManifest {
-        reason: reason.clone(),
-        ..v1::RefusedManifest::default()
-    });
+    let whole = facts
+        .world
+        .complaint
+        .iter()
+        .chain(&facts.failure)
+        .map(|reason| v1::RefusedManifest { reason: reason.clone(), ..v1::RefusedManifest::default() });
     refused.chain(whole).collect()
 }
 
@@ -131,8 +133,12 @@ fn names(policies: &[ObjectName]) -> Vec<String> {
 fn attachments(state: &AttachState) -> (v1::Attachment, v1::Attachment) {
     let both = |attachment: v1::Attachment| (attachment.clone(), attachment);
     match state {
-        AttachState::Pending => both(v1::Attachment { attach_error: "not attached yet".into(), ..Default::default() }),
-        AttachState::Failed(error) => both(v1::Attachment { attach_error: error.clone(), ..Default::default() }),
+        AttachState::Pending => {
+            both(v1::Attachment { attach_error: "not attached yet".into(), ..Default::default() })
+        }
+        AttachState::Failed(error) => {
+            both(v1::Attachment { attach_error: error.clone(), ..Default::default() })
+        }
         AttachState::Attached { hook, ingress_first, egress_first } => {
             let attachment = |first_in_order| v1::Attachment {
                 kind: kind(*hook).into(),

@@ -5,8 +5,26 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the lowest rank to the highest, as `lib.rs` lists them.
 const RANKS: &[&str] = &[
-    "clock", "config", "instance", "durable", "directory", "losses", "ring", "source", "decode", "enrich", "identity",
-    "world", "links", "enforce", "kernel", "control", "server", "tell", "check", "app",
+    "clock",
+    "config",
+    "instance",
+    "durable",
+    "directory",
+    "losses",
+    "ring",
+    "source",
+    "decode",
+    "enrich",
+    "identity",
+    "world",
+    "links",
+    "enforce",
+    "kernel",
+    "control",
+    "server",
+    "tell",
+    "check",
+    "app",
 ];
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -21,7 +39,9 @@ fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 fn imports(text: &str) -> impl Iterator<Item = String> {
-    text.split("crate::").skip(1).map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+    text.split("crate::")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
 }
 
 #[test]
@@ -31,15 +51,23 @@ fn a_module_uses_only_modules_of_lower_rank() {
     rust_files(&source, &mut files);
     for file in files {
         let relative = file.strip_prefix(&source).unwrap();
-        let module = relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
+        let module =
+            relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
         if matches!(module, "lib" | "main") {
             continue;
         }
         let rank = |name: &str| RANKS.iter().position(|module| *module == name);
-        let own = rank(module).unwrap_or_else(|| panic!("module {module} has no rank: give it a place in RANKS"));
+        let own =
+            rank(module).unwrap_or_else(|| panic!("module {module} has no rank: give it a place in RANKS"));
         for used in imports(&fs::read_to_string(&file).unwrap()) {
-            let Some(other) = rank(&used) else { panic!("{}: crate::{used} has no rank", relative.display()) };
-            assert!(other <= own, "{}: {module} must not use {used}, which ranks above it", relative.display());
+            let Some(other) = rank(&used) else {
+                panic!("{}: crate::{used} has no rank", relative.display())
+            };
+            assert!(
+                other <= own,
+                "{}: {module} must not use {used}, which ranks above it",
+                relative.display()
+            );
         }
     }
 }

@@ -69,7 +69,11 @@ const DROP_REASONS: [(u8, &str, &str); 76] = [
     (162, "REACHED_EDT_RATE_LIMITING_DROP_HORIZON", "Reached EDT rate-limiting drop horizon"),
     (163, "UNKNOWN_CONNECTION_TRACKING_STATE", "Unknown connection tracking state"),
     (164, "LOCAL_HOST_IS_UNREACHABLE", "Local host is unreachable"),
-    (165, "NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION", "No configuration available to perform policy decision"),
+    (
+        165,
+        "NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION",
+        "No configuration available to perform policy decision",
+    ),
     (166, "UNSUPPORTED_L2_PROTOCOL", "Unsupported L2 protocol"),
     (167, "NO_MAPPING_FOR_NAT_MASQUERADE", "No mapping for NAT masquerade"),
     (168, "UNSUPPORTED_PROTOCOL_FOR_NAT_MASQUERADE", "Unsupported protocol for NAT masquerade"),

@@ -126,10 +126,8 @@ mod tests {
 
     #[test]
     fn per_replica_labels_stay_out_of_the_identity_and_the_rest_is_in() {
-        let pod_labels = Labels::from([
-            ("role".into(), "frontend".into()),
-            ("pod-template-hash".into(), "5d9c".into()),
-        ]);
+        let pod_labels =
+            Labels::from([("role".into(), "frontend".into()), ("pod-template-hash".into(), "5d9c".into())]);
         let namespace_labels = Labels::from([("team".into(), "a".into())]);
         let labels = PodIdentityParts {
             cluster: "default",

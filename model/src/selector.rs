@@ -5,7 +5,7 @@ use crate::labels::Labels;
 /// A label selector: all requirements must hold. Empty: matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
-    /// The requirements, ANDed. `matchLabels` entries come first, as [`Requirement::In`] with one value.
+    /// The requirements, all of which must hold. `matchLabels` entries come first, as [`Requirement::In`] with one value.
     pub requirements: Vec<Requirement>,
 }
 

@@ -16,6 +16,7 @@ impl Direction {
     pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
 
     /// The other direction.
+    #[must_use]
     pub const fn opposite(self) -> Self {
         match self {
             Self::Ingress => Self::Egress,

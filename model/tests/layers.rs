@@ -27,7 +27,8 @@ fn ours(manifest: &str) -> BTreeSet<String> {
             section = line.to_owned();
         } else if section.contains("dependencies") || section.contains("dependencies.") {
             if let Some(rest) = line.strip_prefix("palomar-") {
-                let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+                let name: String =
+                    rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
                 used.insert(name);
             }
         }
@@ -44,10 +45,17 @@ fn no_crate_uses_a_crate_beside_or_above_it() {
         assert!(members.contains(&format!("\"{name}\"")), "{name} is no member of the workspace");
         let manifest = fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
         for used in ours(&manifest) {
-            assert!(allowed.contains(&used.as_str()), "crate {name} must not use {used}; it may use {allowed:?}");
+            assert!(
+                allowed.contains(&used.as_str()),
+                "crate {name} must not use {used}; it may use {allowed:?}"
+            );
         }
     }
-    assert_eq!(members.matches('"').count() / 2, ALLOWED.len(), "a crate has no place in the layers: {members}");
+    assert_eq!(
+        members.matches('"').count() / 2,
+        ALLOWED.len(),
+        "a crate has no place in the layers: {members}"
+    );
 }
 
 #[test]

@@ -17,8 +17,8 @@ use super::wanted::{EnforceScope, wanted};
 use crate::clock::monotonic_now_ns;
 use crate::directory::Directory;
 use crate::durable::Keeper;
-use crate::identity::Registry;
 use crate::enforce::{Desired, EnforceError, Enforcer};
+use crate::identity::Registry;
 use crate::kernel::KernelTables;
 use crate::links::{Follower, Links};
 use crate::world::VersionedWorld;
@@ -79,9 +79,13 @@ impl Control {
         }
         self.datapath.commit()?;
         match self.datapath.attacher.retain(&self.links.veths.keys().copied().collect()) {
-            Ok(gone) if !gone.is_empty() => tracing::info!(interfaces = ?gone, "let go of interfaces that are no pods'"),
+            Ok(gone) if !gone.is_empty() => {
+                tracing::info!(interfaces = ?gone, "let go of interfaces that are no pods'");
+            }
             Ok(_) => {}
-            Err(error) => tracing::warn!(error = %chain(&error), "an interface that is no pod's keeps our programs"),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "an interface that is no pod's keeps our programs");
+            }
         }
         self.publish();
         Ok(())
@@ -210,12 +214,16 @@ impl Control {
 
     fn enforce(&mut self, desired: &Desired, began: Instant) -> Result<(), EnforceError> {
         let keeper = &self.tables_keeper;
-        let applied = self.enforcer.apply(desired, Instant::now(), monotonic_now_ns(), |saved| {
-            match serde_json::to_vec(saved) {
-                Ok(bytes) => keeper.put(bytes),
-                Err(error) => tracing::error!(%error, "the policy tables cannot be kept"),
-            }
-        })?;
+        let applied =
+            self.enforcer.apply(
+                desired,
+                Instant::now(),
+                monotonic_now_ns(),
+                |saved| match serde_json::to_vec(saved) {
+                    Ok(bytes) => keeper.put(bytes),
+                    Err(error) => tracing::error!(%error, "the policy tables cannot be kept"),
+                },
+            )?;
         if applied.endpoints_changed + applied.rules_written + applied.addresses_changed > 0 {
             tracing::info!(
                 world = self.world.version,
@@ -255,7 +263,8 @@ impl Control {
         let hook = self.datapath.attacher.hook();
         match self.datapath.attacher.order(ifindex) {
             Ok(orders) => {
-                let first = |direction| orders.iter().any(|order| order.direction == direction && order.first);
+                let first =
+                    |direction| orders.iter().any(|order| order.direction == direction && order.first);
                 AttachState::Attached {
                     hook,
                     ingress_first: first(Direction::Ingress),
@@ -309,7 +318,9 @@ impl Control {
             let word = self.enforcer.policy(endpoint.id).unwrap_or_default();
             let isolating = |direction| {
                 let policies = table.isolating(word.set(), direction);
-                policies.map(|list| list.iter().map(|policy| policy.name.clone()).collect()).unwrap_or_default()
+                policies
+                    .map(|list| list.iter().map(|policy| policy.name.clone()).collect())
+                    .unwrap_or_default()
             };
             let namespace = endpoint.pod.as_ref().map(|entry| entry.pod.name.namespace.as_str());
             let endpoint_facts = EndpointFacts {

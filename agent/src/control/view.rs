@@ -80,12 +80,14 @@ pub fn view(inputs: Inputs<'_>) -> View {
 }
 
 fn veths_by_address(links: &Links) -> HashMap<IpAddr, u32> {
-    let pairs = links.veths.values().flat_map(|link| link.addresses.iter().map(|address| (*address, link.ifindex)));
+    let pairs =
+        links.veths.values().flat_map(|link| link.addresses.iter().map(|address| (*address, link.ifindex)));
     pairs.collect()
 }
 
 fn entry(pod: &Arc<Pod>, ifindex: Option<u32>, cluster: &Arc<str>, assigned: &Assigned) -> PodEntry {
-    let reserved = |identity: Identity| identity.reserved_labels().expect("invariant: a reserved identity has labels");
+    let reserved =
+        |identity: Identity| identity.reserved_labels().expect("invariant: a reserved identity has labels");
     let (internal_identity, identity, labels) = match assigned.pods.get(&pod.name) {
         Some(given) => (given.internal.0, given.identity, given.labels.clone()),
         None if pod.host_network => (IDENTITY_HOST, Identity::HOST, reserved(Identity::HOST)),
@@ -102,10 +104,7 @@ fn entry(pod: &Arc<Pod>, ifindex: Option<u32>, cluster: &Arc<str>, assigned: &As
     PodEntry { pod: Arc::clone(pod), internal_identity, flow_endpoint }
 }
 
-fn endpoints(
-    links: &Links,
-    pods: &HashMap<IpAddr, Arc<PodEntry>>,
-) -> BTreeMap<u32, Arc<LocalEndpoint>> {
+fn endpoints(links: &Links, pods: &HashMap<IpAddr, Arc<PodEntry>>) -> BTreeMap<u32, Arc<LocalEndpoint>> {
     let local = |link: &crate::links::Link| {
         let pod = link.addresses.iter().find_map(|address| pods.get(address)).cloned();
         let told: BTreeSet<IpAddr> = link.addresses.iter().copied().collect();

@@ -37,7 +37,10 @@ pub fn wanted(
             .collect(),
         addresses: wanted_addresses(directory),
         identities,
-        blocks: cidr::blocks_of(directory.world.policies.values().map(AsRef::as_ref)).into_iter().cloned().collect(),
+        blocks: cidr::blocks_of(directory.world.policies.values().map(AsRef::as_ref))
+            .into_iter()
+            .cloned()
+            .collect(),
     }
 }
 
@@ -75,7 +78,8 @@ fn wanted_addresses(directory: &Directory) -> BTreeMap<std::net::IpAddr, Desired
     }
     for (address, entry) in &directory.addresses {
         let identity = entry.internal_identity;
-        addresses.insert(*address, DesiredAddress { identity, endpoint: entry.flow_endpoint.id, node: false });
+        addresses
+            .insert(*address, DesiredAddress { identity, endpoint: entry.flow_endpoint.id, node: false });
     }
     for address in &directory.node_addresses {
         addresses.insert(*address, DesiredAddress { identity: IDENTITY_HOST, endpoint: 0, node: true });

@@ -67,7 +67,9 @@ impl Attributions for SharedAttributions {
         let table = self.0.load();
         let policies = match decision.verdict {
             Verdict::Forwarded => table.allowing([decision.rule_set, decision.class_rule_set]),
-            Verdict::Dropped | Verdict::Audit => table.isolating(decision.policy_set, decision.direction).cloned(),
+            Verdict::Dropped | Verdict::Audit => {
+                table.isolating(decision.policy_set, decision.direction).cloned()
+            }
         };
         policies.map_or(Attribution::Withheld, Attribution::Policies)
     }
@@ -111,14 +113,23 @@ mod tests {
             ("allowed by identity", Verdict::Forwarded, Direction::Ingress, 9, 1, 0, Some(&["a", "b"][..])),
             ("allowed by class", Verdict::Forwarded, Direction::Ingress, 9, 0, 2, Some(&["b", "c"])),
             ("allowed by both", Verdict::Forwarded, Direction::Ingress, 9, 1, 2, Some(&["a", "b", "c"])),
-            ("allowed by nobody, as an exempt packet is", Verdict::Forwarded, Direction::Ingress, 9, 0, 0, Some(&[])),
+            (
+                "allowed by nobody, as an exempt packet is",
+                Verdict::Forwarded,
+                Direction::Ingress,
+                9,
+                0,
+                0,
+                Some(&[]),
+            ),
             ("allowed by a forgotten rule set", Verdict::Forwarded, Direction::Ingress, 9, 7, 1, None),
             ("denied at ingress", Verdict::Dropped, Direction::Ingress, 9, 0, 0, Some(&["in"])),
             ("audited at egress", Verdict::Audit, Direction::Egress, 9, 0, 0, Some(&["out"])),
             ("denied by a forgotten set", Verdict::Dropped, Direction::Ingress, 8, 0, 0, None),
         ];
         for (name, verdict, direction, set, rule_set, class_rule_set, expected) in table {
-            let expected = expected.map_or(Attribution::Withheld, |names| Attribution::Policies(policies(names)));
+            let expected =
+                expected.map_or(Attribution::Withheld, |names| Attribution::Policies(policies(names)));
             assert_eq!(ask(verdict, direction, set, rule_set, class_rule_set), expected, "{name}");
         }
     }

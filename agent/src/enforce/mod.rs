@@ -24,7 +24,6 @@ mod tables;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -50,7 +49,7 @@ pub const GRACE: Duration = Duration::from_secs(2);
 pub const BLOCK_LINGER: Duration = Duration::from_secs(30);
 
 /// How long a veth that is new to us may carry UDP of connections whose beginning was not seen.
-const UNJUDGED_UDP: Duration = Duration::from_secs(60);
+const UNJUDGED_UDP: Duration = Duration::from_mins(1);
 
 /// Why a pass failed. What was done before stays, and stays whole for every endpoint; the next pass goes on.
 #[derive(Debug, thiserror::Error)]
@@ -154,8 +153,12 @@ impl<T: PolicyTables> Enforcer<T> {
         save: impl FnOnce(&Saved),
     ) -> Result<Applied, EnforceError> {
         let universe = self.universe(desired, now)?;
-        let wanted: HashSet<&PolicySet> =
-            desired.endpoints.values().map(|endpoint| &endpoint.policies).filter(|set| !set.is_empty()).collect();
+        let wanted: HashSet<&PolicySet> = desired
+            .endpoints
+            .values()
+            .map(|endpoint| &endpoint.policies)
+            .filter(|set| !set.is_empty())
+            .collect();
         let mut applied = Applied::default();
 
         applied.rules_written += self.sets.extend_in_use(&mut self.tables, &universe)?;
@@ -289,8 +292,10 @@ impl<T: PolicyTables> Enforcer<T> {
                 _ => next,
             };
             let policy = PolicyWord::new(set, revision, flags).ok_or(EnforceError::SetsExhausted)?;
-            let unjudged_udp_until =
-                before.map_or_else(|| monotonic_ns.saturating_add(nanoseconds(UNJUDGED_UDP)), |old| old.unjudged_udp_until);
+            let unjudged_udp_until = before.map_or_else(
+                || monotonic_ns.saturating_add(nanoseconds(UNJUDGED_UDP)),
+                |old| old.unjudged_udp_until,
+            );
             let after = Endpoint { policy, unjudged_udp_until, id: wanted.id, identity: wanted.identity };
             if before == Some(after) {
                 continue;
@@ -309,8 +314,12 @@ impl<T: PolicyTables> Enforcer<T> {
     }
 
     fn remove_endpoints_except(&mut self, desired: &Desired) -> Result<(), EnforceError> {
-        let gone: Vec<u32> =
-            self.endpoints.keys().filter(|ifindex| !desired.endpoints.contains_key(ifindex)).copied().collect();
+        let gone: Vec<u32> = self
+            .endpoints
+            .keys()
+            .filter(|ifindex| !desired.endpoints.contains_key(ifindex))
+            .copied()
+            .collect();
         for ifindex in gone {
             self.tables.remove_endpoint(ifindex)?;
             self.endpoints.remove(&ifindex);
@@ -351,7 +360,6 @@ fn cidr_key(prefix: IpNet) -> CidrKey {
     let mapped = if matches!(prefix, IpNet::V4(_)) { 96 } else { 0 };
     CidrKey {
         prefix_len: u32::from(prefix.prefix_len()) + mapped,
-        address: abi::address_bytes(IpAddr::from(prefix.network())),
+        address: abi::address_bytes(prefix.network()),
     }
 }
-

@@ -60,7 +60,11 @@ impl Saved {
         let mut saved_sets: Vec<SavedSet> = table
             .isolating
             .iter()
-            .map(|(id, [ingress, egress])| SavedSet { id: *id, ingress: names(ingress), egress: names(egress) })
+            .map(|(id, [ingress, egress])| SavedSet {
+                id: *id,
+                ingress: names(ingress),
+                egress: names(egress),
+            })
             .collect();
         saved_sets.sort_by_key(|set| set.id);
         Self {
@@ -83,7 +87,8 @@ impl Saved {
     /// `greatest`, the greatest that the kernel uses.
     pub(super) fn class_table(&self, greatest: u32) -> ClassTable {
         let classes = self.classes.iter().map(|class| {
-            let blocks = class.blocks.iter().map(|(cidr, except)| IpBlock { cidr: *cidr, except: except.clone() });
+            let blocks =
+                class.blocks.iter().map(|(cidr, except)| IpBlock { cidr: *cidr, except: except.clone() });
             (class.id, blocks.collect())
         });
         ClassTable::restore(self.next_class.max(greatest + 1), classes).unwrap_or_else(|| {

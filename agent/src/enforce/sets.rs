@@ -21,7 +21,7 @@ const REMEMBERED_RULE_SETS: u32 = 10_000;
 /// The sets in the kernel. Set 0 is the empty set: no policy, no rules.
 #[derive(Debug)]
 pub(super) struct Sets {
-    rule_sets: RuleSets,
+    numbers: RuleSets,
     installed: BTreeMap<u32, Installed>,
     by_policies: HashMap<PolicySet, u32>,
     /// Every identity and class that the sets in use have rules for.
@@ -56,14 +56,15 @@ impl Sets {
         let installed = rules
             .into_iter()
             .map(|(id, rules)| {
-                let isolating = saved.sets.iter().find(|set| set.id == id).map_or_else(Default::default, |set| {
-                    Direction::BOTH.map(|direction| set.isolating(direction).into())
-                });
+                let isolating =
+                    saved.sets.iter().find(|set| set.id == id).map_or_else(Default::default, |set| {
+                        Direction::BOTH.map(|direction| set.isolating(direction).into())
+                    });
                 (id, Installed { policies: None, isolating, rules, retired: None })
             })
             .collect();
         Self {
-            rule_sets: saved.rule_sets(found.greatest_rule_set),
+            numbers: saved.rule_sets(found.greatest_rule_set),
             installed,
             by_policies: HashMap::new(),
             known: HashSet::new(),
@@ -87,7 +88,7 @@ impl Sets {
     }
 
     pub(super) fn rule_sets(&self) -> &RuleSets {
-        &self.rule_sets
+        &self.numbers
     }
 
     /// Gives the sets that are there the rules of identities and classes that are new. Says how many were written.
@@ -108,8 +109,11 @@ impl Sets {
         for (id, set) in &mut self.installed {
             let Some(policies) = &set.policies else { continue };
             let entries = compiler.compile(policies).entries;
-            let rules =
-                kernel_rules(*id, entries.iter().filter(|entry| entry.peer != PeerKey::Any), &mut self.rule_sets)?;
+            let rules = kernel_rules(
+                *id,
+                entries.iter().filter(|entry| entry.peer != PeerKey::Any),
+                &mut self.numbers,
+            )?;
             tables.insert_rules(&rules)?;
             written += rules.len();
             set.rules.extend(rules);
@@ -143,7 +147,7 @@ impl Sets {
                 return Err(EnforceError::SetsExhausted);
             }
             let entries = compiler.compile(policies).entries;
-            let rules = kernel_rules(id, entries.iter(), &mut self.rule_sets)?;
+            let rules = kernel_rules(id, entries.iter(), &mut self.numbers)?;
             self.next = id + 1;
             // Recorded first, so that a write that fails half way is cleaned up like a set that nobody uses.
             let isolating = Direction::BOTH.map(|direction| policies.isolating_policies(direction).into());
@@ -189,8 +193,12 @@ impl Sets {
         now: Instant,
     ) -> Result<bool, TableError> {
         let due = |since: &Instant| now.duration_since(*since) >= GRACE;
-        let sets: Vec<u32> =
-            self.installed.iter().filter(|(_, set)| set.retired.as_ref().is_some_and(due)).map(|(id, _)| *id).collect();
+        let sets: Vec<u32> = self
+            .installed
+            .iter()
+            .filter(|(_, set)| set.retired.as_ref().is_some_and(due))
+            .map(|(id, _)| *id)
+            .collect();
         for id in &sets {
             let Some(set) = self.installed.get(id) else { continue };
             let keys: Vec<RuleKey> = set.rules.keys().copied().collect();
@@ -202,7 +210,8 @@ impl Sets {
             self.leaving.iter().filter(|(_, since)| due(since)).map(|(peer, _)| peer.number()).collect();
         if !gone.is_empty() {
             for set in self.installed.values_mut() {
-                let keys: Vec<RuleKey> = set.rules.keys().filter(|key| gone.contains(&key.peer)).copied().collect();
+                let keys: Vec<RuleKey> =
+                    set.rules.keys().filter(|key| gone.contains(&key.peer)).copied().collect();
                 tables.remove_rules(&keys)?;
                 for key in &keys {
                     set.rules.remove(key);
@@ -221,8 +230,8 @@ impl Sets {
     fn forget_rule_sets(&mut self) {
         let named: HashSet<u32> =
             self.installed.values().flat_map(|set| set.rules.values().map(|rule| rule.rule_set)).collect();
-        let newest = self.rule_sets.iter().map(|(id, _)| id).max().unwrap_or(0);
-        self.rule_sets.retain(|id| named.contains(&id) || id + REMEMBERED_RULE_SETS > newest);
+        let newest = self.numbers.iter().map(|(id, _)| id).max().unwrap_or(0);
+        self.numbers.retain(|id| named.contains(&id) || id + REMEMBERED_RULE_SETS > newest);
     }
 
     /// Who stands behind the numbers.

@@ -57,7 +57,9 @@ impl Kernel {
                 && key.direction == Direction::Ingress as u8
                 && (key.prefix_len == abi::RULE_PREFIX_PEER
                     || key.protocol == Protocol::Tcp.number()
-                        && (u16::from_be(key.port) ^ port).checked_shr(abi::RULE_PREFIX_PORT - key.prefix_len).unwrap_or(0)
+                        && (u16::from_be(key.port) ^ port)
+                            .checked_shr(abi::RULE_PREFIX_PORT - key.prefix_len)
+                            .unwrap_or(0)
                             == 0)
         })
     }
@@ -148,7 +150,8 @@ impl PolicyTables for Fake {
 /// A world of one observed pod, three peers whose labels are given, and policies.
 fn desired(policies: &[NetworkPolicy], roles: [u32; 3]) -> Desired {
     let set: PolicySet = policies.iter().cloned().map(Arc::new).collect();
-    let endpoint = DesiredEndpoint { id: WEB, identity: 299, policies: set, enforced: true, check_source: true };
+    let endpoint =
+        DesiredEndpoint { id: WEB, identity: 299, policies: set, enforced: true, check_source: true };
     let labels = |role: u32| IdentityLabels {
         namespace: "demo".into(),
         namespace_labels: Arc::default(),
@@ -179,15 +182,18 @@ fn peer() -> impl Strategy<Value = Peer> {
     let cidrs = ["0.0.0.0/0", "192.0.2.0/24", "192.0.2.128/25", "10.0.0.0/30"];
     let block = (0..cidrs.len(), any::<bool>()).prop_map(move |(at, carve)| {
         let cidr: ipnet::IpNet = cidrs[at].parse().unwrap();
-        let except = if carve { cidr.subnets(cidr.prefix_len() + 1).unwrap().take(1).collect() } else { vec![] };
+        let except =
+            if carve { cidr.subnets(cidr.prefix_len() + 1).unwrap().take(1).collect() } else { vec![] };
         Peer::Block(IpBlock { cidr, except })
     });
     prop_oneof![role, block]
 }
 
 fn policies() -> impl Strategy<Value = Vec<NetworkPolicy>> {
-    let port = (0..PORTS.len(), 0..2000u16)
-        .prop_map(|(at, span)| PortRule { protocol: Protocol::Tcp, ports: Some((PORTS[at], PORTS[at] + span)) });
+    let port = (0..PORTS.len(), 0..2000u16).prop_map(|(at, span)| PortRule {
+        protocol: Protocol::Tcp,
+        ports: Some((PORTS[at], PORTS[at] + span)),
+    });
     let rule = (prop::collection::vec(peer(), 0..3), prop::collection::vec(port, 0..2))
         .prop_map(|(peers, ports)| PolicyRule { peers, ports });
     prop::collection::vec(prop::collection::vec(rule, 0..3), 0..3).prop_map(|list| {
