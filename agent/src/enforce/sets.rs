@@ -237,7 +237,7 @@ impl Sets {
     /// Who stands behind the numbers.
     pub(super) fn attribution_table(&self) -> AttributionTable {
         let allowing = self
-            .rule_sets
+            .numbers
             .iter()
             .map(|(id, rules)| {
                 let policies: BTreeSet<PolicyRef> =
