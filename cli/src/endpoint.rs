@@ -78,9 +78,10 @@ fn or_dash(text: &str) -> String {
 }
 
 fn pod(endpoint: &Endpoint) -> String {
-    match endpoint.is_pod {
-        true => escape(&format!("{}/{}", endpoint.namespace, endpoint.pod_name)).into_owned(),
-        false => "-".to_owned(),
+    if endpoint.is_pod {
+        escape(&format!("{}/{}", endpoint.namespace, endpoint.pod_name)).into_owned()
+    } else {
+        "-".to_owned()
     }
 }
 

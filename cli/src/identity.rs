@@ -17,10 +17,8 @@ use crate::surroundings::Surroundings;
 /// `identity get`: the number, then its labels, one a line.
 pub async fn get(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
     let output = output(&parsed.given)?;
-    let word = match parsed.words.as_slice() {
-        [word] => word,
-        [] => bail!(UsageError::MissingArgument("an identity, as a number or a reserved name")),
-        [_, other, ..] => bail!(UsageError::UnexpectedArgument(other.clone())),
+    let Some(word) = parsed.words.first() else {
+        bail!(UsageError::MissingArgument("an identity, as a number or a reserved name"));
     };
     let number = match word.as_str() {
         "unknown" => 0,
@@ -65,10 +63,7 @@ pub async fn list(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Resul
     let mut columns = Columns::default();
     columns.line(&["IDENTITY", "NAME", "PODS", "LABELS"]);
     for identity in &identities {
-        let name = match identity.reserved {
-            true => identity_name(identity.identity),
-            false => "-".to_owned(),
-        };
+        let name = if identity.reserved { identity_name(identity.identity) } else { "-".to_owned() };
         let labels: Vec<_> = identity.labels.iter().map(|label| escape(label)).collect();
         columns.line(&[&identity.identity.to_string(), &name, &identity.pods.to_string(), &labels.join(",")]);
     }

@@ -76,13 +76,10 @@ async fn dispatch(words: &[String], surroundings: &mut Surroundings<'_>) -> Resu
 
 fn help_on(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
     let path: Vec<&str> = parsed.words.iter().map(String::as_str).collect();
-    match arguments::help(&path) {
-        Some(text) => Ok(surroundings.out.write_all(text.as_bytes())?),
-        None => {
-            let error = UsageError::UnknownCommand { command: path.join(" "), parent: "palomar".to_owned() };
-            bail!(error)
-        }
-    }
+    let Some(text) = arguments::help(&path) else {
+        bail!(UsageError::UnknownCommand { command: path.join(" "), parent: "palomar".to_owned() });
+    };
+    Ok(surroundings.out.write_all(text.as_bytes())?)
 }
 
 fn print_help(command: &[String], surroundings: &mut Surroundings<'_>) -> Result<()> {

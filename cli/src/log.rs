@@ -23,9 +23,10 @@ pub fn line(err: &mut dyn Write, level: Level, message: &str, fields: &[(&str, &
     let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     write!(err, "time={time} level={level} msg={}", Quoted(message))?;
     for (name, value) in fields {
-        match value.contains(|c: char| !c.is_ascii_graphic() || c == '"' || c == '=') || value.is_empty() {
-            true => write!(err, " {name}={}", Quoted(value))?,
-            false => write!(err, " {name}={value}")?,
+        if value.contains(|c: char| !c.is_ascii_graphic() || c == '"' || c == '=') || value.is_empty() {
+            write!(err, " {name}={}", Quoted(value))?;
+        } else {
+            write!(err, " {name}={value}")?;
         }
     }
     writeln!(err)

@@ -1,12 +1,13 @@
 //! Hands the process's arguments, streams and environment to the library.
 
+use std::ffi::OsString;
 use std::io::{self, BufReader, IsTerminal};
 use std::process::ExitCode;
 
 use palomar_cli::{Surroundings, run};
 
 fn main() -> ExitCode {
-    let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(|word| word.into_string()).collect();
+    let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
     let words = match words {
         Ok(words) => words,
         Err(word) => {

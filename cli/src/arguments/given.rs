@@ -20,12 +20,12 @@ pub struct Given {
 
 impl Flag {
     /// The error for a value that this flag refuses.
-    pub fn refuse(&self, value: &str, reason: impl ToString) -> UsageError {
+    pub fn refuse(&self, value: &str, reason: impl Into<String>) -> UsageError {
         let flag = match self.short {
             Some(short) => format!("-{short}, --{}", self.long),
             None => format!("--{}", self.long),
         };
-        UsageError::Value { value: value.to_owned(), flag, reason: reason.to_string() }
+        UsageError::Value { value: value.to_owned(), flag, reason: reason.into() }
     }
 }
 

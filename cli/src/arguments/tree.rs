@@ -26,7 +26,8 @@ pub struct Parsed {
 pub fn parse(words: &[String]) -> Result<Parsed, UsageError> {
     let root = root(Purpose::Parse);
     let line = std::iter::once("palomar").chain(words.iter().map(String::as_str));
-    let matches = root.clone().try_get_matches_from(line).map_err(|error| usage_error(&error, &root))?;
+    let matches =
+        root.clone().try_get_matches_from(line).map_err(|error| usage_error(&error, &root, words))?;
     let (mut command, mut matches, mut path) = (&root, &matches, Vec::new());
     while let Some((name, inner)) = matches.subcommand() {
         let found =
@@ -49,7 +50,7 @@ pub fn help(path: &[&str]) -> Option<String> {
     for name in path {
         command = command.find_subcommand_mut(name)?;
     }
-    Some(command.render_long_help().to_string())
+    Some(command.render_help().to_string())
 }
 
 // === The tree ===
@@ -94,12 +95,9 @@ fn status() -> Command {
 }
 
 fn identity() -> Command {
-    let get = named("get", "Print the labels behind an identity").arg(table_or_json()).arg(
-        Arg::new(WORDS)
-            .value_name("IDENTITY")
-            .num_args(0..)
-            .help("A number, or a reserved name such as world"),
-    );
+    let get = named("get", "Print the labels behind an identity")
+        .arg(table_or_json())
+        .arg(Arg::new(WORDS).value_name("IDENTITY").help("A number, or a reserved name such as world"));
     let list = named("list", "Print all identities that the agent knows").arg(table_or_json());
     named("identity", "Identities: the numbers that stand for sets of labels").subcommands([get, list])
 }
@@ -159,7 +157,7 @@ fn given(root: &Command, command: &Command, matches: &ArgMatches) -> Given {
     Given::new(entries.into_iter().map(|(_, flag, value)| (flag, value)).collect())
 }
 
-fn usage_error(error: &clap::Error, root: &Command) -> UsageError {
+fn usage_error(error: &clap::Error, root: &Command, words: &[String]) -> UsageError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(" "),
@@ -169,7 +167,7 @@ fn usage_error(error: &clap::Error, root: &Command) -> UsageError {
         ErrorKind::UnknownArgument => unknown(&text(ContextKind::InvalidArg)),
         ErrorKind::InvalidSubcommand => UsageError::UnknownCommand {
             command: text(ContextKind::InvalidSubcommand),
-            parent: root.get_name().to_owned(),
+            parent: deepest(root, words),
         },
         ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues
             if text(ContextKind::InvalidValue).is_empty() =>
@@ -179,6 +177,18 @@ fn usage_error(error: &clap::Error, root: &Command) -> UsageError {
         }
         _ => UsageError::Other(error.to_string().trim_start_matches("error: ").trim_end().to_owned()),
     }
+}
+
+/// The full name of the command that the words lead to.
+fn deepest(root: &Command, words: &[String]) -> String {
+    let mut command = root;
+    let mut path = vec![root.get_name()];
+    for found in words.iter().filter(|word| !word.starts_with('-')) {
+        let Some(inner) = command.find_subcommand(found) else { continue };
+        command = inner;
+        path.push(inner.get_name());
+    }
+    path.join(" ")
 }
 
 fn unknown(argument: &str) -> UsageError {

@@ -18,9 +18,10 @@ pub fn options(given: &Given, surroundings: &Surroundings<'_>) -> Result<Options
         format,
         time: given.text("time-format").map(TimeFormat::named).unwrap_or_default(),
         naming: if numeric { Naming::Numeric } else { Naming::Names },
-        policy_names: match given.switch("print-policy-names")?.unwrap_or(false) {
-            true => PolicyNames::Show,
-            false => PolicyNames::Hide,
+        policy_names: if given.switch("print-policy-names")?.unwrap_or(false) {
+            PolicyNames::Show
+        } else {
+            PolicyNames::Hide
         },
         print_node_name: given.switch("print-node-name")?.unwrap_or(false),
         colour: colour(given.text("color").unwrap_or("auto"), surroundings),

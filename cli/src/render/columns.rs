@@ -67,7 +67,9 @@ mod tests {
 
     fn written(lines: &[&[&str]]) -> String {
         let mut columns = Columns::default();
-        lines.iter().for_each(|line| columns.line(line));
+        for line in lines {
+            columns.line(line);
+        }
         let mut out = Vec::new();
         columns.write(&mut out).unwrap();
         String::from_utf8(out).unwrap()

@@ -13,7 +13,7 @@ use super::verdict::verdict;
 use super::{event, identity_name, lost};
 
 /// Writes a flow. The ends of a reply are swapped, so that the client of a connection always stands on the left.
-pub fn flow(out: &mut impl Write, options: &Options, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
+pub fn flow(out: &mut impl Write, options: Options, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
     let source = end(flow, Side::Source, options);
     let destination = end(flow, Side::Destination, options);
     let (left, arrow, right) = match flow.is_reply {
@@ -21,10 +21,8 @@ pub fn flow(out: &mut impl Write, options: &Options, flow: &Flow, envelope: Enve
         Some(false) => (source, "->", destination),
         Some(true) => (destination, "<-", source),
     };
-    let node = match options.print_node_name {
-        true => format!(" [{}]", escape(envelope.node_name)),
-        false => String::new(),
-    };
+    let node =
+        if options.print_node_name { format!(" [{}]", escape(envelope.node_name)) } else { String::new() };
     writeln!(
         out,
         "{}{node}: {left} {arrow} {right} {} {} ({})",
@@ -38,7 +36,7 @@ pub fn flow(out: &mut impl Write, options: &Options, flow: &Flow, envelope: Enve
 /// Writes a line on lost events.
 pub fn lost(
     out: &mut impl Write,
-    options: &Options,
+    options: Options,
     event: &LostEvent,
     envelope: Envelope<'_>,
 ) -> io::Result<()> {
@@ -52,7 +50,7 @@ pub fn lost(
     )
 }
 
-fn end(flow: &Flow, side: Side, options: &Options) -> String {
+fn end(flow: &Flow, side: Side, options: Options) -> String {
     let endpoint: Option<&Endpoint> = side.of(&flow.source, &flow.destination).as_ref();
     let identity = identity_name(endpoint.map_or(0, |endpoint| endpoint.identity));
     let host = host(flow, side, options.naming, options.colour);

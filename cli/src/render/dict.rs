@@ -15,7 +15,7 @@ use super::{event, lost};
 pub const RULE: &str = "------------";
 
 /// Writes the fields of a flow, its ends as its packet stands.
-pub fn flow(out: &mut impl Write, options: &Options, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
+pub fn flow(out: &mut impl Write, options: Options, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
     head(out, options, envelope)?;
     field(out, "SOURCE", &host(flow, Side::Source, options.naming, options.colour))?;
     field(out, "DESTINATION", &host(flow, Side::Destination, options.naming, options.colour))?;
@@ -27,7 +27,7 @@ pub fn flow(out: &mut impl Write, options: &Options, flow: &Flow, envelope: Enve
 /// Writes the fields of a loss.
 pub fn lost(
     out: &mut impl Write,
-    options: &Options,
+    options: Options,
     event: &LostEvent,
     envelope: Envelope<'_>,
 ) -> io::Result<()> {
@@ -43,7 +43,7 @@ pub fn field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
     writeln!(out, "{name:>11}: {value}")
 }
 
-fn head(out: &mut impl Write, options: &Options, envelope: Envelope<'_>) -> io::Result<()> {
+fn head(out: &mut impl Write, options: Options, envelope: Envelope<'_>) -> io::Result<()> {
     field(out, "TIMESTAMP", &options.time.print(envelope.time))?;
     if options.print_node_name {
         field(out, "NODE", &envelope.node())?;

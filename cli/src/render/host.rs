@@ -18,19 +18,16 @@ pub enum Naming {
 
 /// `namespace/pod:port`, or the next best. Empty if nothing is known.
 pub fn host(flow: &Flow, side: Side, naming: Naming, colour: Colour) -> String {
-    let (name, port) = match &flow.ip {
-        Some(ip) => {
-            let address = side.of(&ip.source, &ip.destination);
-            let name = match naming {
-                Naming::Numeric => address.clone(),
-                Naming::Names => known_name(flow, side).unwrap_or_else(|| address.clone()),
-            };
-            (name, port(flow, side))
-        }
-        None => {
-            let ethernet = flow.ethernet.as_ref();
-            (ethernet.map(|ends| side.of(&ends.source, &ends.destination).clone()).unwrap_or_default(), 0)
-        }
+    let (name, port) = if let Some(ip) = &flow.ip {
+        let address = side.of(&ip.source, &ip.destination);
+        let name = match naming {
+            Naming::Numeric => address.clone(),
+            Naming::Names => known_name(flow, side).unwrap_or_else(|| address.clone()),
+        };
+        (name, port(flow, side))
+    } else {
+        let ethernet = flow.ethernet.as_ref();
+        (ethernet.map(|ends| side.of(&ends.source, &ends.destination).clone()).unwrap_or_default(), 0)
     };
     let name = escape(&name);
     match port {

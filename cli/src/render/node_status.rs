@@ -21,7 +21,7 @@ pub fn is_trouble(status: &NodeStatusEvent) -> bool {
 /// Writes one line.
 pub fn line(
     out: &mut impl Write,
-    options: &Options,
+    options: Options,
     status: &NodeStatusEvent,
     envelope: Envelope<'_>,
 ) -> io::Result<()> {
@@ -43,7 +43,7 @@ pub fn line(
 /// Writes one field a line.
 pub fn dict(
     out: &mut impl Write,
-    options: &Options,
+    options: Options,
     status: &NodeStatusEvent,
     envelope: Envelope<'_>,
 ) -> io::Result<()> {

@@ -23,8 +23,8 @@ pub fn suffix(flow: &Flow, decision: Decision) -> String {
         (Ok(TrafficDirection::Egress), Decision::Denied) => &flow.egress_denied_by,
         _ => &[],
     };
-    let named = policies.iter().filter(|policy| !policy.name.is_empty() && !policy.kind.is_empty());
+    let told = policies.iter().filter(|policy| !policy.name.is_empty() && !policy.kind.is_empty());
     let names: Vec<String> =
-        named.map(|policy| format!("{} ({})", escape(&policy.name), escape(&policy.kind))).collect();
+        told.map(|policy| format!("{} ({})", escape(&policy.name), escape(&policy.kind))).collect();
     if names.is_empty() { String::new() } else { format!(" BY {}", names.join(", ")) }
 }

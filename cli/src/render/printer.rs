@@ -109,7 +109,7 @@ impl<O: Write, E: Write> Printer<O, E> {
 
     fn flow(&mut self, response: &GetFlowsResponse, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
         self.rule()?;
-        let (out, options) = (&mut self.out, &self.options);
+        let (out, options) = (&mut self.out, self.options);
         match options.format {
             Format::Compact => compact::flow(out, options, flow, envelope),
             Format::Dict => dict::flow(out, options, flow, envelope),
@@ -129,7 +129,7 @@ impl<O: Write, E: Write> Printer<O, E> {
         envelope: Envelope<'_>,
     ) -> io::Result<()> {
         self.rule()?;
-        let (out, options) = (&mut self.out, &self.options);
+        let (out, options) = (&mut self.out, self.options);
         match options.format {
             Format::Compact => compact::lost(out, options, lost, envelope),
             Format::Dict => dict::lost(out, options, lost, envelope),
@@ -161,9 +161,9 @@ impl<O: Write, E: Write> Printer<O, E> {
         self.records += 1;
         match self.options.format {
             Format::Compact | Format::Table => {
-                node_status::line(&mut self.err, &self.options, status, envelope)?;
+                node_status::line(&mut self.err, self.options, status, envelope)?;
             }
-            Format::Dict => node_status::dict(&mut self.err, &self.options, status, envelope)?,
+            Format::Dict => node_status::dict(&mut self.err, self.options, status, envelope)?,
             Format::Json | Format::LegacyJson => self.json.write(&mut self.err, response)?,
         }
         self.err.flush()

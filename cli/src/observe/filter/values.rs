@@ -11,8 +11,8 @@ const OVERLAY_TO_ENCRYPT: (&str, u32) = ("overlay-to-encrypt", 11);
 
 /// A reserved name, or a number: decimal, `0x…`, `0b…`, or octal with `0o` or `0` before it.
 pub fn parse_identity(text: &str) -> Result<u32, String> {
-    let named = Identity::all_reserved().skip(1).map(|(identity, name)| (name, identity.0));
-    if let Some((_, number)) = named.chain([OVERLAY_TO_ENCRYPT]).find(|(name, _)| *name == text) {
+    let known = Identity::all_reserved().skip(1).map(|(identity, name)| (name, identity.0));
+    if let Some((_, number)) = known.chain([OVERLAY_TO_ENCRYPT]).find(|(name, _)| *name == text) {
         return Ok(number);
     }
     parse_go_number(text).ok_or_else(|| {

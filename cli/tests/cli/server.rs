@@ -85,11 +85,7 @@ impl Stub {
 
 pub fn flow_response(summary: &str) -> GetFlowsResponse {
     let flow = Flow { summary: summary.to_owned(), ..Flow::default() };
-    GetFlowsResponse {
-        node_name: String::new(),
-        time: None,
-        response_types: Some(ResponseTypes::Flow(flow.into())),
-    }
+    GetFlowsResponse { node_name: String::new(), time: None, response_types: Some(ResponseTypes::Flow(flow)) }
 }
 
 #[tonic::async_trait]

@@ -1,16 +1,12 @@
 //! What a server is asked: the requests that Hubble's CLI sends for the same command lines.
 
-#[path = "support/server.rs"]
-mod server;
-mod support;
-
+use crate::server::{Stub, flow_response};
+use crate::support::{fixture, palomar, words};
 use palomar_cli::observe::default_mask;
 use palomar_flow::mask::STOCK_DEFAULT;
 use palomar_proto::flow::FlowFilter;
 use palomar_proto::observer::{GetFlowsRequest, ServerStatusResponse};
 use prost_types::Timestamp;
-use server::{Stub, flow_response};
-use support::{fixture, palomar, words};
 
 /// The request as the recorder wrote it: fields in the order of their declaration, those that are empty left out.
 fn text(request: &GetFlowsRequest) -> String {
@@ -98,7 +94,7 @@ async fn times_before_now_are_reckoned_from_now() {
     let address = stub.serve().to_string();
     palomar(&["observe", "--server", &address, "--since", "5m", "--until", "-1s"]).run_async().await;
     let asked = stub.asked.lock().unwrap().pop().unwrap();
-    let now = support::now().timestamp();
+    let now = crate::support::now().timestamp();
     assert_eq!(asked.since, Some(Timestamp { seconds: now - 300, nanos: 0 }));
     assert_eq!(asked.until, Some(Timestamp { seconds: now + 1, nanos: 0 }));
 }

@@ -1,8 +1,6 @@
 //! Flags to filters: what Hubble's CLI makes of them, row by row.
 
-mod support;
-
-use support::{fixture, palomar, words};
+use crate::support::{fixture, palomar, words};
 
 /// Rows that are not compared, and why. None at present.
 const NOT_BUILT: [(&str, &str); 0] = [];

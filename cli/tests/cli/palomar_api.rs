@@ -1,12 +1,8 @@
 //! Commands over our own service.
 
-#[path = "support/server.rs"]
-mod server;
-mod support;
-
+use crate::server::{Agent, Stub};
+use crate::support::{Outcome, palomar};
 use palomar_proto::palomar::v1::*;
-use server::{Agent, Stub};
-use support::{Outcome, palomar};
 
 async fn run(stub: &Stub, words: &[&str]) -> Outcome {
     let address = stub.serve().to_string();
@@ -19,8 +15,8 @@ fn identity(number: u32, labels: &[&str], reserved: bool, pods: u32) -> Identity
     Identity { identity: number, labels: labels.iter().map(ToString::to_string).collect(), reserved, pods }
 }
 
-fn attachment(kind: AttachKind, error: &str, first: bool) -> Option<Attachment> {
-    Some(Attachment { kind: kind.into(), attach_error: error.to_owned(), first_in_order: first })
+fn attachment(kind: AttachKind, error: &str, first: bool) -> Attachment {
+    Attachment { kind: kind.into(), attach_error: error.to_owned(), first_in_order: first }
 }
 
 fn agent() -> Stub {
@@ -62,8 +58,8 @@ fn agent() -> Stub {
         addresses: vec!["10.0.1.7".to_owned(), "fd00::7".to_owned()],
         ifindex: 12,
         interface: "veth7".to_owned(),
-        ingress: attachment(AttachKind::Tcx, "", true),
-        egress: attachment(AttachKind::Tcx, "", false),
+        ingress: Some(attachment(AttachKind::Tcx, "", true)),
+        egress: Some(attachment(AttachKind::Tcx, "", false)),
         ingress_isolated: true,
         egress_isolated: false,
         ingress_policies: vec!["allow-front".to_owned()],
@@ -75,8 +71,8 @@ fn agent() -> Stub {
         id: 8,
         identity: 3,
         interface: "veth8".to_owned(),
-        ingress: attachment(AttachKind::Clsact, "", true),
-        egress: attachment(AttachKind::Unspecified, "no room", false),
+        ingress: Some(attachment(AttachKind::Clsact, "", true)),
+        egress: Some(attachment(AttachKind::Unspecified, "no room", false)),
         mode: PolicyMode::Audit.into(),
         ..Endpoint::default()
     };

@@ -1,14 +1,10 @@
 //! The program itself: signals and readers that go away.
 
-#[path = "support/server.rs"]
-mod server;
-mod support;
-
 use std::process::Stdio;
 use std::time::Duration;
 
-use server::{Stub, flow_response};
-use support::fixture;
+use crate::server::{Stub, flow_response};
+use crate::support::fixture;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;

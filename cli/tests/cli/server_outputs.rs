@@ -1,12 +1,8 @@
 //! What commands print of a server's answers, row by row as Hubble's CLI did.
 
-#[path = "support/server.rs"]
-mod server;
-mod support;
-
+use crate::server::Stub;
+use crate::support::{fixture, palomar};
 use palomar_proto::observer::{Namespace, Node, ServerStatusResponse, Tls};
-use server::Stub;
-use support::{fixture, palomar};
 use tonic::{Code, Status};
 
 /// Rows that are not compared, and why.

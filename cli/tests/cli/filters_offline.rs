@@ -1,8 +1,6 @@
 //! Filters over a file: how many lines Hubble's CLI printed, row by row.
 
-mod support;
-
-use support::{fixture, fixture_path, palomar, words};
+use crate::support::{fixture, fixture_path, palomar, words};
 
 /// Rows that are not compared, and why.
 const NOT_BUILT: [(&str, &str); 2] = [

@@ -1,8 +1,6 @@
 //! Every output format against what Hubble's CLI printed for the same flows.
 
-mod support;
-
-use support::{Outcome, assert_same, fixture, fixture_path, palomar};
+use crate::support::{Outcome, assert_same, fixture, fixture_path, palomar};
 
 fn observe(words: &[&str]) -> Outcome {
     observe_file("flows.jsonl", words)

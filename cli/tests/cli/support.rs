@@ -1,7 +1,5 @@
 //! Runs command lines inside the test, with streams, clock and environment of its own.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::fs;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -86,7 +84,7 @@ pub fn fixture_path(name: &str) -> PathBuf {
 /// A fixture's text; one that ends in `.gz` is unpacked.
 pub fn fixture(name: &str) -> String {
     let bytes = fs::read(fixture_path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    if !name.ends_with(".gz") {
+    if fixture_path(name).extension().is_none_or(|extension| extension != "gz") {
         return String::from_utf8(bytes).unwrap();
     }
     let mut text = String::new();

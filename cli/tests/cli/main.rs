@@ -1,0 +1,16 @@
+//! The command line as a whole: command lines in, text out.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod filters_offline;
+mod formats;
+mod help;
+mod mask;
+mod palomar_api;
+mod process;
+mod raw_filters;
+mod requests;
+mod server;
+mod server_outputs;
+mod support;
+mod usage;

@@ -1,0 +1,103 @@
+//! Command lines that cannot be understood, and how flags are read.
+
+use crate::support::{fixture_path, palomar};
+
+#[test]
+fn errors_are_worded_as_those_of_hubble() {
+    let table: [(&[&str], &str); 16] = [
+        (&["bogus"], "unknown command \"bogus\" for \"palomar\""),
+        (&["identity", "bogus"], "unknown command \"bogus\" for \"palomar identity\""),
+        (&["help", "bogus"], "unknown command \"bogus\" for \"palomar\""),
+        (&["observe", "--bogus"], "unknown flag: --bogus"),
+        (&["observe", "--bogus=1"], "unknown flag: --bogus"),
+        (&["observe", "-x"], "unknown shorthand flag: 'x' in -x"),
+        (&["observe", "--pod"], "flag needs an argument: --pod"),
+        (&["status", "extra"], "unexpected argument \"extra\""),
+        (&["status", "-o", "bogus"], "invalid output format: bogus"),
+        (&["list", "nodes", "-o", "yaml"], "unknown output format: yaml"),
+        (
+            &["observe", "--follow=maybe"],
+            "invalid argument \"maybe\" for \"-f, --follow\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax",
+        ),
+        (
+            &["observe", "--first", "99999999999999999999"],
+            "invalid argument \"99999999999999999999\" for \"--first\" flag: strconv.ParseUint: parsing \
+             \"99999999999999999999\": value out of range",
+        ),
+        (
+            &["status", "--timeout", "5"],
+            "invalid argument \"5\" for \"--timeout\" flag: time: missing unit in duration \"5\"",
+        ),
+        (
+            &["observe", "--server", "tls://relay:443"],
+            "server address \"tls://relay:443\" asks for TLS, which is not built yet; choose from: unix:///path, host:port",
+        ),
+        (
+            // the first wrong value is told, whatever its flag
+            &["observe", "--type", "x", "--verdict", "y"],
+            "invalid argument \"x\" for \"-t, --type\" flag: unable to parse type 'x', not a known type name and \
+             unable to parse as numeric value: strconv.ParseUint: parsing \"x\": invalid syntax",
+        ),
+        (
+            &["observe", "--input-file", "-", "--uuid", "a", "--not", "--identity", "5000000000"],
+            "invalid argument \"5000000000\" for \"--identity\" flag: invalid security identity, expected one of [host \
+             world unmanaged health init remote-node kube-apiserver ingress world-ipv4 world-ipv6 11] or a numeric value",
+        ),
+    ];
+    for (words, wanted) in table {
+        let outcome = palomar(words).run();
+        assert_eq!(
+            (outcome.err.trim_end(), outcome.code, outcome.out.as_str()),
+            (wanted, 1, ""),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
+fn flags_may_be_written_in_all_usual_ways() {
+    let raw = |words: &[&str]| palomar(&[&["observe", "--print-raw-filters"], words].concat()).run().out;
+    let wanted = raw(&["--namespace", "shop", "--ipv4"]);
+    assert!(wanted.contains("shop/"), "{wanted}");
+    for words in [
+        &["--namespace=shop", "-4"] as &[&str],
+        &["-n", "shop", "--ipv4=true"],
+        &["-nshop", "-4"],
+        &["-4n", "shop"],
+        &["flows", "-n=shop", "-4"],
+        &["-n", "shop", "-4", "--", "--pod", "ignored"],
+    ] {
+        assert_eq!(raw(words), wanted, "{words:?}");
+    }
+    let dashed = raw(&["--pod", "--verdict"]);
+    assert!(dashed.contains("\"--verdict\""), "a value may begin with dashes: {dashed}");
+}
+
+#[test]
+fn not_turns_the_next_filter_flag_also_past_other_flags() {
+    let out =
+        palomar(&["observe", "--not", "-o", "json", "--verdict", "DROPPED", "--print-raw-filters"]).run().out;
+    assert_eq!(out, "denylist:\n    - '{\"verdict\":[\"DROPPED\"]}'\n");
+}
+
+#[test]
+fn a_switch_can_be_turned_off_again() {
+    let path = fixture_path("flows.jsonl");
+    let observe = |words: &[&str]| {
+        palomar(&[&["observe", "--input-file", path.to_str().unwrap(), "--first", "1"], words].concat())
+            .run()
+            .out
+    };
+    assert_eq!(observe(&["--numeric", "--numeric=false"]), observe(&[]));
+    assert_ne!(observe(&["--numeric"]), observe(&[]));
+}
+
+#[test]
+fn filters_come_from_the_environment_only_if_no_flag_says_otherwise() {
+    let filter = "{\"verdict\":[\"DROPPED\"]}";
+    let out = palomar(&["observe", "--print-raw-filters"]).variable("HUBBLE_ALLOWLIST", filter).run().out;
+    assert_eq!(out, format!("allowlist:\n    - '{filter}'\n"));
+    let given = palomar(&["observe", "--print-raw-filters", "--allowlist", "{}"])
+        .variable("HUBBLE_ALLOWLIST", filter);
+    assert_eq!(given.run().out, "allowlist:\n    - '{}'\n");
+}
