@@ -2,6 +2,8 @@
 
 mod facts;
 mod run;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wanted;
 

@@ -81,6 +81,10 @@ pub const PER_REPLICA_LABELS: [&str; 8] = [
     "statefulset.kubernetes.io/pod-name",
 ];
 
+/// Keys and prefixes of the labels that Palomar itself puts into an identity. A pod may not label itself into another
+/// namespace, cluster or service account: its own labels of these keys are left out of the identity.
+pub const RESERVED_KEYS: [&str; 2] = ["io.kubernetes.pod.namespace", "io.cilium.k8s."];
+
 /// What a pod's identity is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct PodIdentityParts<'a> {
@@ -113,11 +117,18 @@ impl PodIdentityParts<'_> {
         labels.extend(
             pod_labels
                 .iter()
-                .filter(|(key, _)| !PER_REPLICA_LABELS.contains(&key.as_str()))
+                .filter(|(key, _)| !PER_REPLICA_LABELS.contains(&key.as_str()) && !is_reserved(key))
                 .map(|(key, value)| Label::k8s(key, value)),
         );
         LabelSet::new(labels)
     }
+}
+
+fn is_reserved(key: &str) -> bool {
+    RESERVED_KEYS.iter().any(|reserved| match reserved.strip_suffix('.') {
+        Some(_) => key.starts_with(reserved),
+        None => key == *reserved,
+    })
 }
 
 #[cfg(test)]
@@ -147,6 +158,31 @@ mod tests {
                 "k8s:role=frontend",
             ]
         );
+    }
+
+    #[test]
+    fn a_pod_cannot_label_itself_into_another_namespace() {
+        let own = |key: &str| Labels::from([(key.to_owned(), "kube-system".to_owned())]);
+        let parts = |pod_labels: &Labels| {
+            let namespace_labels = Labels::new();
+            PodIdentityParts {
+                cluster: "default",
+                namespace: "np-demo",
+                namespace_labels: &namespace_labels,
+                service_account: "default",
+                pod_labels,
+            }
+            .labels()
+        };
+        let honest = parts(&Labels::new());
+        for key in [
+            "io.kubernetes.pod.namespace",
+            "io.cilium.k8s.policy.serviceaccount",
+            "io.cilium.k8s.namespace.labels.team",
+        ] {
+            assert_eq!(parts(&own(key)), honest, "{key}");
+        }
+        assert_ne!(parts(&own("io.kubernetes.pod.name")), honest);
     }
 
     #[test]

@@ -1,0 +1,151 @@
+//! World + interfaces → who is who → what the kernel is to hold.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use palomar_bpf::abi::{IDENTITY_HOST, IDENTITY_UNMANAGED};
+use palomar_model::identity::Identity;
+use palomar_model::labels::{Label, LabelSet, Labels};
+use palomar_model::netpol::NetworkPolicy;
+use palomar_model::object::ObjectName;
+use palomar_model::selector::Selector;
+use palomar_model::world::{Node, Pod, World};
+
+use super::view::{Inputs, View, view};
+use super::wanted::{EnforceScope, wanted};
+use crate::identity::{Assigned, InternalId, PodIdentity};
+use crate::links::{Link, Links};
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn pod(namespace: &str, name: &str, addresses: &[&str], host_network: bool) -> Arc<Pod> {
+    Arc::new(Pod {
+        name: ObjectName::new(namespace, name),
+        uid: String::new(),
+        labels: Labels::from([("app".into(), name.into())]),
+        service_account: "default".into(),
+        node: "here".into(),
+        host_network,
+        addresses: addresses.iter().map(|text| address(text)).collect(),
+        workload: None,
+    })
+}
+
+fn link(ifindex: u32, addresses: &[&str]) -> Link {
+    Link {
+        ifindex,
+        name: format!("veth{ifindex}"),
+        peer: 2,
+        namespace: 1,
+        addresses: addresses.iter().map(|text| address(text)).collect(),
+    }
+}
+
+fn made(pods: &[Arc<Pod>], links: &[Link]) -> View {
+    let policy = NetworkPolicy {
+        name: ObjectName::new("a", "isolate"),
+        pod_selector: Selector::default(),
+        ingress: Some(Vec::new()),
+        egress: None,
+    };
+    let node = |name: &str, text: &str| Node {
+        name: name.into(),
+        addresses: vec![address(text)],
+        labels: Labels::new(),
+    };
+    let world = Arc::new(World {
+        pods: pods.iter().map(|pod| (pod.name.clone(), Arc::clone(pod))).collect(),
+        policies: BTreeMap::from([(policy.name.clone(), Arc::new(policy))]),
+        nodes: BTreeMap::from([
+            ("here".to_owned(), Arc::new(node("here", "192.0.2.1"))),
+            ("there".to_owned(), Arc::new(node("there", "192.0.2.2"))),
+        ]),
+        ..World::default()
+    });
+    let assigned = Assigned {
+        pods: (300..)
+            .zip(pods.iter().filter(|pod| !pod.host_network))
+            .map(|(number, pod)| {
+                let labels = LabelSet::new(vec![Label::k8s("app", pod.name.name.clone())]);
+                let identity = Identity(number);
+                (pod.name.clone(), PodIdentity { internal: InternalId(number + 1000), identity, labels })
+            })
+            .collect(),
+        exhausted: None,
+    };
+    let links = Links {
+        veths: links.iter().map(|link| (link.ifindex, link.clone())).collect(),
+        node_addresses: BTreeSet::from([address("192.0.2.1"), address("10.0.0.254")]),
+    };
+    view(Inputs {
+        version: 1,
+        world: &world,
+        links: &links,
+        node_name: &"here".into(),
+        cluster: &"default".into(),
+        assigned: &assigned,
+        identities: HashMap::new(),
+    })
+}
+
+#[test]
+fn a_veth_is_the_pod_whose_address_is_behind_it_and_one_that_nobody_names_is_unmanaged() {
+    let web = pod("a", "web", &["10.0.0.1", "fd00::1"], false);
+    let View { directory, contested } =
+        made(&[web], &[link(7, &["fd00::1"]), link(8, &["10.0.0.9"]), link(9, &[])]);
+    assert_eq!(contested, []);
+    let pod_of =
+        |ifindex: u32| directory.endpoints[&ifindex].pod.as_ref().map(|entry| entry.pod.name.to_string());
+    assert_eq!([pod_of(7), pod_of(8), pod_of(9)], [Some("a/web".to_owned()), None, None]);
+    assert_eq!(
+        directory.addresses[&address("10.0.0.1")].flow_endpoint.id,
+        7,
+        "every address of the pod is its veth's"
+    );
+
+    let desired = wanted(&directory, BTreeMap::new(), &EnforceScope::default());
+    let web = &desired.endpoints[&7];
+    assert!(web.check_source && web.enforced && web.policies.len() == 1);
+    let unknown = &desired.endpoints[&8];
+    assert!(!unknown.check_source && !unknown.enforced && unknown.policies.is_empty());
+    let row = |text: &str| {
+        let found = desired.addresses[&address(text)];
+        (found.identity, found.endpoint, found.node)
+    };
+    assert_eq!(row("10.0.0.1"), (1300, 7, false));
+    assert_eq!(row("fd00::1"), (1300, 7, false));
+    assert_eq!(row("10.0.0.9"), (IDENTITY_UNMANAGED, 8, false));
+    assert_eq!(row("192.0.2.1"), (IDENTITY_HOST, 0, true));
+    assert_eq!(row("192.0.2.2"), (Identity::REMOTE_NODE.0, 0, false));
+}
+
+#[test]
+fn a_host_network_pod_is_the_node_and_has_no_address_of_its_own() {
+    let proxy = pod("a", "proxy", &["192.0.2.1"], true);
+    let View { directory, .. } = made(&[proxy], &[]);
+    assert!(directory.addresses.is_empty());
+    assert_eq!(directory.pods[&ObjectName::new("a", "proxy")].flow_endpoint.identity, Identity::HOST);
+    let desired = wanted(&directory, BTreeMap::new(), &EnforceScope::default());
+    assert!(desired.addresses[&address("192.0.2.1")].node);
+}
+
+#[test]
+fn of_two_pods_that_claim_one_address_the_first_by_name_has_it_and_the_other_is_told() {
+    let pods = [pod("a", "new", &["10.0.0.1"], false), pod("a", "old", &["10.0.0.1"], false)];
+    let View { directory, contested } = made(&pods, &[link(7, &["10.0.0.1"])]);
+    assert_eq!(directory.addresses[&address("10.0.0.1")].pod.name.name, "new");
+    let claim = (ObjectName::new("a", "old"), address("10.0.0.1"), ObjectName::new("a", "new"));
+    assert_eq!(contested, [claim]);
+}
+
+#[test]
+fn enforcement_can_be_narrowed_to_namespaces() {
+    let pods = [pod("a", "one", &["10.0.0.1"], false), pod("b", "two", &["10.0.0.2"], false)];
+    let View { directory, .. } = made(&pods, &[link(7, &["10.0.0.1"]), link(8, &["10.0.0.2"])]);
+    let scope = EnforceScope { namespaces: BTreeSet::from(["b".to_owned()]) };
+    let desired = wanted(&directory, BTreeMap::new(), &scope);
+    assert_eq!([desired.endpoints[&7].enforced, desired.endpoints[&8].enforced], [false, true]);
+}
