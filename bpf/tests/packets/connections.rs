@@ -226,24 +226,28 @@ fn udp_may_have_either_orientation_only_soon_after_the_interface_came() {
 fn a_revision_that_closes_a_connection_stops_its_next_packet_either_way() {
     let rule = port_rule(FRIEND, Direction::Egress, TCP, 80);
     for sends in [true, false] {
+        // always a packet of the same direction, so that it is the one that is judged
+        let step = |datapath: &mut Datapath| {
+            if sends { datapath.pod_sends(&out(ACK)) } else { datapath.pod_gets(&back(ACK)) }
+        };
         let mut datapath = connected(Load::default());
         datapath.next_revision();
-        assert_eq!((datapath.pod_sends(&out(ACK)), datapath.pod_gets(&back(ACK))), (PASS, PASS));
-        assert_eq!(told(&mut datapath), Vec::<String>::new(), "the same outcome is not told again");
+        assert_eq!(step(&mut datapath), PASS);
+        let lines = told(&mut datapath);
+        assert!(
+            !lines.iter().any(|line| line.starts_with("policy")),
+            "the same outcome is not told again: {lines:?}"
+        );
         datapath.forget_rule(rule);
         datapath.next_revision();
-        let mut step = || if sends { datapath.pod_sends(&out(ACK)) } else { datapath.pod_gets(&back(ACK)) };
-        assert_eq!([step(), step()], [DROP, DROP], "no miss in mid-connection opens it again");
+        let twice = [step(&mut datapath), step(&mut datapath)];
+        assert_eq!(twice, [DROP, DROP], "no miss in mid-connection opens it again");
         let state = if sends { "established" } else { "reply" };
         let pair = [format!("policy 0 denied {state}"), format!("drop 133 denied {state}")];
         assert_eq!(told(&mut datapath), [pair.clone(), pair].concat());
         datapath.rule(rule, 1);
         datapath.next_revision();
-        assert_eq!(
-            (datapath.pod_sends(&out(ACK)), datapath.pod_gets(&back(ACK))),
-            (PASS, PASS),
-            "it is open again"
-        );
+        assert_eq!(step(&mut datapath), PASS, "it is open again");
     }
 }
 
