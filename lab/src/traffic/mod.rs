@@ -11,6 +11,7 @@ mod icmp;
 mod inject;
 mod packet;
 mod rate;
+mod round_trip;
 mod server;
 mod stream;
 

@@ -75,14 +75,18 @@ impl Place {
             latencies.extend(some_latencies);
             failed += some_failed;
         }
-        latencies.sort_unstable();
-        Ok(RateReport { completed: latencies.len(), failed, elapsed, latencies })
+        Ok(RateReport::new(latencies, failed, elapsed))
     }
 }
 
 // === impl RateReport ===
 
 impl RateReport {
+    pub(super) fn new(mut latencies: Vec<Duration>, failed: usize, elapsed: Duration) -> Self {
+        latencies.sort_unstable();
+        Self { completed: latencies.len(), failed, elapsed, latencies }
+    }
+
     /// Completed exchanges a second.
     #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 exchanges")]
     pub fn per_second(&self) -> f64 {

@@ -1,8 +1,9 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use palomar_lab::Topology;
 
 /// Nodes and pods made of network namespaces, for the demo and for trying things out.
@@ -27,6 +28,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Play the policy demo on a node of its own: default deny, then one allowed client
     Demo(DemoArgs),
+    /// Measure what Palomar costs: traffic between two pods, the kernel's programs, the agent
+    Bench(BenchArgs),
 }
 
 /// `palomar-lab up`
@@ -88,4 +91,51 @@ pub struct DemoArgs {
     /// Name of the lab
     #[arg(long, default_value = "demo")]
     pub name: String,
+}
+
+/// `palomar-lab bench`
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// What to measure (default: everything)
+    #[arg(value_enum)]
+    pub parts: Vec<BenchPart>,
+    /// Rounds of the traffic; each runs every configuration once, in another order
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Seconds of each kind of traffic in a round
+    #[arg(long, default_value = "1.5", value_parser = seconds)]
+    pub seconds: Duration,
+    /// Seconds that the agent is left idle
+    #[arg(long, default_value = "20", value_parser = seconds)]
+    pub idle: Duration,
+    /// How pods are joined to the node
+    #[arg(long, value_enum, default_value_t = Topology::Routed)]
+    pub topology: Topology,
+    /// The command-line client (default: `palomar` beside this program)
+    #[arg(long, value_name = "PATH")]
+    pub palomar: Option<PathBuf>,
+    /// The agent (default: `palomar-agent` beside this program)
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+    /// Name of the lab
+    #[arg(long, default_value = "bench")]
+    pub name: String,
+}
+
+/// A part of the bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchPart {
+    /// Traffic between two pods: bare, with Palomar, with tcpdump
+    Traffic,
+    /// Nanoseconds a run of the kernel's programs under real traffic
+    Programs,
+    /// CPU and memory of an idle agent, and its memory with the ring of flows full
+    Agent,
+}
+
+/// A positive number of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no positive number of seconds");
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or_else(wrong)
 }

@@ -1,8 +1,11 @@
 //! `palomar-lab`: nodes of network namespaces from the command line.
 
 mod args;
+mod bench;
 mod demo;
+mod endpoint;
 mod interrupt;
+mod program;
 mod up;
 
 use std::process::ExitCode;
@@ -36,5 +39,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::List => up::list(),
         Command::Serve(args) => Ok(palomar_lab::traffic::serve_blocking(args.port, &args.body)?),
         Command::Demo(args) => demo::run(&args, &Interrupt::install()?),
+        Command::Bench(args) => bench::run(&args, &Interrupt::install()?),
     }
 }

@@ -1,6 +1,5 @@
 //! The demo: a policy that denies, a policy that allows, and what Palomar tells about both.
 
-mod endpoint;
 mod files;
 mod shape;
 mod stage;

@@ -1,16 +1,17 @@
 //! Where the story is played: a node with the three pods and an agent, and commands that are shown with what they print.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use palomar_lab::{Lab, Output, Place, PodSpec, Process, read_pods};
 
-use super::endpoint::{self, Endpoint};
 use super::files::{File, NAMESPACE, PODS};
 use crate::args::DemoArgs;
+use crate::endpoint::{self, Endpoint};
 use crate::interrupt::Interrupt;
+use crate::program::beside;
 use crate::up::{self, addresses};
 
 /// How long a command of the story may take.
@@ -53,7 +54,7 @@ impl<'a> Stage<'a> {
     /// Builds the node.
     pub fn build(args: &DemoArgs, interrupt: &'a Interrupt) -> anyhow::Result<Self> {
         let (palomar, agent) =
-            (program(args.palomar.as_deref(), "palomar")?, program(args.agent.as_deref(), "palomar-agent")?);
+            (beside(args.palomar.as_deref(), "palomar")?, beside(args.agent.as_deref(), "palomar-agent")?);
         say("A node with three pods");
         let lab = Lab::new(&args.name, args.topology, read_pods(PODS.0, PODS.1)?)?;
         lab.pods().for_each(|(_, pod)| println!("{:<18} {}", pod.name(), addresses(pod)));
@@ -239,14 +240,4 @@ impl<'a> Stage<'a> {
 /// A heading of the story.
 pub fn say(what: &str) {
     println!("\n# {what}");
-}
-
-/// The program that was named, or the one beside this program.
-fn program(named: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
-    let beside =
-        || std::env::current_exe().map(|this| this.with_file_name(name)).context("find this program");
-    let path = named.map_or_else(beside, |path| Ok(path.to_owned()))?;
-    let path =
-        fs::canonicalize(&path).with_context(|| format!("{} (name another with a flag)", path.display()))?;
-    Ok(path)
 }

@@ -1,4 +1,4 @@
-//! What `palomar endpoint list -o json` tells, as far as the story waits for it.
+//! What `palomar endpoint list -o json` tells, as far as the demo and the bench wait for it.
 
 use anyhow::Context as _;
 use serde::Deserialize;
