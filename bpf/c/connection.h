@@ -19,7 +19,7 @@ static __always_inline struct connection *connection_of(const struct packet *p) 
 static __always_inline __u32 segments(const struct __sk_buff *skb) { return skb->gso_segs ? skb->gso_segs : 1; }
 
 /* Plain adds: each direction of a connection is nearly always worked on by one CPU at a time, a lost add would
- * cost one packet of a statistic, and two locked adds cost a quarter of all that the fast path does. */
+ * cost one packet of a statistic, and no verdict depends on it. */
 static __always_inline void connection_count(struct connection *c, __u32 i, const struct __sk_buff *skb, __u64 now) {
   c->last_seen = now;
   c->packets[i] += segments(skb);

@@ -209,7 +209,11 @@ fn decision(event: &KernelEvent) -> Option<Decision> {
         endpoint: event.endpoint,
         policy_set: event.policy.set(),
         revision: event.policy.revision(),
-        direction: event.direction,
+        // A connection is judged as it began: what cuts its replies isolates the other direction.
+        direction: match event.state {
+            ConnectionState::Reply => event.direction.opposite(),
+            _ => event.direction,
+        },
         verdict: event.verdict,
         rule_set: event.rule_set,
         class_rule_set: event.class_rule_set,
