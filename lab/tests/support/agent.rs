@@ -1,5 +1,6 @@
 //! An agent on the node of a lab.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -110,26 +111,38 @@ impl Agent {
 
     /// Starts it, and waits for nothing.
     pub fn spawn(&mut self) {
+        self.spawn_as(self.command());
+    }
+
+    /// Starts it by another command, which must run it in the foreground.
+    pub fn spawn_as(&mut self, command: NetnsCommand) {
         let number = self.starts.fetch_add(1, Ordering::Relaxed);
         self.log_file = self.state.with_file_name(format!("agent-{number}.log"));
-        self.process = Some(self.command().log(&self.log_file).spawn().unwrap());
+        self.process = Some(command.log(&self.log_file).spawn().unwrap());
     }
 
     /// The command that runs it in the foreground.
     pub fn command(&self) -> NetnsCommand {
+        self.node.command(binary("palomar-agent")).args(self.arguments())
+    }
+
+    /// The command that has another program, such as `setpriv`, run it in the foreground.
+    pub fn command_under(&self, program: &str, args: &[&str]) -> NetnsCommand {
+        let command = self.node.command(program).args(args.iter().copied());
+        command.arg(binary("palomar-agent")).args(self.arguments())
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
         let Options { mode, attach, args } = &self.options;
-        self.node
-            .command(binary("palomar-agent"))
-            .args(["--policy-mode", mode, "--attach", attach, "--node-name", &self.node_name])
-            .arg("--manifests")
-            .arg(&self.manifests)
-            .arg("--state-dir")
-            .arg(&self.state)
-            .arg("--socket")
-            .arg(&self.socket)
-            .arg("--bpf-dir")
-            .arg(&self.bpf)
-            .args(args.clone())
+        let text = ["--policy-mode", mode, "--attach", attach, "--node-name", &self.node_name];
+        let paths = [
+            ("--manifests", &self.manifests),
+            ("--state-dir", &self.state),
+            ("--socket", &self.socket),
+            ("--bpf-dir", &self.bpf),
+        ];
+        let paths = paths.into_iter().flat_map(|(flag, path)| [flag.into(), path.clone().into_os_string()]);
+        text.iter().map(OsString::from).chain(paths).chain(args.iter().map(OsString::from)).collect()
     }
 
     /// Waits until the log says so; panics with the log if the agent ends.
