@@ -16,6 +16,7 @@ use palomar_flow::convert::NodeContext;
 use palomar_transport::{UnixSocket, bind_tcp};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tonic::transport::server::TcpIncoming;
 
 use crate::clock::monotonic_now_ns;
 use crate::config::{Attach, ClusterSource, DEFAULT_MANIFESTS, PolicyMode, RunArgs, StalePolicy};
@@ -49,15 +50,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     fs::create_dir_all(&args.state_dir)
         .with_context(|| format!("cannot make the state directory {}", args.state_dir.display()))?;
     let _state_lock = instance::lock_state_dir(&args.state_dir)?;
-    let capacity = Capacity::try_from(u64::from(args.event_buffer_capacity))?;
+
+    // What may be refused comes before anything touches the kernel, because an error ends it here.
+    let capacity =
+        Capacity::try_from(u64::from(args.event_buffer_capacity)).context("--event-buffer-capacity")?;
+    let options = datapath_options(args)?;
     let node_name: Arc<str> = node_name(args)?.into();
     let cluster: Arc<str> = args.cluster_name.as_str().into();
-
-    // Where the cluster's objects come from: before anything touches the kernel, because an error ends it here.
+    let door = Door::open(args)?;
+    // Where the cluster's objects come from.
     let cluster_world = ClusterWorld::start(args)?;
 
     // The kernel's side: an earlier agent's programs and maps go on meanwhile.
-    let mut datapath = load(args)?;
+    let mut datapath = load(args, &options)?;
     let maps = Arc::clone(&datapath.maps);
     let events = datapath.events.take().context("the datapath has no event ring")?;
     let retired_events = datapath.retired_events.take();
@@ -141,7 +146,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         }),
         max_streams: DEFAULT_MAX_STREAMS,
     });
-    serve(&api, args)?;
+    door.serve(&api)?;
 
     // The end, against the flow of data; the datapath stays.
     drop(signals.send(Signal::Stop));
@@ -164,15 +169,16 @@ fn mode(mode: PolicyMode) -> Mode {
 
 fn node_name(args: &RunArgs) -> anyhow::Result<String> {
     if let Some(name) = &args.node_name {
+        anyhow::ensure!(!name.is_empty(), "--node-name is empty; leave it out for the host name");
         return Ok(name.clone());
     }
     let name = nix::unistd::gethostname().context("cannot tell the host name; give --node-name")?;
     name.into_string().ok().context("the host name is not text; give --node-name")
 }
 
-fn load(args: &RunArgs) -> anyhow::Result<Datapath> {
-    let options = Options {
-        ring: RingBytes::try_from(args.kernel_ring_bytes)?,
+fn datapath_options(args: &RunArgs) -> anyhow::Result<Options> {
+    Ok(Options {
+        ring: RingBytes::try_from(args.kernel_ring_bytes).context("--kernel-ring-bytes")?,
         connections: args.connection_capacity,
         hooks: match args.attach {
             Attach::Auto => Hooks::Auto,
@@ -180,14 +186,17 @@ fn load(args: &RunArgs) -> anyhow::Result<Datapath> {
             Attach::Clsact => Hooks::Clsact,
         },
         ..Options::default()
-    };
+    })
+}
+
+fn load(args: &RunArgs, options: &Options) -> anyhow::Result<Datapath> {
     let missing = palomar_bpf::missing_capabilities();
     if !missing.is_empty() {
         let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
         anyhow::bail!("missing capability: {}; run as root or grant them", names.join(", "));
     }
     let pins = Pins::create(&instance::pin_dir(&args.kernel.bpf_dir)?)?;
-    let datapath = Datapath::load(&options, Some(pins)).context("cannot load the datapath")?;
+    let datapath = Datapath::load(options, Some(pins)).context("cannot load the datapath")?;
     match datapath.adoption() {
         Adoption::Fresh => tracing::info!("loaded the datapath"),
         Adoption::Adopted => {
@@ -303,45 +312,60 @@ impl ClusterWorld {
     }
 }
 
-/// Serves the API until SIGTERM or SIGINT.
-fn serve(api: &Api, args: &RunArgs) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("grpc")
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        let routes = api.routes().await?;
-        let UnixSocket { incoming, guard: _guard } = UnixSocket::bind(&args.socket)?;
-        let unix = tokio::spawn({
-            let (api, routes) = (api.clone(), routes.clone());
-            async move { api.serve(routes, incoming).await }
-        });
-        let tcp = match args.listen {
-            Some(address) => {
-                let incoming = bind_tcp(address)?;
-                tracing::warn!(%address, "serving in clear text: whoever reaches this address reads all flows");
-                let api = api.clone();
-                Some(tokio::spawn(async move { api.serve(routes, incoming).await }))
-            }
-            None => None,
-        };
-        tracing::info!(socket = %args.socket.display(), "serving");
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+/// Where clients knock: opened before the kernel is touched, answered once everything is in force.
+struct Door {
+    runtime: tokio::runtime::Runtime,
+    unix: UnixSocket,
+    tcp: Option<TcpIncoming>,
+}
+
+impl Door {
+    fn open(args: &RunArgs) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("grpc")
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let entered = runtime.enter();
+        let unix = UnixSocket::bind(&args.socket).context("--socket")?;
+        let tcp = args.listen.map(bind_tcp).transpose().context("--listen")?;
+        drop(entered);
+        if let Some(address) = args.listen {
+            tracing::warn!(%address, "serving in clear text: whoever reaches this address reads all flows");
         }
-        api.shut_down();
-        let ended = async {
-            unix.await??;
-            if let Some(tcp) = tcp {
-                tcp.await??;
+        Ok(Self { runtime, unix, tcp })
+    }
+
+    /// Serves the API until SIGTERM or SIGINT.
+    fn serve(self, api: &Api) -> anyhow::Result<()> {
+        let Self { runtime, unix: UnixSocket { incoming, guard }, tcp } = self;
+        runtime.block_on(async {
+            let routes = api.routes().await?;
+            let unix = tokio::spawn({
+                let (api, routes) = (api.clone(), routes.clone());
+                async move { api.serve(routes, incoming).await }
+            });
+            let tcp = tcp.map(|incoming| {
+                let api = api.clone();
+                tokio::spawn(async move { api.serve(routes, incoming).await })
+            });
+            tracing::info!(socket = %guard.path().display(), "serving");
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
             }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(FLUSH, ended).await.unwrap_or(Ok(()))
-    })
+            api.shut_down();
+            let ended = async {
+                unix.await??;
+                if let Some(tcp) = tcp {
+                    tcp.await??;
+                }
+                anyhow::Ok(())
+            };
+            tokio::time::timeout(FLUSH, ended).await.unwrap_or(Ok(()))
+        })
+    }
 }

@@ -37,7 +37,7 @@ pub struct ManifestSource {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The directory is not there.
-    #[error("cannot read the manifests directory {}; an empty world would have no policies", directory.display())]
+    #[error("cannot read the manifests directory {} (an empty world would have no policies, so it must be there)", directory.display())]
     Directory {
         /// The directory.
         directory: PathBuf,
