@@ -6,9 +6,12 @@
 mod agent;
 mod binaries;
 mod flows;
+mod traffic;
 
 pub use agent::{Agent, Options};
+pub use binaries::binary;
 pub use flows::{field, is_dropped, is_reply, is_type, names_pod};
+pub use traffic::{Load, Probe, connect, echo};
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,6 +35,20 @@ pub const DEFAULT_DENY: (&str, &str) =
 /// frontend may connect to web, to TCP port 8080.
 pub const ALLOW_FRONTEND: (&str, &str) =
     ("30-allow-frontend.yaml", include_str!("../../../deploy/np-demo/30-allow-frontend.yaml"));
+/// frontend may connect to web's echo servers, over TCP and UDP.
+pub const ALLOW_ECHO: (&str, &str) = (
+    "30-allow-echo.yaml",
+    "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {namespace: np-demo, name: allow-echo}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress]
+  ingress:
+    - from: [{podSelector: {matchLabels: {role: frontend}}}]
+      ports: [{protocol: TCP, port: 8080}, {protocol: UDP, port: 8080}]
+",
+);
 /// The namespace of the pods.
 pub const NAMESPACE: (&str, &str) =
     ("00-namespace.yaml", include_str!("../../../deploy/np-demo/00-namespace.yaml"));
