@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
@@ -61,6 +61,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     // Where the cluster's objects come from.
     let cluster_world = ClusterWorld::start(args)?;
 
+    let (registry, damaged) = Registry::open(&args.state_dir, Arc::clone(&cluster))?;
+    if let Some(damaged) = damaged {
+        tracing::error!(error = %damaged, "the kept identities are damaged");
+    }
+    let saved = saved_tables(&args.state_dir)?;
+
     // The kernel's side: an earlier agent's programs and maps go on meanwhile.
     let mut datapath = load(args, &options)?;
     let maps = Arc::clone(&datapath.maps);
@@ -71,10 +77,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     // The control path: world + interfaces → directory → kernel maps.
     let directory =
         Arc::new(ArcSwap::from_pointee(Directory::empty(Arc::clone(&node_name), Arc::clone(&cluster))));
-    let (registry, damaged) = Registry::open(&args.state_dir, Arc::clone(&cluster))?;
-    if let Some(damaged) = damaged {
-        tracing::error!(error = %damaged, "the kept identities are damaged");
-    }
     let (signals, heard) = mpsc::channel();
     let links = Follower::start({
         let signals = signals.clone();
@@ -82,7 +84,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     })
     .context("cannot follow the interfaces of this network namespace")?;
     let links = Arc::new(links);
-    let (enforcer, tables_keeper) = enforcer(&maps, &args.state_dir)?;
+    let enforcer = Enforcer::adopt(KernelTables(Arc::clone(&maps)), saved)?;
+    let tables_keeper = Keeper::start(&tables_path(&args.state_dir));
     let attributions = enforcer.attributions();
     let facts: SharedFacts = Arc::new(ArcSwap::from_pointee(Facts {
         directory: directory.load_full(),
@@ -222,8 +225,13 @@ fn settle(maps: &Maps, stale: StalePolicy) {
     });
 }
 
-fn enforcer(maps: &Arc<Maps>, state_dir: &Path) -> anyhow::Result<(Enforcer<KernelTables>, Keeper)> {
-    let path = state_dir.join("tables.json");
+fn tables_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("tables.json")
+}
+
+/// What an earlier agent knew of the tables in the kernel.
+fn saved_tables(state_dir: &Path) -> anyhow::Result<Option<Saved>> {
+    let path = tables_path(state_dir);
     let loaded = durable::load(&path, |bytes| {
         serde_json::from_slice::<Saved>(bytes).map_err(|error| error.to_string())
     })
@@ -231,8 +239,7 @@ fn enforcer(maps: &Arc<Maps>, state_dir: &Path) -> anyhow::Result<(Enforcer<Kern
     if let Some(damage) = loaded.damage {
         tracing::error!(error = %damage, "the kept policy tables are damaged");
     }
-    let enforcer = Enforcer::adopt(KernelTables(Arc::clone(maps)), loaded.value)?;
-    Ok((enforcer, Keeper::start(&path)))
+    Ok(loaded.value)
 }
 
 fn spawn_control(control: Control, heard: Receiver<Signal>) -> anyhow::Result<JoinHandle<()>> {
