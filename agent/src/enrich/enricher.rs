@@ -101,9 +101,6 @@ impl Enricher {
         self.interfaces.retain(|index, known| {
             directory.endpoints.get(index).is_none_or(|endpoint| endpoint.interface == known.name)
         });
-        if self.interfaces.len() > MAX_MADE {
-            self.interfaces.clear();
-        }
     }
 
     fn record(&mut self, event: &KernelEvent) -> Record {
@@ -163,11 +160,11 @@ impl Enricher {
         }
         let endpoint = self.directory.endpoints.get(&index);
         let name = endpoint.map_or_else(|| Arc::from(""), |endpoint| Arc::clone(&endpoint.interface));
-        let known = endpoint.is_some();
         let interface = Arc::new(Interface { index, name });
-        if known {
-            self.interfaces.insert(index, Arc::clone(&interface));
+        if self.interfaces.len() >= MAX_MADE {
+            self.interfaces.clear();
         }
+        self.interfaces.insert(index, Arc::clone(&interface));
         interface
     }
 

@@ -140,8 +140,8 @@ impl Encoder {
         let Self { flow, ends, node_part, .. } = self;
         flow.extend_from_slice(node_part);
         let part = |id: EndpointId| ends[id.index()].as_ref();
-        flow.extend(part(source).into_iter().flat_map(|end| &end.source[..]));
-        flow.extend(part(destination).into_iter().flat_map(|end| &end.destination[..]));
+        flow.extend_from_slice(part(source).map_or(&[], |end| &end.source));
+        flow.extend_from_slice(part(destination).map_or(&[], |end| &end.destination));
     }
 
     fn end(&mut self, id: EndpointId, view: &RecordView<'_>) -> &EndParts {
