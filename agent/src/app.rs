@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -18,9 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
-use crate::clock::monotonic_now_ns;
 use crate::config::{Attach, ClusterSource, DEFAULT_MANIFESTS, PolicyMode, RunArgs, StalePolicy};
-use crate::control::{Control, EnforceScope, Facts, SharedFacts, Signal};
+use crate::control::{Bindings, Control, EnforceScope, Facts, SharedFacts, Signal};
 use crate::directory::Directory;
 use crate::durable::{self, Keeper};
 use crate::enforce::{Enforcer, Saved};
@@ -108,6 +107,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         links: links.current(),
         follower: Arc::clone(&links),
         attached: BTreeMap::new(),
+        bindings: Bindings::default(),
+        applied_at: Instant::now(),
+        is_committed: false,
     };
     control.start().context("cannot bring the datapath into force")?;
     let forward = cluster_world.forward(signals.clone());
@@ -218,7 +220,6 @@ fn load(args: &RunArgs, options: &Options) -> anyhow::Result<Datapath> {
 }
 
 fn settle(maps: &Maps, stale: StalePolicy) {
-    maps.settings.beat(monotonic_now_ns());
     maps.settings.set_stale_after(match stale {
         StalePolicy::Keep => None,
         StalePolicy::Audit => Some(STALE_AFTER),

@@ -1,5 +1,6 @@
 //! The control path: world, interfaces and identities become the directory, and what the kernel holds.
 
+mod bindings;
 mod facts;
 mod run;
 #[cfg(test)]
@@ -7,6 +8,7 @@ mod tests;
 mod view;
 mod wanted;
 
+pub use bindings::Bindings;
 pub use facts::{AttachState, EndpointFacts, Facts, SharedFacts};
 pub use run::{Control, Signal};
 pub use wanted::EnforceScope;

@@ -18,6 +18,8 @@ use palomar_model::world::{Pod, World};
 pub struct Directory {
     /// Raised by one with each new directory; 0 for the empty one of the start.
     pub version: u64,
+    /// When it came into force, in nanoseconds of `CLOCK_MONOTONIC`; 0 for the empty one of the start.
+    pub made_at_ns: u64,
     /// The world it was made from.
     pub world: Arc<World>,
     /// This node's name.
@@ -69,6 +71,7 @@ impl Directory {
     pub fn empty(node_name: Arc<str>, cluster: Arc<str>) -> Self {
         Self {
             version: 0,
+            made_at_ns: 0,
             world: Arc::new(World::default()),
             node_name,
             cluster,

@@ -7,17 +7,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use palomar_bpf::abi::{Direction, Mode};
-use palomar_bpf::{AttachError, Datapath, LoadError};
+use palomar_bpf::{AttachError, Datapath};
 use palomar_model::verdict;
 use palomar_policy::IdentityLabels;
 
+use super::bindings::Bindings;
 use super::facts::{AttachState, EndpointFacts, Facts, SharedFacts};
 use super::view::{Inputs, View, view};
 use super::wanted::{EnforceScope, wanted};
 use crate::clock::monotonic_now_ns;
 use crate::directory::Directory;
 use crate::durable::Keeper;
-use crate::enforce::{Desired, EnforceError, Enforcer};
+use crate::enforce::{Desired, EnforceError, Enforcer, GRACE};
 use crate::identity::Registry;
 use crate::kernel::KernelTables;
 use crate::links::{Follower, Links};
@@ -65,30 +66,52 @@ pub struct Control {
     pub follower: Arc<Follower>,
     /// How each interface is attached.
     pub attached: BTreeMap<u32, AttachState>,
+    /// Which pod each interface was found to be.
+    pub bindings: Bindings,
+    /// When the kernel was last made to hold a world.
+    pub applied_at: Instant,
+    /// Whether what an earlier load left has been replaced.
+    pub is_committed: bool,
 }
 
 impl Control {
     /// The first pass: the kernel holds the first complete world, every interface is attached, and what an earlier
     /// agent left is replaced. Only then does the agent serve.
-    pub fn start(&mut self) -> Result<(), LoadError> {
+    ///
+    /// Where the kernel cannot hold that world, what an earlier agent left stays as it is.
+    pub fn start(&mut self) -> anyhow::Result<()> {
         let mut pending = self.apply();
+        if let Some(failure) = &self.facts.load().failure {
+            anyhow::bail!("the kernel cannot hold the first world: {failure}");
+        }
         // Before any program of this load sees a packet.
+        self.datapath.maps.settings.beat(monotonic_now_ns());
         self.datapath.maps.settings.set_mode(self.mode);
         while let Some(ifindex) = pending.pop_front() {
             self.attach(ifindex);
         }
-        self.datapath.commit()?;
+        self.commit();
+        self.publish();
+        Ok(())
+    }
+
+    /// Ends the change from an earlier load, once every interface has the programs of this one: until then the old ones
+    /// are known as ours by their pins. Lets go of interfaces that are gone or no pods'.
+    fn commit(&mut self) {
         match self.datapath.attacher.retain(&self.links.veths.keys().copied().collect()) {
-            Ok(gone) if !gone.is_empty() => {
-                tracing::info!(interfaces = ?gone, "let go of interfaces that are no pods'");
-            }
+            Ok(gone) if !gone.is_empty() => tracing::info!(interfaces = ?gone, "let go of interfaces"),
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "an interface that is no pod's keeps our programs");
             }
         }
-        self.publish();
-        Ok(())
+        if self.is_committed || self.failed().next().is_some() {
+            return;
+        }
+        match self.datapath.commit() {
+            Ok(()) => self.is_committed = true,
+            Err(error) => tracing::error!(error = %chain(&error), "the pins of an earlier load stay"),
+        }
     }
 
     /// Runs until told to stop, or until nobody can tell any more.
@@ -101,21 +124,24 @@ impl Control {
             match self.listen(signals, wait) {
                 Heard::Stop => return,
                 Heard::Change => pending = self.apply(),
-                Heard::Nothing => {
-                    if let Some(ifindex) = pending.pop_front() {
-                        self.attach(ifindex);
-                        self.publish();
-                    }
-                }
+                Heard::Nothing => {}
+            }
+            if let Some(ifindex) = pending.pop_front() {
+                self.attach(ifindex);
+                self.publish();
             }
             if beat.elapsed() >= BEAT {
                 beat = Instant::now();
                 self.beat();
+                if self.facts.load().failure.is_some() && self.applied_at.elapsed() > GRACE + BEAT {
+                    pending = self.apply();
+                }
             }
             if order.elapsed() >= ORDER_EVERY {
                 order = Instant::now();
-                pending.extend(self.failed());
+                pending.extend(self.failed().collect::<Vec<_>>());
                 self.look_at_order();
+                self.commit();
                 self.publish();
             }
         }
@@ -158,6 +184,7 @@ impl Control {
     /// Makes the kernel hold the newest world; gives the interfaces that are to be attached.
     fn apply(&mut self) -> VecDeque<u32> {
         let began = Instant::now();
+        self.applied_at = began;
         let before = self.directory.load_full();
         let assigned = self.registry.update(&self.world.world, SystemTime::now());
         if let Some(exhausted) = &assigned.exhausted {
@@ -171,11 +198,12 @@ impl Control {
             cluster: &before.cluster,
             assigned: &assigned,
             identities: self.registry.internals(),
+            bindings: &mut self.bindings,
         });
         for (pod, address, owner) in &contested {
             tracing::warn!(%pod, %address, %owner, "two pods claim one address: the first by name has it");
         }
-        let directory = Arc::new(directory);
+        let directory = Arc::new(Directory { made_at_ns: monotonic_now_ns(), ..directory });
         let desired = wanted(&directory, self.universe(), &self.scope);
         // The event path must know the new identities before the kernel speaks of them.
         self.directory.store(Arc::clone(&directory));
@@ -261,7 +289,11 @@ impl Control {
     /// How an attached interface is attached, with the order of programs at its hooks.
     fn state(&self, ifindex: u32) -> AttachState {
         let hook = self.datapath.attacher.hook();
+        let program = |direction| self.datapath.attacher.program_id(direction);
         match self.datapath.attacher.order(ifindex) {
+            Ok(orders) if orders.iter().any(|order| !order.programs.contains(&program(order.direction))) => {
+                AttachState::Failed("our program is no longer there: somebody removed it".to_owned())
+            }
             Ok(orders) => {
                 let first =
                     |direction| orders.iter().any(|order| order.direction == direction && order.first);
@@ -275,11 +307,11 @@ impl Control {
         }
     }
 
-    fn failed(&self) -> Vec<u32> {
+    fn failed(&self) -> impl Iterator<Item = u32> {
         let failed = |(ifindex, state): (&u32, &AttachState)| {
             matches!(state, AttachState::Failed(_)).then_some(*ifindex)
         };
-        self.attached.iter().filter_map(failed).collect()
+        self.attached.iter().filter_map(failed)
     }
 
     fn look_at_order(&mut self) {

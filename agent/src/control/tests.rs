@@ -12,6 +12,7 @@ use palomar_model::object::ObjectName;
 use palomar_model::selector::Selector;
 use palomar_model::world::{Node, Pod, World};
 
+use super::bindings::Bindings;
 use super::view::{Inputs, View, view};
 use super::wanted::{EnforceScope, wanted};
 use crate::identity::{Assigned, InternalId, PodIdentity};
@@ -45,6 +46,10 @@ fn link(ifindex: u32, addresses: &[&str]) -> Link {
 }
 
 fn made(pods: &[Arc<Pod>], links: &[Link]) -> View {
+    made_after(pods, links, &mut Bindings::default())
+}
+
+fn made_after(pods: &[Arc<Pod>], links: &[Link], bindings: &mut Bindings) -> View {
     let policy = NetworkPolicy {
         name: ObjectName::new("a", "isolate"),
         pod_selector: Selector::default(),
@@ -88,6 +93,7 @@ fn made(pods: &[Arc<Pod>], links: &[Link]) -> View {
         cluster: &"default".into(),
         assigned: &assigned,
         identities: HashMap::new(),
+        bindings,
     })
 }
 
@@ -148,4 +154,43 @@ fn enforcement_can_be_narrowed_to_namespaces() {
     let scope = EnforceScope { namespaces: BTreeSet::from(["b".to_owned()]) };
     let desired = wanted(&directory, BTreeMap::new(), &scope);
     assert_eq!([desired.endpoints[&7].enforced, desired.endpoints[&8].enforced], [false, true]);
+}
+
+#[test]
+fn a_pod_that_changes_the_addresses_of_its_interface_stays_the_pod_it_was_and_takes_nobody_elses_place() {
+    let victim = pod("a", "victim", &["10.0.0.1"], false);
+    let villain = pod("a", "villain", &["10.0.0.2"], false);
+    let remote =
+        Arc::new(Pod { node: "there".into(), ..(*pod("a", "remote", &["10.0.1.1"], false)).clone() });
+    let pods = [victim, villain, remote];
+    let mut bindings = Bindings::default();
+    let names = |view: &View| {
+        let name = |ifindex: u32| {
+            view.directory.endpoints[&ifindex].pod.as_ref().map(|entry| entry.pod.name.name.clone())
+        };
+        [name(7), name(8)]
+    };
+    let told = [Some("victim".to_owned()), Some("villain".to_owned())];
+    let table = [
+        ("as they begin", vec!["10.0.0.1"], vec!["10.0.0.2"]),
+        ("without any address", vec!["10.0.0.1"], vec![]),
+        ("with its neighbour's", vec!["10.0.0.1"], vec!["10.0.0.1", "10.0.0.2"]),
+        ("with its neighbour's, who is not told at the moment", vec![], vec!["10.0.0.1"]),
+        ("with one of another node", vec!["10.0.0.1"], vec!["10.0.1.1"]),
+    ];
+    for (name, first, second) in table {
+        let view = made_after(&pods, &[link(7, &first), link(8, &second)], &mut bindings);
+        assert_eq!(names(&view), told, "{name}");
+        let at = |text: &str| view.directory.addresses[&address(text)].flow_endpoint.id;
+        assert_eq!([at("10.0.0.1"), at("10.0.0.2"), at("10.0.1.1")], [7, 8, 0], "{name}");
+    }
+}
+
+#[test]
+fn a_pod_made_again_is_found_at_its_new_interface_once_the_old_one_is_gone() {
+    let mut bindings = Bindings::default();
+    let view = made_after(&[pod("a", "web", &["10.0.0.1"], false)], &[link(7, &["10.0.0.1"])], &mut bindings);
+    assert_eq!(view.directory.addresses[&address("10.0.0.1")].flow_endpoint.id, 7);
+    let view = made_after(&[pod("a", "web", &["10.0.0.5"], false)], &[link(9, &["10.0.0.5"])], &mut bindings);
+    assert_eq!(view.directory.addresses[&address("10.0.0.5")].flow_endpoint.id, 9);
 }

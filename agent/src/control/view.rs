@@ -11,6 +11,7 @@ use palomar_model::labels::LabelSet;
 use palomar_model::object::ObjectName;
 use palomar_model::world::{Pod, World};
 
+use super::bindings::Bindings;
 use crate::directory::{Directory, LocalEndpoint, PodEntry};
 use crate::identity::{Assigned, InternalId};
 use crate::links::Links;
@@ -32,6 +33,8 @@ pub struct Inputs<'a> {
     pub assigned: &'a Assigned,
     /// What each internal identity shows as.
     pub identities: HashMap<u32, (Identity, LabelSet)>,
+    /// Which pod each interface was found to be before.
+    pub bindings: &'a mut Bindings,
 }
 
 /// Who is who, and which claims of pods could not be granted.
@@ -45,8 +48,8 @@ pub struct View {
 
 /// Makes the view.
 pub fn view(inputs: Inputs<'_>) -> View {
-    let Inputs { version, world, links, node_name, cluster, assigned, identities } = inputs;
-    let by_address = veths_by_address(links);
+    let Inputs { version, world, links, node_name, cluster, assigned, identities, bindings } = inputs;
+    bindings.follow(world, links, node_name);
     let mut directory = Directory {
         version,
         identities,
@@ -56,7 +59,7 @@ pub fn view(inputs: Inputs<'_>) -> View {
     };
     let mut contested = Vec::new();
     for pod in world.pods.values() {
-        let ifindex = pod.addresses.iter().find_map(|address| by_address.get(address)).copied();
+        let ifindex = bindings.interface(&pod.name);
         let entry = Arc::new(entry(pod, ifindex.filter(|_| !pod.host_network), cluster, assigned));
         directory.pods.insert(pod.name.clone(), Arc::clone(&entry));
         if pod.host_network {
@@ -75,14 +78,8 @@ pub fn view(inputs: Inputs<'_>) -> View {
     let others = world.nodes.values().filter(|node| node.name != **node_name);
     directory.remote_nodes = others.flat_map(|node| &node.addresses).copied().collect();
     directory.remote_nodes.retain(|address| !links.node_addresses.contains(address));
-    directory.endpoints = endpoints(links, &directory.addresses);
+    directory.endpoints = endpoints(links, &directory.pods, bindings);
     View { directory, contested }
-}
-
-fn veths_by_address(links: &Links) -> HashMap<IpAddr, u32> {
-    let pairs =
-        links.veths.values().flat_map(|link| link.addresses.iter().map(|address| (*address, link.ifindex)));
-    pairs.collect()
 }
 
 fn entry(pod: &Arc<Pod>, ifindex: Option<u32>, cluster: &Arc<str>, assigned: &Assigned) -> PodEntry {
@@ -104,9 +101,13 @@ fn entry(pod: &Arc<Pod>, ifindex: Option<u32>, cluster: &Arc<str>, assigned: &As
     PodEntry { pod: Arc::clone(pod), internal_identity, flow_endpoint }
 }
 
-fn endpoints(links: &Links, pods: &HashMap<IpAddr, Arc<PodEntry>>) -> BTreeMap<u32, Arc<LocalEndpoint>> {
+fn endpoints(
+    links: &Links,
+    pods: &BTreeMap<ObjectName, Arc<PodEntry>>,
+    bindings: &Bindings,
+) -> BTreeMap<u32, Arc<LocalEndpoint>> {
     let local = |link: &crate::links::Link| {
-        let pod = link.addresses.iter().find_map(|address| pods.get(address)).cloned();
+        let pod = bindings.pod(link.ifindex).and_then(|name| pods.get(name)).cloned();
         let told: BTreeSet<IpAddr> = link.addresses.iter().copied().collect();
         LocalEndpoint {
             id: link.ifindex,

@@ -48,7 +48,7 @@ pub const GRACE: Duration = Duration::from_secs(2);
 /// sets to come know the same classes throughout a change.
 pub const BLOCK_LINGER: Duration = Duration::from_secs(30);
 
-/// How long a veth that is new to us may carry UDP of connections whose beginning was not seen.
+/// How long a veth that was there before the agent may carry UDP of connections whose beginning was not seen.
 const UNJUDGED_UDP: Duration = Duration::from_mins(1);
 
 /// Why a pass failed. What was done before stays, and stays whole for every endpoint; the next pass goes on.
@@ -96,6 +96,10 @@ pub struct Enforcer<T> {
     cidrs: BTreeMap<CidrKey, u32>,
     endpoints: BTreeMap<u32, Endpoint>,
     revision: u32,
+    /// Whether a pass has been made: veths that come later are new, and nothing can be in mid-connection on them.
+    has_passed: bool,
+    /// An address has another meaning since isolated endpoints last got a new revision.
+    must_rejudge: bool,
     attributions: SharedAttributions,
 }
 
@@ -116,6 +120,8 @@ impl<T: PolicyTables> Enforcer<T> {
             cidrs: contents.cidrs.into_iter().collect(),
             endpoints: contents.endpoints.into_iter().collect(),
             revision: found.revision.max(saved.revision),
+            has_passed: false,
+            must_rejudge: false,
             attributions: SharedAttributions::default(),
             tables,
         };
@@ -160,34 +166,39 @@ impl<T: PolicyTables> Enforcer<T> {
             .filter(|set| !set.is_empty())
             .collect();
         let mut applied = Applied::default();
+        let mut failure = Failure::default();
 
-        applied.rules_written += self.sets.extend_in_use(&mut self.tables, &universe)?;
-        applied.rules_written += self.sets.add_missing(&mut self.tables, &wanted, &universe)?;
+        applied.rules_written += failure.note(self.sets.extend_in_use(&mut self.tables, &universe));
+        applied.rules_written += failure.note(self.sets.add_missing(&mut self.tables, &wanted, &universe));
         self.publish();
         save(&self.saved());
 
         if self.sets.has_adopted() {
             // The sets of an earlier agent do not know new identities, so here the endpoints go first.
             let known = self.endpoints.keys().copied().collect();
-            applied.endpoints_changed += self.write_endpoints(desired, Some(&known), false, monotonic_ns)?;
+            applied.endpoints_changed +=
+                failure.note(self.write_endpoints(desired, Some(&known), monotonic_ns));
         }
-        let (changed, rejudge) = self.write_addresses(desired)?;
-        applied.addresses_changed = changed;
-        self.write_cidrs()?;
-        applied.endpoints_changed += self.write_endpoints(desired, None, rejudge, monotonic_ns)?;
-        self.remove_endpoints_except(desired)?;
+        applied.addresses_changed = self.write_addresses(desired, &mut failure);
+        failure.note(self.write_cidrs());
+        applied.endpoints_changed += failure.note(self.write_endpoints(desired, None, monotonic_ns));
+        failure.note(self.remove_endpoints_except(desired));
         applied.revision = self.revision;
+        self.has_passed = true;
 
         let in_use: BTreeSet<u32> = self.endpoints.values().map(|endpoint| endpoint.policy.set()).collect();
         self.sets.retire_unused(&in_use, now);
         self.sets.retire_peers(&universe, now);
-        Ok(applied)
+        failure.first.map_or(Ok(applied), Err)
     }
 
     /// Removes what has been unused for [`GRACE`]. To be called now and then; cheap when there is nothing.
     pub fn collect_garbage(&mut self, now: Instant) -> Result<(), EnforceError> {
-        self.sets.remove_retired(&mut self.tables, now)?;
-        self.publish();
+        if self.sets.remove_retired(&mut self.tables, now)? {
+            let (classes, sets) = (&self.classes, &self.sets);
+            self.class_table.retain(|class| classes.blocks(class).is_some() || sets.knows_class(class));
+            self.publish();
+        }
         Ok(())
     }
 
@@ -217,38 +228,47 @@ impl<T: PolicyTables> Enforcer<T> {
         Ok(universe)
     }
 
-    /// Writes the addresses; says how many changed, and whether one that was there has another meaning now, so that
-    /// connections must be judged again.
-    fn write_addresses(&mut self, desired: &Desired) -> Result<(usize, bool), EnforceError> {
+    /// Writes the addresses; says how many changed. Those that are gone go first, to make room.
+    fn write_addresses(&mut self, desired: &Desired, failure: &mut Failure) -> usize {
+        let wanted: HashMap<[u8; 16], Address> = desired
+            .addresses
+            .iter()
+            .map(|(address, wanted)| {
+                let value = Address {
+                    identity: wanted.identity,
+                    class: self.classes.class_of(*address),
+                    endpoint: wanted.endpoint,
+                    flags: if wanted.node { abi::ADDRESS_NODE } else { 0 },
+                };
+                (abi::address_bytes(*address), value)
+            })
+            .collect();
         let mut changed = 0;
-        let mut rejudge = false;
-        let mut keep = BTreeSet::new();
-        for (address, wanted) in &desired.addresses {
-            let key = abi::address_bytes(*address);
-            keep.insert(key);
-            let value = Address {
-                identity: wanted.identity,
-                class: self.classes.class_of(*address),
-                endpoint: wanted.endpoint,
-                flags: if wanted.node { abi::ADDRESS_NODE } else { 0 },
-            };
+        let gone: Vec<[u8; 16]> =
+            self.addresses.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
+        for key in gone {
+            if let Err(error) = self.tables.remove_address(key) {
+                failure.add(error.into());
+                continue;
+            }
+            self.addresses.remove(&key);
+            self.must_rejudge = true;
+            changed += 1;
+        }
+        for (key, value) in wanted {
             let before = self.addresses.get(&key).copied();
             if before == Some(value) {
                 continue;
             }
-            rejudge |= before.is_some_and(|old| (old.identity, old.class) != (value.identity, value.class));
-            self.tables.set_address(key, value)?;
+            if let Err(error) = self.tables.set_address(key, value) {
+                failure.add(error.into());
+                continue;
+            }
+            self.must_rejudge |= before.is_some_and(|old| old != value);
             self.addresses.insert(key, value);
             changed += 1;
         }
-        let gone: Vec<[u8; 16]> = self.addresses.keys().filter(|key| !keep.contains(*key)).copied().collect();
-        for key in gone {
-            self.tables.remove_address(key)?;
-            self.addresses.remove(&key);
-            changed += 1;
-            rejudge = true;
-        }
-        Ok((changed, rejudge))
+        changed
     }
 
     fn write_cidrs(&mut self) -> Result<(), EnforceError> {
@@ -266,36 +286,45 @@ impl<T: PolicyTables> Enforcer<T> {
         Ok(())
     }
 
-    /// Writes the endpoints, or only those of `only`. With `rejudge` every isolated one gets a new revision.
+    /// Writes the endpoints, or only those of `only`. After an address has changed its meaning, every one that judges
+    /// gets a new revision.
+    ///
+    /// An endpoint whose set is not there, because the table was full, keeps the policy it has; a new one is isolated
+    /// with no rules: closed rather than open.
     fn write_endpoints(
         &mut self,
         desired: &Desired,
         only: Option<&BTreeSet<u32>>,
-        rejudge: bool,
         monotonic_ns: u64,
     ) -> Result<usize, EnforceError> {
+        let rejudge = self.must_rejudge && only.is_none();
         let next = self.revision.wrapping_add(1).max(1);
         let mut changed = 0;
         for (ifindex, wanted) in &desired.endpoints {
             if only.is_some_and(|only| !only.contains(ifindex)) {
                 continue;
             }
-            let set = self.sets.number(&wanted.policies).unwrap_or(0);
-            let flags = flags_of(wanted);
             let before = self.endpoints.get(ifindex).copied();
-            let isolated = flags & (abi::POLICY_ISOLATED_INGRESS | abi::POLICY_ISOLATED_EGRESS) != 0;
-            let same = before.is_some_and(|old| {
-                old.policy.set() == set && old.policy.flags() == flags && !(rejudge && isolated)
-            });
-            let revision = match before {
-                Some(old) if same => old.policy.revision(),
-                _ => next,
+            let number = self.sets.number(&wanted.policies);
+            let flags = flags_of(wanted);
+            let policy = match (before, number) {
+                (Some(old), None) => old.policy,
+                (old, number) => {
+                    let set = number.unwrap_or(0);
+                    let judges = flags & !abi::POLICY_ENFORCED != 0;
+                    let same = |old: &Endpoint| {
+                        old.policy.set() == set && old.policy.flags() == flags && !(rejudge && judges)
+                    };
+                    let revision = old.filter(same).map_or(next, |old| old.policy.revision());
+                    PolicyWord::new(set, revision, flags).ok_or(EnforceError::SetsExhausted)?
+                }
             };
-            let policy = PolicyWord::new(set, revision, flags).ok_or(EnforceError::SetsExhausted)?;
-            let unjudged_udp_until = before.map_or_else(
-                || monotonic_ns.saturating_add(nanoseconds(UNJUDGED_UDP)),
-                |old| old.unjudged_udp_until,
-            );
+            let revision = policy.revision();
+            let unjudged_udp_until = match before {
+                Some(old) => old.unjudged_udp_until,
+                None if self.has_passed => 0,
+                None => monotonic_ns.saturating_add(nanoseconds(UNJUDGED_UDP)),
+            };
             let after = Endpoint { policy, unjudged_udp_until, id: wanted.id, identity: wanted.identity };
             if before == Some(after) {
                 continue;
@@ -309,6 +338,9 @@ impl<T: PolicyTables> Enforcer<T> {
             self.endpoints.insert(*ifindex, after);
             self.revision = self.revision.max(revision);
             changed += 1;
+        }
+        if only.is_none() {
+            self.must_rejudge = false;
         }
         Ok(changed)
     }
@@ -325,6 +357,25 @@ impl<T: PolicyTables> Enforcer<T> {
             self.endpoints.remove(&ifindex);
         }
         Ok(())
+    }
+}
+
+/// The first error of a pass that goes on in spite of it: each step leaves every endpoint with a whole policy.
+#[derive(Debug, Default)]
+struct Failure {
+    first: Option<EnforceError>,
+}
+
+impl Failure {
+    fn add(&mut self, error: EnforceError) {
+        self.first.get_or_insert(error);
+    }
+
+    fn note<T: Default>(&mut self, result: Result<T, EnforceError>) -> T {
+        result.unwrap_or_else(|error| {
+            self.add(error);
+            T::default()
+        })
     }
 }
 

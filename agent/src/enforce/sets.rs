@@ -98,26 +98,32 @@ impl Sets {
         universe: &Universe,
     ) -> Result<usize, EnforceError> {
         let all = peers(universe);
-        self.leaving.retain(|peer, _| !all.contains(peer));
-        let new: Vec<PeerKey> = all.iter().filter(|peer| !self.known.contains(peer)).copied().collect();
+        // One that comes back is new to the sets that were made while it was away.
+        let is_new = |peer: &&PeerKey| !self.known.contains(peer) || self.leaving.contains_key(peer);
+        let new: Vec<PeerKey> = all.iter().filter(is_new).copied().collect();
         if new.is_empty() {
             return Ok(0);
         }
         let part = universe.only(new.iter().copied());
         let mut compiler = Compiler::new(&part);
         let mut written = 0;
+        let mut failure = None;
         for (id, set) in &mut self.installed {
             let Some(policies) = &set.policies else { continue };
             let entries = compiler.compile(policies).entries;
-            let rules = kernel_rules(
-                *id,
-                entries.iter().filter(|entry| entry.peer != PeerKey::Any),
-                &mut self.numbers,
-            )?;
-            tables.insert_rules(&rules)?;
-            written += rules.len();
-            set.rules.extend(rules);
+            let of_peers = entries.iter().filter(|entry| entry.peer != PeerKey::Any);
+            let rules = kernel_rules(*id, of_peers, &mut self.numbers)?;
+            // Recorded first, so that what a write leaves half done is removed with the set.
+            set.rules.extend(rules.iter().copied());
+            match tables.insert_rules(&rules) {
+                Ok(()) => written += rules.len(),
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
         }
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        self.leaving.retain(|peer, _| !all.contains(peer));
         self.known.extend(new);
         Ok(written)
     }
@@ -141,6 +147,7 @@ impl Sets {
         }
         let mut compiler = Compiler::new(universe);
         let mut written = 0;
+        let mut failure = None;
         for policies in missing {
             let id = self.next;
             if id > PolicyWord::MAX_SET {
@@ -156,7 +163,10 @@ impl Sets {
                 id,
                 Installed { policies: None, isolating, rules: rules.iter().copied().collect(), retired },
             );
-            tables.insert_rules(&rules)?;
+            if let Err(error) = tables.insert_rules(&rules) {
+                failure.get_or_insert(error);
+                continue;
+            }
             written += rules.len();
             if let Some(set) = self.installed.get_mut(&id) {
                 set.policies = Some(policies.clone());
@@ -164,7 +174,12 @@ impl Sets {
             }
             self.by_policies.insert(policies.clone(), id);
         }
-        Ok(written)
+        failure.map_or(Ok(written), |error| Err(error.into()))
+    }
+
+    /// Whether a set may have rules for this CIDR class.
+    pub(super) fn knows_class(&self, class: u32) -> bool {
+        self.known.contains(&PeerKey::Class(class))
     }
 
     /// Marks the sets that no endpoint uses.

@@ -32,6 +32,7 @@ struct Kernel {
     rules: BTreeMap<RuleKey, Rule>,
     endpoints: BTreeMap<u32, Endpoint>,
     verdicts: Vec<Vec<bool>>,
+    is_full: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -111,6 +112,10 @@ impl PolicyTables for Fake {
     }
 
     fn insert_rules(&mut self, rules: &[(RuleKey, Rule)]) -> Result<(), TableError> {
+        if self.0.borrow().is_full && !rules.is_empty() {
+            let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
+            return Err(TableError { action: "insert".into(), table: "rules", source });
+        }
         rules.iter().try_for_each(|(key, rule)| self.write(|kernel| kernel.rules.insert(*key, *rule)))
     }
 
@@ -292,6 +297,73 @@ proptest! {
         }
         prop_assert_eq!(kernel.judge(), verdicts(&world));
     }
+}
+
+fn role_rule(role: &str, port: u16) -> NetworkPolicy {
+    NetworkPolicy {
+        name: ObjectName::new("demo", "allow"),
+        pod_selector: Selector::default(),
+        ingress: Some(vec![PolicyRule {
+            peers: vec![Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", role)])) }],
+            ports: vec![PortRule { protocol: Protocol::Tcp, ports: Some((port, port)) }],
+        }]),
+        egress: None,
+    }
+}
+
+#[test]
+fn an_identity_that_comes_back_is_known_to_the_sets_that_were_made_while_it_was_away() {
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let (with, without) = ([1, 2, 3], [2, 2, 3]);
+    let steps = [
+        desired(&[role_rule("1", 80)], with),
+        desired(&[role_rule("1", 8080)], without),
+        desired(&[role_rule("1", 8080)], with),
+    ];
+    for world in &steps {
+        enforcer.apply(world, Instant::now(), 0, |_| ()).unwrap();
+    }
+    assert_eq!(fake.0.borrow().judge(), verdicts(&steps[2]));
+}
+
+#[test]
+fn a_set_that_does_not_fit_leaves_old_endpoints_as_they_are_and_new_ones_closed() {
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let old = desired(&[role_rule("1", 80)], [1, 2, 3]);
+    enforcer.apply(&old, Instant::now(), 0, |_| ()).unwrap();
+    fake.0.borrow_mut().is_full = true;
+    let mut new = desired(&[role_rule("1", 8080)], [1, 2, 3]);
+    let late = new.endpoints[&WEB].clone();
+    new.endpoints.insert(8, DesiredEndpoint { id: 8, ..late });
+    assert!(enforcer.apply(&new, Instant::now(), 0, |_| ()).is_err());
+    {
+        let kernel = fake.0.borrow();
+        assert_eq!(kernel.judge(), verdicts(&old));
+        let closed = kernel.endpoints[&8].policy;
+        assert_eq!(
+            (closed.set(), closed.flags() & abi::POLICY_ISOLATED_INGRESS),
+            (0, abi::POLICY_ISOLATED_INGRESS)
+        );
+    }
+    fake.0.borrow_mut().is_full = false;
+    enforcer.apply(&new, Instant::now(), 0, |_| ()).unwrap();
+    assert_eq!(fake.0.borrow().judge(), verdicts(&new));
+}
+
+#[test]
+fn only_veths_of_the_first_pass_may_carry_udp_whose_beginning_was_not_seen() {
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let mut world = desired(&[], [1, 2, 3]);
+    enforcer.apply(&world, Instant::now(), 5, |_| ()).unwrap();
+    let late = DesiredEndpoint { id: 8, ..world.endpoints[&WEB].clone() };
+    world.endpoints.insert(8, late);
+    enforcer.apply(&world, Instant::now(), 6, |_| ()).unwrap();
+    let kernel = fake.0.borrow();
+    assert_eq!(kernel.endpoints[&WEB].unjudged_udp_until, 60_000_000_005);
+    assert_eq!(kernel.endpoints[&8].unjudged_udp_until, 0);
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn podless(end: &End, directory: &Directory) -> Podless {
     match end.internal_identity {
         IDENTITY_HOST => Podless::Reserved(Identity::HOST, 0),
         IDENTITY_UNMANAGED => Podless::Reserved(Identity::UNMANAGED, id),
+        number if number == Identity::REMOTE_NODE.0 => Podless::Reserved(Identity::REMOTE_NODE, 0),
         IDENTITY_WORLD if directory.remote_nodes.contains(&end.address) => {
             Podless::Reserved(Identity::REMOTE_NODE, 0)
         }
