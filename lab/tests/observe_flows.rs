@@ -154,7 +154,7 @@ fn each_filter_finds_exactly_its_flows_and_each_output_tells_them() {
     let all = all_flows(&agent);
     let web = lab.pod("shop/web").unwrap();
     let (web_v4, web_v6) = (web.v4().unwrap().to_string(), web.v6().unwrap().to_string());
-    let identity = agent.endpoint("shop/frontend").unwrap()["identity"].to_string();
+    let identity = agent.endpoint("shop/frontend").unwrap()["identity"].clone();
 
     let check =
         |flags: &[&str], by_hand: &dyn Fn(&Value) -> bool| assert_filter(&agent, &all, flags, by_hand);
@@ -184,8 +184,8 @@ fn each_filter_finds_exactly_its_flows_and_each_output_tells_them() {
         is_type(f, 4) && is(f, "/trace_observation_point", "TO_ENDPOINT")
     });
     check(&["--type", "trace:to-stack"], &|f| is_type(f, 4) && is(f, "/trace_observation_point", "TO_STACK"));
-    check(&["--identity", &identity], &|f| {
-        ["source", "destination"].iter().any(|end| f[end]["identity"].to_string() == identity)
+    check(&["--identity", &identity.to_string()], &|f| {
+        ["source", "destination"].iter().any(|end| f[end]["identity"] == identity)
     });
     check(&["--from-identity", "host"], &|f| field(f, "/source/identity") == 1);
     check(&["--label", "k8s:role=frontend"], &|f| {
@@ -205,6 +205,7 @@ fn each_filter_finds_exactly_its_flows_and_each_output_tells_them() {
     });
 
     ranges(&agent, &all);
+    follows(&lab, &agent);
     outputs(&agent);
     attributions(&agent, &all);
 }
@@ -227,8 +228,33 @@ fn ranges(agent: &Agent, all: &[Value]) {
     assert!(ask(&["--since", "0s"]).is_empty());
 }
 
+/// A follower sees what comes, by its filter, while it comes.
+fn follows(lab: &Lab, agent: &Agent) {
+    let log = agent.state.with_file_name("follow.jsonl");
+    let follow = ["observe", "-f", "--last", "0", "-o", "json", "--to-port", "8085", "--type", "drop"];
+    let server = format!("unix://{}", agent.socket.display());
+    let command = agent.node.command(support::binary("palomar")).args(follow).env("PALOMAR_SERVER", server);
+    let follower = command.log(&log).spawn().unwrap();
+    let (other, web) = (lab.pod("shop/other").unwrap(), lab.pod("shop/web").unwrap());
+    wait_or(
+        || {
+            // it may not have begun to listen
+            assert!(other.get_within(&web.url(8085), SHORT).is_err());
+            fs::read_to_string(&log).unwrap().contains("POLICY_DENIED").then_some(())
+        },
+        || fs::read_to_string(&log).unwrap(),
+    );
+    let text = fs::read_to_string(&log).unwrap();
+    for line in text.lines() {
+        let flow = &serde_json::from_str::<Value>(line).unwrap()["flow"];
+        assert!(is_type(flow, 1) && field(flow, "/l4/TCP/destination_port") == 8085, "{line}");
+    }
+    follower.stop().unwrap();
+}
+
 fn outputs(agent: &Agent) {
-    let drop = ["observe", "--last", "1", "--from-pod", "shop/other", "--type", "drop", "-4"];
+    let drop =
+        ["observe", "--last", "1", "--from-pod", "shop/other", "--to-port", "8080", "--type", "drop", "-4"];
     let with = |args: &[&str]| agent.palomar(&[&drop[..], args].concat());
     let compact = with(&["--print-policy-names"]);
     assert!(

@@ -135,3 +135,19 @@ fn a_state_directory_that_is_taken_or_unusable_is_named() {
     agent.state = agent.manifests.join("00-namespace.yaml").join("state");
     assert_refused(&agent, &agent.command(), &["cannot make the state directory", "00-namespace.yaml/state"]);
 }
+
+#[test]
+fn a_state_file_that_is_damaged_is_told_and_does_not_keep_the_agent_from_starting() {
+    let lab = node("brdamage");
+    let mut agent = Agent::start(&lab, Options::mode("enforce"));
+    let identity = agent.wait_for_endpoint("np-demo/web", "known", |e| e["identity"].as_u64() >= Some(256));
+    assert!(agent.terminate().success());
+    for name in ["tables.json", "identities.json", "manifests.json"] {
+        fs::write(agent.state.join(name), "{ this is no").unwrap();
+        agent.start_again();
+        assert!(agent.log().contains("damaged") && agent.log().contains(name), "{name}:\n{}", agent.log());
+        let again = agent.wait_for_endpoint("np-demo/web", "known", |e| e["identity"].as_u64() >= Some(256));
+        assert_eq!(again["identity"], identity["identity"], "{name}");
+        assert!(agent.terminate().success());
+    }
+}

@@ -189,7 +189,7 @@ fn while_policies_are_swapped_what_both_allow_loses_nothing_and_what_both_deny_n
     until(enemy, server, &denied, false, Instant::now(), || agent.log());
 
     let done = AtomicBool::new(false);
-    let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (posted, arrived) = (AtomicU64::new(0), AtomicU64::new(0));
     let socket2_size = 8 << 20;
     socket2::SockRef::from(&receiver).set_recv_buffer_size(socket2_size).unwrap();
     let revision = |agent: &Agent| agent.endpoint("big/pod-2").unwrap()["policy_revision"].to_string();
@@ -207,7 +207,7 @@ fn while_policies_are_swapped_what_both_allow_loses_nothing_and_what_both_deny_n
                 }
                 sender.send(b"friend").unwrap();
                 fresh[turn].send_to(b"friend", target).unwrap();
-                sent.fetch_add(2, Ordering::Release);
+                posted.fetch_add(2, Ordering::Release);
                 thread::sleep(Duration::from_micros(100));
             }
         });
@@ -226,7 +226,7 @@ fn while_policies_are_swapped_what_both_allow_loses_nothing_and_what_both_deny_n
                 match receiver.recv(&mut buffer) {
                     Ok(length) => {
                         assert_eq!(&buffer[..length], b"friend", "a denied packet passed");
-                        received.fetch_add(1, Ordering::Release);
+                        arrived.fetch_add(1, Ordering::Release);
                         silent_since = None;
                     }
                     Err(_) if done.load(Ordering::Acquire) => {
@@ -251,9 +251,9 @@ fn while_policies_are_swapped_what_both_allow_loses_nothing_and_what_both_deny_n
     });
     let mut buffer = [0; 16];
     assert!(denied.recv(&mut buffer).is_err(), "a denied packet passed");
-    let (sent, received) = (sent.into_inner(), received.into_inner());
-    println!("{swaps} swaps under {sent} datagrams, {} lost", sent - received);
-    assert_eq!(received, sent, "allowed packets were lost during {swaps} swaps\n{}", agent.log());
+    let (posted, arrived) = (posted.into_inner(), arrived.into_inner());
+    println!("{swaps} swaps under {posted} datagrams, {} lost", posted - arrived);
+    assert_eq!(arrived, posted, "allowed packets were lost during {swaps} swaps\n{}", agent.log());
     assert!(agent.flows(&["--from-pod", "big/pod-1", "--verdict", "DROPPED"]).is_empty());
     let drops = agent.flows(&["--from-pod", "big/pod-3", "--verdict", "DROPPED"]);
     assert!(drops.iter().all(|flow| field(flow, "/destination/pod_name") == "pod-2") && !drops.is_empty());
