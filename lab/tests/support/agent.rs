@@ -217,6 +217,11 @@ impl Agent {
         write_manifest(&self.manifests, file, text).unwrap();
     }
 
+    /// Puts manifests into the directory that it watches.
+    pub fn apply_all(&self, manifests: &[(&str, &str)]) {
+        manifests.iter().for_each(|manifest| self.apply(*manifest));
+    }
+
     /// Takes a manifest away.
     pub fn delete(&self, (file, _): (&str, &str)) {
         fs::remove_file(self.manifests.join(file)).unwrap();
@@ -300,7 +305,7 @@ impl Agent {
 
     /// Applies policies that isolate web for packets to it, and waits until the kernel holds exactly these.
     pub fn isolate_web(&self, policies: &[(&str, &str)]) {
-        policies.iter().for_each(|policy| self.apply(*policy));
+        self.apply_all(policies);
         self.wait_for_endpoint("np-demo/web", "isolated", |web| {
             web["ingress_policies"].as_array().is_some_and(|names| names.len() == policies.len())
         });

@@ -6,11 +6,13 @@
 mod agent;
 mod binaries;
 mod flows;
+mod kernel;
 mod traffic;
 
 pub use agent::{Agent, Options};
 pub use binaries::binary;
 pub use flows::{field, is_dropped, is_reply, is_type, names_pod};
+pub use kernel::{filters, qdiscs, tc};
 pub use traffic::{Load, Probe, connect, echo};
 
 use std::thread;

@@ -19,6 +19,7 @@ const TICK: Duration = Duration::from_millis(20);
 const SYN: u8 = 0x02;
 /// Where denied packets go to: nobody listens there.
 const DENIED_PORT: u16 = 9999;
+const DATAGRAM: &str = "a datagram";
 /// What the kernel counts when it had to send something again because no answer came in time.
 const TIMEOUTS: &str = "TCPTimeouts";
 
@@ -69,7 +70,7 @@ impl Load {
             from.connect(if number % 2 == 0 { v4 } else { v6 }, LONG).and_then(|mut new| new.ping(LONG))
         });
         let from = client.clone();
-        load.stream(2, "a datagram", move |number| {
+        load.stream(2, DATAGRAM, move |number| {
             let sent = number.to_be_bytes();
             let answer = from.udp_exchange(if number % 2 == 0 { v6 } else { v4 }, &sent, LONG)?;
             if answer == sent { Ok(()) } else { Err(TrafficError::Unexpected(format!("{answer:?}"))) }
@@ -104,14 +105,28 @@ impl Load {
         });
     }
 
-    /// Ends it, and panics if anything was lost.
-    pub fn nothing_was_lost(mut self, context: &str) {
+    /// Ends it, and panics if a packet was lost.
+    pub fn nothing_was_lost(self, context: &str) {
+        let (client, server) = (self.client.clone(), self.server.clone());
+        let before = self.timeouts;
+        let lost = self.end();
+        assert!(lost.is_empty(), "{context}: lost {}: {lost:#?}", lost.len());
+        let again = timeouts(&client) + timeouts(&server) - before;
+        assert_eq!(again, 0, "{context}: TCP had to send {again} packets again");
+    }
+
+    /// Ends it, and panics if a connection failed: for what has to put a clsact qdisc on an interface or take it off. The
+    /// kernel stops the interface for that, and loses what is sent in this moment.
+    pub fn no_connection_failed(self, context: &str) {
+        let mut failed = self.end();
+        failed.retain(|what| !what.starts_with(DATAGRAM));
+        assert!(failed.is_empty(), "{context}: {failed:#?}");
+    }
+
+    fn end(mut self) -> Vec<String> {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.threads.drain(..).for_each(|thread| thread.join().unwrap());
-        let lost = self.shared.lost.lock().unwrap();
-        assert!(lost.is_empty(), "{context}: lost {}: {lost:#?}", lost.len());
-        let again = timeouts(&self.client) + timeouts(&self.server) - self.timeouts;
-        assert_eq!(again, 0, "{context}: TCP had to send {again} packets again");
+        std::mem::take(&mut *self.shared.lost.lock().unwrap())
     }
 }
 
