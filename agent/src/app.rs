@@ -31,7 +31,7 @@ use crate::links::Follower;
 use crate::losses::Losses;
 use crate::ring::{Capacity, Ring};
 use crate::server::{Api, DEFAULT_MAX_STREAMS, Served};
-use crate::source::{self, KernelLosses};
+use crate::source::{self, Baseline, BaselineKeeper, KernelLosses};
 use crate::tell::Teller;
 use crate::world::{self, ManifestSource, VersionedWorld};
 
@@ -86,13 +86,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let enforcer = Enforcer::adopt(KernelTables(Arc::clone(&maps)), saved)?;
     let tables_keeper = Keeper::start(&tables_path(&args.state_dir));
     let attributions = enforcer.attributions();
-    let facts: SharedFacts = Arc::new(ArcSwap::from_pointee(Facts {
-        directory: directory.load_full(),
-        endpoints: BTreeMap::new(),
-        contested: Vec::new(),
-        world: Arc::default(),
-        failure: None,
-    }));
+    let facts: SharedFacts = Arc::new(ArcSwap::from_pointee(Facts::of(directory.load_full())));
     let hook = datapath.attacher.hook();
     let mut control = Control {
         registry,
@@ -110,6 +104,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         bindings: Bindings::default(),
         applied_at: Instant::now(),
         is_committed: false,
+        losses_keeper: BaselineKeeper::start(Arc::clone(&maps), &args.state_dir),
     };
     control.start().context("cannot bring the datapath into force")?;
     let forward = cluster_world.forward(signals.clone());
@@ -130,7 +125,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     );
     let enriching =
         enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
-    let counters = KernelLosses::from_now(Arc::clone(&maps)).context("cannot read the kernel's counters")?;
+    let counters = kernel_losses(&maps, &args.state_dir)?;
     let stream = source::InOrder::new(retired_events, events);
     let reading =
         source::spawn(stream, counters, sender, Arc::clone(&losses)).context("cannot start a thread")?;
@@ -162,6 +157,14 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     drop(enriching);
     tracing::info!("stopped; the datapath stays as it is (palomar-agent clean removes it)");
     Ok(())
+}
+
+/// The kernel's losses, those of the time without an agent included.
+fn kernel_losses(maps: &Arc<Maps>, state_dir: &Path) -> anyhow::Result<KernelLosses<Arc<Maps>>> {
+    match Baseline::load(state_dir) {
+        Some(known) => Ok(KernelLosses::since(Arc::clone(maps), known.known(), known.at_ns)),
+        None => KernelLosses::from_now(Arc::clone(maps)).context("cannot read the kernel's counters"),
+    }
 }
 
 fn mode(mode: PolicyMode) -> Mode {

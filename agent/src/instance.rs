@@ -1,24 +1,23 @@
 //! An instance: one agent for one network namespace.
 //!
-//! The lock is an abstract unix socket, whose names are scoped by network namespace: it needs no file, dies with
-//! the process, and tells the holder's process id to whoever finds it taken.
+//! The lock is a file that only root can make, named after the network namespace; the kernel releases it when the
+//! process dies, however it dies. It holds the process id for whoever finds it taken.
 
-use std::os::fd::AsFd;
-use std::os::linux::net::SocketAddrExt;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
-const LOCK_NAME: &[u8] = b"palomar-agent.lock";
+/// Where the locks are.
+const LOCK_DIR: &str = "/run/palomar";
 
 /// The lock of this network namespace; released when dropped, and by the kernel when the process dies.
 #[derive(Debug)]
 pub struct InstanceLock {
-    _listener: UnixListener,
+    _file: Flock<fs::File>,
+    path: PathBuf,
 }
 
 /// Why the lock was not taken.
@@ -30,31 +29,61 @@ pub enum LockRefused {
         /// Process id and command line of the holder, as far as they can be told.
         holder: String,
     },
-    /// The system call failed.
-    #[error("cannot take the lock of this network namespace")]
-    Io(#[from] io::Error),
+    /// The lock file cannot be made or locked.
+    #[error("cannot take the lock {} of this network namespace", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl InstanceLock {
     /// Takes the lock of the calling thread's network namespace.
     pub fn take() -> Result<Self, LockRefused> {
-        let address = SocketAddr::from_abstract_name(LOCK_NAME)?;
-        match UnixListener::bind_addr(&address) {
-            Ok(listener) => Ok(Self { _listener: listener }),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Err(LockRefused::Held { holder: holder(&address) })
+        let dir = Path::new(LOCK_DIR);
+        let refused = |path: &Path| {
+            let path = path.to_owned();
+            move |source| LockRefused::Io { path, source }
+        };
+        let namespace = network_namespace().map_err(refused(dir))?;
+        let path = dir.join(format!("agent-{namespace}.lock"));
+        fs::create_dir_all(dir).map_err(refused(&path))?;
+        loop {
+            let file = fs::File::options().create(true).truncate(false).read(true).write(true).open(&path);
+            let file = file.map_err(refused(&path))?;
+            let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((mut file, nix::Error::EWOULDBLOCK)) => {
+                    return Err(LockRefused::Held { holder: holder(&mut file) });
+                }
+                Err((_, error)) => return Err(refused(&path)(error.into())),
+            };
+            // The holder before may have removed the file between our opening and our locking it.
+            let locked = file.metadata().map_err(refused(&path))?;
+            if fs::metadata(&path).is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino())) {
+                let write = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+                write.map_err(refused(&path))?;
+                return Ok(Self { _file: file, path });
             }
-            Err(error) => Err(error.into()),
         }
     }
 }
 
-fn holder(address: &SocketAddr) -> String {
-    let pid = UnixStream::connect_addr(address)
-        .ok()
-        .and_then(|stream| getsockopt(&stream.as_fd(), PeerCredentials).ok())
-        .map(|credentials| credentials.pid());
-    let Some(pid) = pid else { return "its process id cannot be told".to_owned() };
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // While it is still locked, so that nobody locks a file that is about to go.
+        let Self { _file: _, path } = self;
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn holder(file: &mut fs::File) -> String {
+    let mut text = String::new();
+    let _ = file.take(20).read_to_string(&mut text);
+    let Ok(pid) = text.parse::<u32>() else { return "its process id cannot be told".to_owned() };
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let command = String::from_utf8_lossy(&command).replace('\0', " ");
     format!("process {pid} ({})", command.trim().escape_debug())

@@ -4,6 +4,7 @@
 //! threads stands a bounded queue: when it is full, events are counted as lost rather than waited with, since
 //! waiting would only lose them in the kernel.
 
+mod baseline;
 mod bpf;
 mod kernel;
 mod queue;
@@ -18,6 +19,7 @@ use palomar_bpf::abi::{Event, InvalidEvent};
 
 use crate::clock::wall_now_ns;
 use crate::losses::{Loss, LossSource, Losses};
+pub use baseline::{Baseline, BaselineKeeper};
 pub use bpf::InOrder;
 pub use kernel::{KernelLosses, KernelTotals};
 pub use queue::{EventReceiver, EventSender, queue};

@@ -59,5 +59,18 @@ pub struct Facts {
     pub failure: Option<String>,
 }
 
+impl Facts {
+    /// What is known before the first pass.
+    pub fn of(directory: Arc<Directory>) -> Self {
+        Self {
+            directory,
+            endpoints: BTreeMap::new(),
+            contested: Vec::new(),
+            world: Arc::default(),
+            failure: None,
+        }
+    }
+}
+
 /// The newest facts.
 pub type SharedFacts = Arc<ArcSwap<Facts>>;

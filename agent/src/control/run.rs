@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use palomar_bpf::abi::{Direction, Mode};
-use palomar_bpf::{AttachError, Datapath};
+use palomar_bpf::{AttachError, Datapath, Maps};
 use palomar_model::verdict;
 use palomar_policy::IdentityLabels;
 
@@ -22,6 +22,7 @@ use crate::enforce::{Desired, EnforceError, Enforcer, GRACE};
 use crate::identity::Registry;
 use crate::kernel::KernelTables;
 use crate::links::{Follower, Links};
+use crate::source::BaselineKeeper;
 use crate::world::VersionedWorld;
 
 /// How often the kernel is told that the agent lives, and what is no longer used is removed.
@@ -72,6 +73,8 @@ pub struct Control {
     pub applied_at: Instant,
     /// Whether what an earlier load left has been replaced.
     pub is_committed: bool,
+    /// Keeps the kernel's loss counters on disk.
+    pub losses_keeper: BaselineKeeper<Arc<Maps>>,
 }
 
 impl Control {
@@ -332,6 +335,7 @@ impl Control {
 
     fn beat(&mut self) {
         self.datapath.maps.settings.beat(monotonic_now_ns());
+        self.losses_keeper.keep();
         let mode = self.datapath.maps.settings.mode();
         if mode != Ok(self.mode) {
             tracing::warn!(?mode, ours = ?self.mode, "the mode was changed by somebody else; it stays so until this agent is restarted");

@@ -86,13 +86,15 @@ impl Enricher {
         }
     }
 
-    fn follow_directory(&mut self) {
+    /// Takes in a new directory, if there is one: also while there are no events, so that none is passed over.
+    pub fn follow_directory(&mut self) {
         let newest = self.sources.directory.load();
         if Arc::ptr_eq(&newest, &self.directory) {
             return;
         }
         let newest = Arc::clone(&newest);
-        self.owners.change(&self.directory, &newest, monotonic_now_ns());
+        let made_at_ns = if newest.made_at_ns == 0 { monotonic_now_ns() } else { newest.made_at_ns };
+        self.owners.change(&self.directory, &newest, made_at_ns);
         self.directory = newest;
         self.ends.clear();
         self.services.clear();

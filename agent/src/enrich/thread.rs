@@ -47,6 +47,7 @@ fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
                 return;
             }
             queue.wait(WAIT);
+            enricher.follow_directory();
             continue;
         }
         let mut invalid = (0, None);

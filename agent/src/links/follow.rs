@@ -230,7 +230,12 @@ impl<F: FnMut(&Arc<Links>)> Worker<F> {
     /// Asks the veths that are due for their peers' addresses.
     fn ask(&mut self) -> io::Result<()> {
         for Question { ifindex, namespace, peer } in self.table.questions(Instant::now()) {
-            let addresses = query::peer_addresses(&mut self.netlink, namespace, peer)?;
+            // One that cannot be asked must not keep the others from being asked.
+            let addresses = query::peer_addresses(&mut self.netlink, namespace, peer).or_else(|error| {
+                tracing::warn!(ifindex, %error, "cannot ask for the addresses of a pod");
+                self.netlink = Netlink::open()?;
+                io::Result::Ok(Vec::new())
+            })?;
             self.table.answer(ifindex, addresses);
         }
         Ok(())
