@@ -3,8 +3,9 @@
 use crate::craft::{ACK, FIN, Piece, SYN, UDP, address, frame, icmp, ipv4, quote, tcp, udp, udp_datagram};
 use crate::datapath::{DROP, Datapath, PASS};
 use crate::told::told;
-use crate::world::{FRIEND, isolated, peer_rule, port_rule};
+use crate::world::{FRIEND, checked, isolated, peer_rule, port_rule};
 use palomar_bpf::abi::{Direction, Mode, RULE_PREFIX_PEER, RuleKey};
+use std::net::SocketAddr;
 
 const POD: &str = "10.0.0.10:1000";
 /// On the way, nobody's peer.
@@ -86,6 +87,44 @@ fn an_error_about_nothing_known_is_judged_as_any_icmp() {
 fn an_error_sent_to_another_address_than_the_quoted_source_is_made_up() {
     let error = icmp(ROUTER, "10.0.0.11", 3, 0, &quote(&udp(POD, "10.0.0.20:53"), 28));
     assert_eq!(asked().pod_gets(&error), DROP);
+}
+
+#[test]
+fn an_error_that_the_pod_sends_goes_to_where_the_quoted_packet_came_from() {
+    for (pod, peer, others, kinds) in [
+        ("10.0.0.10", "10.0.0.20", ["10.0.0.30", "203.0.113.1"], [3, 11]),
+        ("fd00::10", "fd00::20", ["fd00::30", "2001:db8::1"], [1, 3]),
+    ] {
+        let mut datapath = isolated(Mode::Enforce);
+        datapath.rule(port_rule(FRIEND, Direction::Ingress, UDP, 1000), 1);
+        let at = |address: &str, port| SocketAddr::new(crate::craft::address(address), port).to_string();
+        let query = udp(&at(peer, 53), &at(pod, 1000));
+        assert_eq!(datapath.pod_gets(&query), PASS);
+        for kind in kinds {
+            let error = |to| icmp(pod, to, kind, 0, &[quote(&query, 48), b"carried out".to_vec()].concat());
+            for other in others {
+                assert_eq!(datapath.pod_sends(&error(other)), DROP, "type {kind} to {other}");
+            }
+            assert_eq!(datapath.pod_sends(&error(peer)), PASS, "type {kind}");
+        }
+    }
+}
+
+#[test]
+fn an_error_from_an_address_that_is_not_the_pods_does_not_ride_on_what_it_quotes() {
+    let query = udp("10.0.0.20:53", "10.0.0.255:1000");
+    let error = icmp("10.0.0.255", "10.0.0.20", 3, 0, &quote(&query, 28));
+    for (mode, verdict, events) in [
+        (Mode::Enforce, DROP, vec!["drop 132 denied new"]),
+        (Mode::Audit, PASS, vec!["drop 132 audited new", "to-stack new"]),
+        (Mode::Off, PASS, vec!["to-stack related"]),
+    ] {
+        let mut datapath = checked(mode);
+        assert_eq!(datapath.pod_gets(&query), PASS);
+        told(&mut datapath);
+        assert_eq!(datapath.pod_sends(&error), verdict, "{mode:?}");
+        assert_eq!(told(&mut datapath), events, "{mode:?}");
+    }
 }
 
 #[test]
