@@ -118,7 +118,7 @@ fn unseen_reason(reason: i32) -> &'static str {
         Ok(UnseenReason::HostNetwork) => "host network",
         Ok(UnseenReason::NoAddress) => "no address yet",
         Ok(UnseenReason::NoVeth) => "no veth",
-        Ok(UnseenReason::Ambiguous) => "several veths",
+        Ok(UnseenReason::Ambiguous) => "shared address",
         Ok(UnseenReason::NotAttached) => "not attached",
         Ok(UnseenReason::Unspecified) | Err(_) => "see detail",
     }
