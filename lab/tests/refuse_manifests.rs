@@ -174,3 +174,25 @@ fn a_pod_named_in_two_files_is_the_first_ones_until_that_file_is_gone() {
     agent.wait_for_endpoint("np-demo/other", "the second file's", taken);
     wait_for_no_refusal(&agent);
 }
+
+#[test]
+fn an_address_that_two_pods_claim_has_one_owner_and_the_other_pod_is_told_as_unseen() {
+    let lab = np_demo("brshared", Topology::Routed);
+    let agent = Agent::start(&lab, Options::mode("enforce"));
+    let other = lab.pod("np-demo/other").unwrap().v4().unwrap();
+    agent.wait_for_endpoint("np-demo/other", "attached", |_| true);
+    let claim = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{namespace: np-demo, name: zz-claims}}\nspec: {{nodeName: {}}}\nstatus: {{podIP: {other}}}\n",
+        lab.node_name()
+    );
+    agent.apply(("60-claim.yaml", &claim));
+    let told = || {
+        let list = agent.palomar(&["endpoint", "list"]);
+        let line = |line: &&str| line.contains("np-demo/zz-claims") && line.contains("shared address");
+        list.lines()
+            .find(line)
+            .map(|line| line.contains(&format!("{other} is also claimed by np-demo/other")))
+    };
+    assert!(wait_or(told, || agent.palomar(&["endpoint", "list"])));
+    assert!(agent.endpoint("np-demo/other").is_some(), "{}", agent.endpoint_list());
+}
