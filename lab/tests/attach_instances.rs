@@ -1,5 +1,4 @@
 //! One agent for one network namespace, and as many as there are namespaces. Needs root.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod support;
 

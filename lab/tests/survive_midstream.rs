@@ -1,5 +1,4 @@
 //! Connections that were there before the policy that judges them. Needs root.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! Each mode does to a denied packet what it promises, and says so; a restart changes the mode of a running datapath.
 //! Needs root.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod support;
 

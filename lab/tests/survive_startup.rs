@@ -84,9 +84,9 @@ fn later_start(name: &str, topology: Topology, attach: &'static str) {
         let context = format!("{attach}, killed at {moment:?}");
         // so that there is something to compile at each start
         if number % 2 == 0 {
-            agent.apply(ELSEWHERE)
+            agent.apply(ELSEWHERE);
         } else {
-            agent.delete(ELSEWHERE)
+            agent.delete(ELSEWHERE);
         }
         killed_at(&mut agent, moment);
         probe.go_on(20);

@@ -219,7 +219,9 @@ impl Agent {
 
     /// Puts manifests into the directory that it watches.
     pub fn apply_all(&self, manifests: &[(&str, &str)]) {
-        manifests.iter().for_each(|manifest| self.apply(*manifest));
+        for manifest in manifests {
+            self.apply(*manifest);
+        }
     }
 
     /// Takes a manifest away.
