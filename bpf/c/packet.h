@@ -13,7 +13,7 @@ enum packet_flag {
 struct packet {
   struct connection_key key;
   __u8 direction; /* enum direction */
-  __u8 family;    /* 4 or 6; 0 until known */
+  __u8 family;    /* 4 or 6; 0 until known, and of no event */
   __u8 tcp_flags; /* 0 in later fragments */
   __u8 flags;     /* enum packet_flag */
   __u8 icmp_type;

@@ -7,7 +7,7 @@
 enum parsed {
   PARSED,
   PARSED_UNSEEN,     /* not IP, or housekeeping: neither judged nor reported */
-  PARSED_INVALID,    /* cut off or malformed */
+  PARSED_INVALID,    /* cut off or malformed, or behind more VLAN tags than are looked at */
   PARSED_EXTENSIONS, /* IPv6 extension headers cut off, or more of them than are looked at */
 };
 enum { MOST_EXTENSIONS = 6, MOST_VLAN_TAGS = 2 };
@@ -82,7 +82,7 @@ struct datagram {
 
 static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, struct packet *p, struct datagram *d) {
   struct ipv4_header ip;
-  p->family = 4;
+  set_ipv4(p, p->direction, 0, 0); /* what the event of an unreadable header shows: 0.0.0.0, mapped as any */
   if (bpf_skb_load_bytes(skb, d->offset, &ip, sizeof(ip))) return PARSED_INVALID;
   __u32 length = (ip.version_length & 15) * 4;
   if (ip.version_length >> 4 != 4 || length < sizeof(ip)) return PARSED_INVALID;
@@ -151,14 +151,21 @@ SUBPROGRAM int parse_network(struct __sk_buff *skb, struct packet *p, __u32 offs
   return parsed;
 }
 
+static __always_inline int is_vlan(__u16 ethertype) {
+  return ethertype == network16(ETHERTYPE_8021Q) || ethertype == network16(ETHERTYPE_8021AD);
+}
+
 /* The general way, from the Ethernet header on: VLAN tags inside the packet, options, fragments, extensions. */
 static __noinline enum parsed parse_general(struct __sk_buff *skb, struct packet *p) {
   __u32 offset = ETHERNET_HEADER;
   __u16 ethertype = skb->protocol;
-  for (int i = 0; i < MOST_VLAN_TAGS; i++) {
-    if (ethertype != network16(ETHERTYPE_8021Q) && ethertype != network16(ETHERTYPE_8021AD)) break;
+  for (int i = 0; i < MOST_VLAN_TAGS && is_vlan(ethertype); i++) {
     if (bpf_skb_load_bytes(skb, offset + 2, &ethertype, sizeof(ethertype))) return PARSED_UNSEEN;
     offset += VLAN_TAG;
+  }
+  if (is_vlan(ethertype)) {
+    p->family = 6; /* it may hide either; an event has one, and :: is the address that says nothing */
+    return PARSED_INVALID;
   }
   if (ethertype != network16(ETHERTYPE_IPV4) && ethertype != network16(ETHERTYPE_IPV6)) return PARSED_UNSEEN;
   return parse_network(skb, p, offset, ethertype);

@@ -7,8 +7,8 @@ use crate::datapath::{DROP, Datapath, IDENTITY, PASS};
 use crate::parser::kinds;
 use crate::world::isolated;
 use palomar_bpf::abi::{
-    Address, Counter, DROP_EXTENSION_HEADERS, DROP_INVALID_PACKET, Direction, EventKind, Mode,
-    POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS,
+    Address, Counter, DROP_EXTENSION_HEADERS, DROP_INVALID_PACKET, EventKind, Mode, POLICY_ENFORCED,
+    POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, address_from_bytes,
 };
 
 const ETHERNET: usize = 14;
@@ -142,16 +142,31 @@ fn an_unreadable_packet_is_dropped_with_its_reason() {
     ));
     let seven = frame(&ipv6(v6, w6, &[Extension::Destination; 7], TCP, &tcp_segment(1000, 80, 2)));
     let cut_extension = frame(&ipv6(v6, w6, &[Extension::HopByHop], TCP, &[]))[..60].to_vec();
-    for (name, frame, code) in [
-        ("a header length below 5", short_ihl, DROP_INVALID_PACKET),
-        ("another IP version than the frame says", wrong_version, DROP_INVALID_PACKET),
-        ("a first fragment without the TCP flags", flagless, DROP_INVALID_PACKET),
-        ("seven extension headers", seven, DROP_EXTENSION_HEADERS),
-        ("an extension header cut off", cut_extension, DROP_EXTENSION_HEADERS),
+    let tagged = |tags: &[u16]| vlan(tags, &tcp("10.0.0.10:1000", "10.0.0.20:80", 2));
+    for (name, frame, code, family) in [
+        ("a header length below 5", short_ihl, DROP_INVALID_PACKET, 4),
+        ("another IP version than the frame says", wrong_version, DROP_INVALID_PACKET, 6),
+        ("a first fragment without the TCP flags", flagless, DROP_INVALID_PACKET, 4),
+        ("seven extension headers", seven, DROP_EXTENSION_HEADERS, 6),
+        ("an extension header cut off", cut_extension, DROP_EXTENSION_HEADERS, 6),
+        ("a header cut off", tagged(&[0x8100])[..37].to_vec(), DROP_INVALID_PACKET, 4),
+        ("a third VLAN tag", tagged(&[0x88a8, 0x8100, 0x8100]), DROP_INVALID_PACKET, 6),
+        ("a fourth VLAN tag", tagged(&[0x8100; 4]), DROP_INVALID_PACKET, 6),
     ] {
         let mut datapath = isolated(Mode::Enforce);
-        assert_eq!(datapath.run(Direction::Egress, &frame, crate::datapath::Via::default()), DROP, "{name}");
-        let told: Vec<_> = datapath.events().iter().map(|event| (event.kind, event.detail)).collect();
-        assert_eq!(told, [(EventKind::Drop.number(), code)], "{name}");
+        assert_eq!(both_ways(&mut datapath, &frame), [DROP, DROP], "{name}");
+        let events = datapath.events();
+        assert_eq!(events.len(), 2, "{name}");
+        for event in events {
+            assert_eq!((event.kind, event.detail), (EventKind::Drop.number(), code), "{name}");
+            assert_eq!(event.family, family, "{name}");
+            for address in [event.source, event.destination].map(address_from_bytes) {
+                assert_eq!(address.is_ipv4(), family == 4, "{name}: {address}");
+            }
+        }
+        assert_eq!(datapath.count(Counter::Dropped), 2, "{name}");
+        let mut audited = isolated(Mode::Audit);
+        assert_eq!(both_ways(&mut audited, &frame), [PASS, PASS], "{name}");
+        assert_eq!(audited.count(Counter::Malformed), 2, "{name}");
     }
 }
