@@ -136,7 +136,8 @@ fn runs(bpf: &Path) -> anyhow::Result<BTreeMap<&'static str, Runs>> {
 fn print(args: &BenchArgs, measured: &BTreeMap<(Kind, &str), Measured>, lost: u64) {
     println!(
         "{:?} pods, enforce, both pods isolated; nanoseconds a run, the kernel's two clock reads included: median\n\
-         (least–greatest) of {} rounds of {} s. from_pod judges what a pod sends, to_pod what it gets.\n",
+         (least–greatest) of {} rounds of {} s. from_pod judges what a pod sends, to_pod what it gets.\n\
+         The dropped flood is judged for both orientations, as UDP is in a pod's first minute.\n",
         args.topology,
         ROUNDS.min(args.rounds),
         args.seconds.as_secs_f64()
