@@ -3,7 +3,6 @@
 # with spaces) runs those parts only; arguments go to palomar-lab bench, such as --topology bridge or --rounds 15.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh build run bench
 
 parts=${BENCH:-packet policy ring traffic programs agent}
 lab_parts=()
@@ -20,6 +19,8 @@ for part in $parts; do
       ;;
   esac
 done
+
+scripts/setup.sh build run bench
 
 # the packet bench compiles an empty program to compare with
 PALOMAR_CLANG=${PALOMAR_CLANG:-$(command -v clang-14 || command -v clang)}
