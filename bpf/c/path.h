@@ -61,9 +61,19 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
   __u16 port = c ? service_port(c, p) : destination_port(p);
   f.state = c ? connection_state(c, p) : mid ? STATE_UNKNOWN : STATE_NEW;
 
-  if (!(judged_before && c->packets[index_of(p->direction)]) && source_is_foreign(p, endpoint, &f)) {
-    if (enforced_now(&f, p->now)) return drop(p, endpoint, &f, port, DROP_INVALID_SOURCE);
-    audit(p, endpoint, &f, port, TELL(EVENT_DROP, DROP_INVALID_SOURCE, VERDICT_AUDIT));
+  /* judged and with packets from the pod: its source has been checked. A packet to the pod that has the connection
+   * judged again must not make that of packets from before. */
+  int out = p->direction == DIRECTION_EGRESS, sent = c && c->packets[index_of(DIRECTION_EGRESS)];
+  if ((out ? !(judged_before && sent) : !judged_before && sent) && local_is_foreign(p, endpoint, &f)) {
+    if (out) {
+      if (enforced_now(&f, p->now)) return drop(p, endpoint, &f, port, DROP_INVALID_SOURCE);
+      audit(p, endpoint, &f, port, TELL(EVENT_DROP, DROP_INVALID_SOURCE, VERDICT_AUDIT));
+    }
+    if (may_enforce(&f)) {
+      /* as where policy denies: only the heartbeat's return is awaited */
+      f.entered = 0;
+      judged_before = 0;
+    }
   }
   if (judged_before) return pass_known(skb, p, endpoint, &f, c);
 

@@ -40,7 +40,7 @@ SUBPROGRAM int pass_related(struct __sk_buff *skb, struct packet *p, const struc
   struct connection *c = quoted_connection(skb, p, &quoted);
   if (!c) return 0;
   finding_begin(&f, p, policy, mode);
-  if (source_is_foreign(p, endpoint, &f)) return 0;
+  if (p->direction == DIRECTION_EGRESS && local_is_foreign(p, endpoint, &f)) return 0;
   if (c->policy != policy || c->epoch != mode >> 32) {
     /* not yet judged under what is in force now; the entry itself is left to its own packets */
     finding_begin(&f, &quoted, policy, mode);

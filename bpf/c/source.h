@@ -12,10 +12,10 @@ static __always_inline int is_dhcp(const struct packet *p) {
   return p->key.local_port == client && p->key.remote_port == server;
 }
 
-SUBPROGRAM int source_is_foreign(const struct packet *p, const struct endpoint *endpoint, const struct finding *f) {
+/* Whether the pod's side of the packet, whichever way it goes, is no address that this pod may send from. */
+SUBPROGRAM int local_is_foreign(const struct packet *p, const struct endpoint *endpoint, const struct finding *f) {
   if (!p || !endpoint || !f) return 0;
-  if (p->direction != DIRECTION_EGRESS || f->mode == MODE_OFF || !policy_has(f->policy, POLICY_CHECK_SOURCE))
-    return 0;
+  if (f->mode == MODE_OFF || !policy_has(f->policy, POLICY_CHECK_SOURCE)) return 0;
   const struct address *own = bpf_map_lookup_elem(&addresses, p->key.local);
   if (own && own->endpoint == endpoint->id) return 0;
   const __u32 *words = (const __u32 *)p->key.local;

@@ -1,7 +1,7 @@
 //! The source check.
 
 use crate::craft::{SYN, icmp, tcp, udp};
-use crate::datapath::{DROP, PASS};
+use crate::datapath::{DROP, Datapath, PASS};
 use crate::told::told;
 use crate::world::{FRIEND, SET, checked, peer_rule};
 use palomar_bpf::abi::{
@@ -79,6 +79,44 @@ fn an_allowed_peer_does_not_excuse_a_foreign_source() {
     datapath.rule(peer_rule(FRIEND, Direction::Egress), 1);
     assert_eq!(datapath.pod_sends(&udp("203.0.113.1:1000", "10.0.0.20:80")), DROP);
     assert_eq!(datapath.pod_sends(&udp("10.0.0.10:1000", "10.0.0.20:80")), PASS);
+}
+
+#[test]
+fn a_foreign_source_that_a_stale_heartbeat_let_through_is_dropped_when_the_agent_is_back() {
+    let (there, back) = (udp("203.0.113.1:1000", "10.0.0.30:80"), udp("10.0.0.30:80", "203.0.113.1:1000"));
+    let (sends, gets) = ((true, &there), (false, &back));
+    for (name, before, meanwhile, after) in [
+        ("a packet", vec![], vec![sends], vec![]),
+        ("several", vec![], vec![sends, sends, sends], vec![]),
+        ("a reply meanwhile", vec![], vec![sends, gets], vec![]),
+        ("a reply first", vec![], vec![sends], vec![gets]),
+        ("an answer to what was let in before", vec![gets], vec![sends], vec![]),
+        ("an answer, with more to it", vec![gets], vec![sends, gets, sends], vec![gets, gets]),
+    ] {
+        let mut datapath = checked(Mode::Enforce);
+        let pass = |datapath: &mut Datapath, steps: Vec<(bool, &Vec<u8>)>| {
+            for (sends, frame) in steps {
+                let verdict = if sends { datapath.pod_sends(frame) } else { datapath.pod_gets(frame) };
+                assert_eq!(verdict, PASS, "{name}");
+            }
+        };
+        pass(&mut datapath, before);
+        datapath.settings_in_epoch(Mode::Enforce, 1, 1);
+        pass(&mut datapath, meanwhile);
+        datapath.settings_in_epoch(Mode::Enforce, 1, 0);
+        pass(&mut datapath, after);
+        assert_eq!((datapath.pod_sends(&there), datapath.pod_sends(&there)), (DROP, DROP), "{name}");
+    }
+}
+
+#[test]
+fn a_packet_to_the_pod_does_not_renew_what_a_foreign_source_began() {
+    let mut datapath = checked(Mode::Enforce);
+    datapath.policy(SET, 2, POLICY_ENFORCED);
+    let (there, back) = (udp("203.0.113.1:1000", "10.0.0.30:80"), udp("10.0.0.30:80", "203.0.113.1:1000"));
+    assert_eq!(datapath.pod_sends(&there), PASS);
+    datapath.policy(SET, 3, POLICY_CHECK_SOURCE | POLICY_ENFORCED);
+    assert_eq!((datapath.pod_gets(&back), datapath.pod_sends(&there)), (PASS, DROP));
 }
 
 #[test]
