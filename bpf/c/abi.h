@@ -101,7 +101,7 @@ enum connection_flag {
 };
 /* Index 0 of the pairs: ingress; 1: egress. */
 struct connection {
-  __u64 policy;        /* endpoint.policy when it was judged; 0: judge each packet, only a stale heartbeat lets it pass */
+  __u64 policy;        /* endpoint.policy when it was judged; 0: passes by a stale heartbeat only, judge each packet */
   __u64 last_seen;
   __u64 last_event[2];
   __u64 packets[2];    /* GSO segments counted */

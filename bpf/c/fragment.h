@@ -3,9 +3,11 @@
 #pragma once
 #include "packet.h"
 
+/* All pods share it: only what passed is remembered, so that a pod whose datagrams are refused fills none of it. In
+ * kernel memory 104 bytes an entry and 16 a bucket, 2 MB in all. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, 4096);
+  __uint(max_entries, 16384);
   __type(key, struct fragment_key);
   __type(value, struct fragment);
 } fragments SEC(".maps");
@@ -20,15 +22,17 @@ static __always_inline void fragment_key(const struct packet *p, __u32 id, struc
   key->direction = p->direction;
 }
 
-static __always_inline void fragment_remember(const struct packet *p, __u32 id) {
+/* For a packet with PACKET_FIRST that passes. */
+SUBPROGRAM int fragment_remember(const struct packet *p) {
+  if (!p) return 0;
   struct fragment_key key;
   struct fragment said = { .local_port = p->key.local_port, .remote_port = p->key.remote_port,
                            .protocol = p->key.protocol, .icmp_type = p->icmp_type };
-  fragment_key(p, id, &key);
-  bpf_map_update_elem(&fragments, &key, &said, BPF_ANY);
+  fragment_key(p, p->datagram, &key);
+  return bpf_map_update_elem(&fragments, &key, &said, BPF_ANY) == 0;
 }
 
-/* False where no first fragment was seen: the packet stays without ports. */
+/* False where no first fragment passed: the packet stays without ports. */
 static __always_inline int fragment_recall(struct packet *p, __u32 id) {
   struct fragment_key key;
   fragment_key(p, id, &key);

@@ -8,6 +8,7 @@ enum packet_flag {
   PACKET_PORTS = 1 << 0,      /* the ports in the key are ports of the protocol */
   PACKET_ICMP_ERROR = 1 << 1, /* quotes the packet that it is about */
   PACKET_QUOTED = 1 << 2,     /* is itself such a quotation: its headers may be cut after 8 bytes of transport */
+  PACKET_FIRST = 1 << 3,      /* the first fragment of several */
 };
 
 struct packet {
@@ -18,8 +19,9 @@ struct packet {
   __u8 flags;     /* enum packet_flag */
   __u8 icmp_type;
   __u8 icmp_code;
-  __u8 pad[2];
+  __u8 pad[6];
   __u32 quote;    /* ICMP errors: offset of the quoted packet */
+  __u32 datagram; /* PACKET_FIRST: its identification */
   __u64 now;      /* coarse: of a clock tick */
 };
 

@@ -146,9 +146,11 @@ SUBPROGRAM int parse_network(struct __sk_buff *skb, struct packet *p, __u32 offs
     p->key.asked = asked_by(p, class);
     return class == ICMP_HOUSEKEEPING ? PARSED_UNSEEN : PARSED;
   }
-  parsed = parse_transport(skb, p, d.offset);
-  if (d.first && !quoted && parsed != PARSED_INVALID) fragment_remember(p, d.id);
-  return parsed;
+  if (d.first) {
+    p->flags |= PACKET_FIRST;
+    p->datagram = d.id;
+  }
+  return parse_transport(skb, p, d.offset);
 }
 
 static __always_inline int is_vlan(__u16 ethertype) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The way of a packet through the programs. The fast path ends in handle(): an established connection, judged
+/* The way of a packet through the programs. The fast path ends in police(): an established connection, judged
  * under the policy in force, with nothing to tell. */
 #pragma once
 #include "connection.h"
@@ -103,6 +103,38 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
   return pass_known(skb, p, endpoint, &f, c);
 }
 
+/* A packet whose headers are read. */
+static __always_inline int police(struct __sk_buff *skb, struct packet *p, const struct endpoint *endpoint,
+                                  __u32 direction, __u64 mode) {
+  __u32 i = index_of(direction);
+  struct connection *c = connection_of(p);
+  if (unlikely(!c || c->policy != endpoint_policy(endpoint) || c->epoch != mode >> 32 ||
+               p->tcp_flags & ~c->flags_seen[i] || is_pure_syn(p) || !c->packets[i] ||
+               (__s64)(p->now - c->last_event[i]) >= (__s64)cfg_event_interval_ns))
+    return examine(skb, p, endpoint, c, mode);
+  connection_count(c, i, skb, p->now);
+  count(COUNTER_FORWARDED, 1);
+  return TC_ACT_UNSPEC;
+}
+
+/* A packet that is not plain. */
+static __noinline int handle_general(struct __sk_buff *skb, struct packet *p, const struct endpoint *endpoint,
+                                     __u64 mode) {
+  enum parsed parsed = parse_general(skb, p);
+  int verdict = TC_ACT_UNSPEC;
+  if (parsed != PARSED_UNSEEN) {
+    p->now = bpf_ktime_get_coarse_ns();
+    if (parsed == PARSED_INVALID) return pass_malformed(p, endpoint, DROP_INVALID_PACKET, mode);
+    if (parsed == PARSED_EXTENSIONS) return pass_malformed(p, endpoint, DROP_EXTENSION_HEADERS, mode);
+    if (p->flags & PACKET_ICMP_ERROR && pass_related(skb, p, endpoint, endpoint_policy(endpoint), mode))
+      count(COUNTER_FORWARDED, 1);
+    else
+      verdict = police(skb, p, endpoint, p->direction, mode);
+  }
+  if (p->flags & PACKET_FIRST && verdict != TC_ACT_SHOT) fragment_remember(p);
+  return verdict;
+}
+
 static __always_inline int handle(struct __sk_buff *skb, __u32 direction) {
   struct packet p = { .direction = direction, .key.ifindex = skb->ifindex };
   const struct endpoint *endpoint = endpoint_of(p.key.ifindex);
@@ -110,27 +142,7 @@ static __always_inline int handle(struct __sk_buff *skb, __u32 direction) {
   if (!endpoint || !s) return TC_ACT_UNSPEC;
 
   __u64 mode = mode_and_epoch(s);
-  if (unlikely(!parse_plain(skb, &p, direction))) {
-    enum parsed parsed = parse_general(skb, &p);
-    if (parsed == PARSED_UNSEEN) return TC_ACT_UNSPEC;
-    p.now = bpf_ktime_get_coarse_ns();
-    if (parsed == PARSED_INVALID) return pass_malformed(&p, endpoint, DROP_INVALID_PACKET, mode);
-    if (parsed == PARSED_EXTENSIONS) return pass_malformed(&p, endpoint, DROP_EXTENSION_HEADERS, mode);
-    if (p.flags & PACKET_ICMP_ERROR && pass_related(skb, &p, endpoint, endpoint_policy(endpoint), mode)) {
-      count(COUNTER_FORWARDED, 1);
-      return TC_ACT_UNSPEC;
-    }
-  } else {
-    p.now = bpf_ktime_get_coarse_ns();
-  }
-
-  __u32 i = index_of(direction);
-  struct connection *c = connection_of(&p);
-  if (unlikely(!c || c->policy != endpoint_policy(endpoint) || c->epoch != mode >> 32 ||
-               p.tcp_flags & ~c->flags_seen[i] || is_pure_syn(&p) || !c->packets[i] ||
-               (__s64)(p.now - c->last_event[i]) >= (__s64)cfg_event_interval_ns))
-    return examine(skb, &p, endpoint, c, mode);
-  connection_count(c, i, skb, p.now);
-  count(COUNTER_FORWARDED, 1);
-  return TC_ACT_UNSPEC;
+  if (unlikely(!parse_plain(skb, &p, direction))) return handle_general(skb, &p, endpoint, mode);
+  p.now = bpf_ktime_get_coarse_ns();
+  return police(skb, &p, endpoint, direction, mode);
 }

@@ -45,7 +45,8 @@ SUBPROGRAM int pass_related(struct __sk_buff *skb, struct packet *p, const struc
     /* not yet judged under what is in force now; the entry itself is left to its own packets */
     finding_begin(&f, &quoted, policy, mode);
     f.host = !(c->flags & CONNECTION_MASKED);
-    if (may_enforce(&f) && connection_judge(&quoted, endpoint, &f, c, c->flags & CONNECTION_UNORIENTED) == JUDGED_DENIED)
+    int mid = c->flags & CONNECTION_UNORIENTED;
+    if (may_enforce(&f) && connection_judge(&quoted, endpoint, &f, c, mid) == JUDGED_DENIED)
       return 0;
   }
   finding_begin(&f, p, policy, mode);

@@ -246,6 +246,13 @@ impl Datapath {
             HashMap::try_from(self.ebpf.map("connections").unwrap()).unwrap();
         map.iter().map(|entry| entry.map(|(key, value)| (read(&key), read(&value))).unwrap()).collect()
     }
+
+    /// Datagrams whose first fragment is remembered.
+    pub fn fragments(&self) -> usize {
+        let map: HashMap<_, [u8; 44], [u8; 8]> =
+            HashMap::try_from(self.ebpf.map("fragments").unwrap()).unwrap();
+        map.keys().map(Result::unwrap).count()
+    }
 }
 
 fn read<To: AnyBitPattern>(bytes: &[u8]) -> To {

@@ -1,13 +1,13 @@
 //! Datagrams in several pieces.
 
 use crate::craft::{
-    Extension, ICMP, Piece, SYN, TCP, UDP, address, frame, icmp_message, ipv4, ipv6, tcp_segment,
+    self, Extension, ICMP, Piece, SYN, TCP, UDP, address, frame, icmp_message, ipv4, ipv6, tcp_segment,
     udp_datagram,
 };
 use crate::datapath::{DROP, Datapath, PASS};
 use crate::told::told;
-use crate::world::{FRIEND, isolated, peer_rule, port_rule, protocol_rule, world};
-use palomar_bpf::abi::{Direction, Mode};
+use crate::world::{FRIEND, SET, isolated, peer_rule, port_rule, protocol_rule, world};
+use palomar_bpf::abi::{Direction, Mode, POLICY_CHECK_SOURCE, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS};
 
 /// Piece of a datagram from the pod to the friend.
 fn piece4(protocol: u8, id: u16, offset: u16, payload: &[u8]) -> Vec<u8> {
@@ -106,12 +106,43 @@ fn later_fragments_of_housekeeping_pass_unseen_and_orphans_are_judged() {
 }
 
 #[test]
+fn a_first_fragment_is_remembered_only_when_it_passes() {
+    let cut = |offset, payload: &[u8], protocol| {
+        let piece = Piece { id: 5, offset, more: offset == 0 };
+        frame(&ipv4(address("10.0.0.10"), address("10.0.0.20"), protocol, &[], Some(piece), payload))
+    };
+    let foreign = Piece { id: 5, offset: 0, more: true };
+    let foreign =
+        |first| frame(&ipv4(address("10.9.9.9"), address("10.0.0.20"), UDP, &[], Some(foreign), first));
+    let udp = udp_datagram(1000, 53);
+    for (name, mode, frame, remembered) in [
+        ("allowed", Mode::Enforce, cut(0, &udp, UDP), 1),
+        ("denied by its port", Mode::Enforce, cut(0, &udp_datagram(1000, 54), UDP), 0),
+        ("denied by its protocol", Mode::Enforce, cut(0, &tcp_segment(1000, 53, SYN), TCP), 0),
+        ("of a foreign source", Mode::Enforce, foreign(&udp), 0),
+        ("unreadable", Mode::Enforce, cut(0, &udp[..2], UDP), 0),
+        ("audited", Mode::Audit, cut(0, &udp_datagram(1000, 54), UDP), 1),
+        ("a later fragment", Mode::Audit, cut(16, &udp, UDP), 0),
+        ("a whole datagram", Mode::Audit, craft::udp("10.0.0.10:1000", "10.0.0.20:53"), 0),
+        ("housekeeping", Mode::Enforce, piece6(58, 6, 0, &icmp_message(135, 0, 0, &[0; 16])), 1),
+    ] {
+        let mut datapath = isolated(mode);
+        let flags = POLICY_ISOLATED_EGRESS | POLICY_CHECK_SOURCE | POLICY_ENFORCED;
+        datapath.policy(SET, 2, flags);
+        datapath.rule(port_rule(FRIEND, Direction::Egress, UDP, 53), 1);
+        let verdict = datapath.pod_sends(&frame);
+        assert_eq!(verdict == PASS, remembered == 1 || mode == Mode::Audit, "{name}");
+        assert_eq!(datapath.fragments(), remembered, "{name}");
+    }
+}
+
+#[test]
 fn later_fragments_of_a_syn_do_not_open_what_the_syn_may_not() {
     let mut datapath = enforced(peer_rule(FRIEND, Direction::Ingress));
     assert_eq!(
         datapath.pod_sends(&piece4(TCP, 5, 0, &[tcp_segment(1000, 80, SYN), vec![0; 4]].concat())),
         DROP
     );
-    assert_eq!(datapath.pod_sends(&piece4(TCP, 5, 24, &[0; 8])), PASS, "as a reply it would be allowed");
-    assert_eq!(datapath.pod_sends(&crate::craft::tcp("10.0.0.10:1000", "10.0.0.20:80", SYN)), DROP);
+    assert_eq!(datapath.pod_sends(&piece4(TCP, 5, 24, &[0; 8])), DROP, "nor follow it");
+    assert_eq!(datapath.pod_sends(&craft::tcp("10.0.0.10:1000", "10.0.0.20:80", SYN)), DROP);
 }
