@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,12 @@ use arc_swap::ArcSwap;
 use palomar_bpf::abi::Mode;
 use palomar_bpf::{Adoption, Datapath, Hooks, Maps, Options, Pins, RingBytes};
 use palomar_flow::convert::NodeContext;
-use palomar_transport::{UnixSocket, bind_tcp};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tonic::transport::server::TcpIncoming;
 
-use crate::config::{Attach, ClusterSource, DEFAULT_MANIFESTS, PolicyMode, RunArgs, StalePolicy};
+use crate::cluster::ClusterWorld;
+use crate::config::{Attach, PolicyMode, RunArgs, StalePolicy};
 use crate::control::{Bindings, Control, EnforceScope, Facts, SharedFacts, Signal};
 use crate::directory::Directory;
+use crate::door::Door;
 use crate::durable::{self, Keeper};
 use crate::enforce::{Enforcer, Saved};
 use crate::enrich::{self, Enricher, SeenNamespaces, Sources};
@@ -33,14 +31,11 @@ use crate::ring::{Capacity, Ring};
 use crate::server::{Api, DEFAULT_MAX_STREAMS, Served};
 use crate::source::{self, Baseline, BaselineKeeper, KernelLosses};
 use crate::tell::Teller;
-use crate::world::{self, ManifestSource, VersionedWorld};
 
 /// How long an enforcing node may be without its agent under `--stale-policy audit`.
 const STALE_AFTER: Duration = Duration::from_mins(10);
 /// Events between the kernel's reader and the enricher.
 const QUEUE: usize = 16_384;
-/// Longest wait for the last writes at the end.
-const FLUSH: Duration = Duration::from_secs(2);
 
 /// Runs the agent until SIGTERM or SIGINT. The datapath stays as it is afterwards.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
@@ -107,7 +102,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         losses_keeper: BaselineKeeper::start(Arc::clone(&maps), &args.state_dir),
     };
     control.start().context("cannot bring the datapath into force")?;
-    let forward = cluster_world.forward(signals.clone());
+    let forward = cluster_world.forward(signals.clone()).context("cannot start a thread")?;
     let control = spawn_control(control, heard)?;
 
     // The event path: kernel ring → queue → enrich → recent flows.
@@ -251,132 +246,4 @@ fn spawn_control(control: Control, heard: Receiver<Signal>) -> anyhow::Result<Jo
         .name("control".into())
         .spawn(move || control.run(&heard))
         .context("cannot start a thread")
-}
-
-/// The source of the cluster's objects.
-enum ClusterWorld {
-    Manifests(ManifestSource),
-    /// The sender keeps the channel open.
-    None {
-        _sender: watch::Sender<Arc<VersionedWorld>>,
-        worlds: watch::Receiver<Arc<VersionedWorld>>,
-    },
-}
-
-impl ClusterWorld {
-    fn start(args: &RunArgs) -> anyhow::Result<Self> {
-        let directory = match (args.cluster_source, &args.manifests) {
-            (Some(ClusterSource::None), Some(_)) => {
-                anyhow::bail!("--manifests and --cluster-source none contradict each other")
-            }
-            (Some(ClusterSource::None), None) => None,
-            (_, Some(directory)) => Some(directory.clone()),
-            (Some(ClusterSource::Manifests), None) => Some(DEFAULT_MANIFESTS.into()),
-            (None, None) => world::choose(Path::new(DEFAULT_MANIFESTS), &args.state_dir)?,
-        };
-        let Some(directory) = directory else {
-            tracing::info!("no cluster source: addresses only");
-            let (sender, worlds) = world::none();
-            return Ok(Self::None { _sender: sender, worlds });
-        };
-        let source = ManifestSource::start(&directory, &args.state_dir)?;
-        tracing::info!(directory = %directory.display(), "watching manifests");
-        Ok(Self::Manifests(source))
-    }
-
-    fn kind(&self) -> ClusterSource {
-        match self {
-            Self::Manifests(_) => ClusterSource::Manifests,
-            Self::None { .. } => ClusterSource::None,
-        }
-    }
-
-    fn worlds(&self) -> watch::Receiver<Arc<VersionedWorld>> {
-        match self {
-            Self::Manifests(source) => source.worlds(),
-            Self::None { worlds, .. } => worlds.clone(),
-        }
-    }
-
-    fn newest(&self) -> Arc<VersionedWorld> {
-        self.worlds().borrow().clone()
-    }
-
-    /// Tells the control path of each new world, from a runtime of its own thread.
-    fn forward(&self, signals: Sender<Signal>) -> tokio::runtime::Runtime {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("worlds")
-            .build()
-            .expect("invariant: a runtime without I/O needs nothing but a thread");
-        let mut worlds = self.worlds();
-        worlds.mark_changed();
-        runtime.spawn(async move {
-            while worlds.changed().await.is_ok() {
-                let world = worlds.borrow_and_update().clone();
-                if signals.send(Signal::World(world)).is_err() {
-                    return;
-                }
-            }
-        });
-        runtime
-    }
-}
-
-/// Where clients knock: opened before the kernel is touched, answered once everything is in force.
-struct Door {
-    runtime: tokio::runtime::Runtime,
-    unix: UnixSocket,
-    tcp: Option<TcpIncoming>,
-}
-
-impl Door {
-    fn open(args: &RunArgs) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("grpc")
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        let entered = runtime.enter();
-        let unix = UnixSocket::bind(&args.socket).context("--socket")?;
-        let tcp = args.listen.map(bind_tcp).transpose().context("--listen")?;
-        drop(entered);
-        if let Some(address) = args.listen {
-            tracing::warn!(%address, "serving in clear text: whoever reaches this address reads all flows");
-        }
-        Ok(Self { runtime, unix, tcp })
-    }
-
-    /// Serves the API until SIGTERM or SIGINT.
-    fn serve(self, api: &Api) -> anyhow::Result<()> {
-        let Self { runtime, unix: UnixSocket { incoming, guard }, tcp } = self;
-        runtime.block_on(async {
-            let routes = api.routes().await?;
-            let unix = tokio::spawn({
-                let (api, routes) = (api.clone(), routes.clone());
-                async move { api.serve(routes, incoming).await }
-            });
-            let tcp = tcp.map(|incoming| {
-                let api = api.clone();
-                tokio::spawn(async move { api.serve(routes, incoming).await })
-            });
-            tracing::info!(socket = %guard.path().display(), "serving");
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-            }
-            api.shut_down();
-            let ended = async {
-                unix.await??;
-                if let Some(tcp) = tcp {
-                    tcp.await??;
-                }
-                anyhow::Ok(())
-            };
-            tokio::time::timeout(FLUSH, ended).await.unwrap_or(Ok(()))
-        })
-    }
 }

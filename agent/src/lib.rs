@@ -14,10 +14,12 @@
 pub mod app;
 pub mod check;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod decode;
 pub mod directory;
+pub mod door;
 pub mod durable;
 pub mod enforce;
 pub mod enrich;

@@ -91,6 +91,7 @@ fn probes() -> impl Iterator<Item = (IpAddr, u16)> {
 }
 
 impl Fake {
+    #[expect(clippy::unnecessary_wraps, reason = "it is the answer of every table")]
     fn write<R>(&self, change: impl FnOnce(&mut Kernel) -> R) -> Result<(), TableError> {
         let mut kernel = self.0.borrow_mut();
         change(&mut kernel);
