@@ -41,7 +41,19 @@ static __always_inline void finding_node(struct finding *f, const struct packet 
   if (masked && !begun_here && p->direction == DIRECTION_INGRESS) f->flags |= EVENT_SOURCE_MASKED;
 }
 
-/* A packet from the pod to itself. */
+/* The pod's own address on a packet to it. True where the pod sent it, and a node's NAT returned it: it came by the
+ * pod's own interface, routed or over a hairpin port alike; or where the node itself made it. Else somebody hides
+ * behind it, and no better than behind a node address. */
+static __always_inline void finding_own(struct finding *f, const struct packet *p, const struct endpoint *endpoint,
+                                        __u32 ingress_ifindex) {
+  if (p->direction != DIRECTION_INGRESS || f->peer.endpoint != endpoint->id) return;
+  if (!ingress_ifindex || ingress_ifindex == p->key.ifindex) return;
+  f->peer.identity = IDENTITY_WORLD;
+  f->peer.endpoint = 0;
+  f->flags |= EVENT_SOURCE_MASKED;
+}
+
+/* A packet from the pod to itself; after finding_own(). */
 static __always_inline int is_hairpin(const struct finding *f, const struct endpoint *endpoint) {
   return f->peer.endpoint == endpoint->id;
 }

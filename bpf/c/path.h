@@ -56,6 +56,7 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
   finding_begin(&f, p, endpoint_policy(endpoint), mode);
   if (c && (connection_expired(c, p) || connection_reopened(c, p))) c = NULL;
   finding_node(&f, p, skb->ingress_ifindex, c);
+  finding_own(&f, p, endpoint, skb->ingress_ifindex);
   int judged_before = c && c->policy == f.policy && c->epoch == f.epoch;
   int mid = c ? c->flags & CONNECTION_UNORIENTED : is_mid_connection(p, endpoint);
   __u16 port = c ? service_port(c, p) : destination_port(p);

@@ -51,6 +51,7 @@ SUBPROGRAM int pass_related(struct __sk_buff *skb, struct packet *p, const struc
   }
   finding_begin(&f, p, policy, mode);
   finding_node(&f, p, skb->ingress_ifindex, NULL);
+  finding_own(&f, p, endpoint, skb->ingress_ifindex);
   f.state = STATE_RELATED;
   f.rule_set = c->rule_set;
   f.class_rule_set = c->class_rule_set;

@@ -1,7 +1,7 @@
 //! What policy does to a new connection.
 
 use crate::craft::{ACK, SCTP, SYN, TCP, UDP, address, icmp, tcp, transport, udp};
-use crate::datapath::{DROP, PASS, Via};
+use crate::datapath::{DROP, IDENTITY, IFINDEX, PASS, Via};
 use crate::told::{line, told};
 use crate::world::{CLASS, FRIEND, SET, STRANGER, isolated, peer_rule, port_rule, protocol_rule, world};
 use palomar_bpf::abi::{
@@ -242,8 +242,35 @@ fn a_pod_reaches_itself_whatever_policy_says() {
     let mut datapath = isolated(Mode::Enforce);
     let to_itself = tcp(POD, "10.0.0.10:80", SYN);
     assert_eq!(datapath.pod_sends(&to_itself), PASS);
-    assert_eq!(datapath.pod_gets(&to_itself), PASS);
+    let returned = Via { ingress_ifindex: IFINDEX, ..Via::default() };
+    assert_eq!(datapath.run(Direction::Ingress, &to_itself, returned), PASS);
     assert_eq!(told(&mut datapath), ["to-endpoint new"]);
+    assert_eq!(datapath.node_sends(&tcp("10.0.0.10:1001", "10.0.0.10:80", SYN)), PASS, "made on the node");
+}
+
+#[test]
+fn the_pods_own_address_on_a_packet_from_elsewhere_is_masked_and_judged_as_the_world() {
+    for (name, rule, verdict) in [
+        ("no rule", peer_rule(STRANGER, Direction::Ingress), DROP),
+        ("a rule for the pod's identity", peer_rule(IDENTITY, Direction::Ingress), DROP),
+        ("a rule for the world", peer_rule(IDENTITY_WORLD, Direction::Ingress), PASS),
+        ("a rule for anybody", port_rule(IDENTITY_ANY, Direction::Ingress, TCP, 80), PASS),
+    ] {
+        for forged in [tcp(POD, "10.0.0.10:80", SYN), tcp("[fd00::10]:1000", "[fd00::10]:80", SYN)] {
+            let mut datapath = isolated(Mode::Enforce);
+            datapath.rule(rule, 1);
+            assert_eq!(datapath.pod_gets(&forged), verdict, "{name}");
+            let events = datapath.events();
+            assert_eq!(events.len(), 2, "{name}");
+            for event in events {
+                assert_eq!(
+                    (event.source_identity, event.flags),
+                    (IDENTITY_WORLD, EVENT_SOURCE_MASKED),
+                    "{name}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
