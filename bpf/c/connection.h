@@ -65,6 +65,13 @@ static __always_inline int is_mid_connection(const struct packet *p, const struc
   return p->key.protocol == PROTOCOL_UDP && p->now < endpoint->unjudged_udp_until;
 }
 
+/* UDP of unknown orientation is believed for as long as an unknown beginning is, and each of its packets is asked. */
+static __always_inline int orientation_lapsed(const struct connection *c, const struct packet *p,
+                                              const struct endpoint *endpoint) {
+  return c->flags & CONNECTION_UNORIENTED && p->key.protocol == PROTOCOL_UDP &&
+         p->now >= endpoint->unjudged_udp_until;
+}
+
 /* Judges the connection that the packet belongs to: `c`, or a new one where that is NULL. */
 static __always_inline enum judgement connection_judge(const struct packet *p, const struct endpoint *endpoint,
                                                        struct finding *f, const struct connection *c, int mid) {

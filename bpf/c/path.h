@@ -54,7 +54,7 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
   if (!p || !endpoint) return TC_ACT_UNSPEC;
   struct finding f;
   finding_begin(&f, p, endpoint_policy(endpoint), mode);
-  if (c && (connection_expired(c, p) || connection_reopened(c, p))) c = NULL;
+  if (c && (connection_expired(c, p) || connection_reopened(c, p) || orientation_lapsed(c, p, endpoint))) c = NULL;
   finding_node(&f, p, skb->ingress_ifindex, c);
   finding_own(&f, p, endpoint, skb->ingress_ifindex);
   int judged_before = c && c->policy == f.policy && c->epoch == f.epoch;
@@ -75,6 +75,10 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
       f.entered = 0;
       judged_before = 0;
     }
+  }
+  if (mid && p->key.protocol == PROTOCOL_UDP && policy_has(f.policy, POLICY_ISOLATED_INGRESS | POLICY_ISOLATED_EGRESS)) {
+    f.entered = 0;
+    judged_before = 0;
   }
   if (judged_before) return pass_known(skb, p, endpoint, &f, c);
 
