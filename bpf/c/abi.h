@@ -101,7 +101,7 @@ enum connection_flag {
 };
 /* Index 0 of the pairs: ingress; 1: egress. */
 struct connection {
-  __u64 policy;        /* endpoint.policy when it was judged; 0: passes by a stale heartbeat only, judge each packet */
+  __u64 policy;        /* endpoint.policy when it was judged; 0: passes by a stale heartbeat or an unknown beginning only, judge each packet */
   __u64 last_seen;
   __u64 last_event[2];
   __u64 packets[2];    /* GSO segments counted */
@@ -188,7 +188,7 @@ struct event {
   __u64 packets;     /* of the connection in this direction, this one included; 0 where there is no entry */
   __u64 bytes;
 };
-enum event_flag { EVENT_SOURCE_MASKED = 1 << 0, /* a node address on a forwarded packet: the real source is hidden */ };
+enum event_flag { EVENT_SOURCE_MASKED = 1 << 0, /* a forwarded packet from a node address, or from the pod's own: the real source is hidden */ };
 
 /* Map `counters`: per-CPU array of __u64, by enum counter. */
 enum counter {

@@ -20,17 +20,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 fn ours(manifest: &str) -> BTreeSet<String> {
-    let mut section = String::new();
+    let mut in_dependencies = false;
     let mut used = BTreeSet::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            section = line.to_owned();
-        } else if section.contains("dependencies") || section.contains("dependencies.") {
-            if let Some(rest) = line.strip_prefix("palomar-") {
-                let name: String =
-                    rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-                used.insert(name);
-            }
+            in_dependencies = line.contains("dependencies");
+        } else if in_dependencies && let Some(rest) = line.strip_prefix("palomar-") {
+            used.insert(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect());
         }
     }
     used

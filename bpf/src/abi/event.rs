@@ -11,7 +11,7 @@ pub const DROP_POLICY_DENIED: u8 = 133;
 pub const DROP_INVALID_PACKET: u8 = 134;
 /// [`Event::detail`] of a drop: IPv6 extension headers cut off, or more of them than are looked at.
 pub const DROP_EXTENSION_HEADERS: u8 = 156;
-/// Flag of [`Event`]: a node address on a forwarded packet, so the real source is hidden.
+/// Flag of [`Event`]: a forwarded packet from a node address, or from the pod's own, so the real source is hidden.
 pub const EVENT_SOURCE_MASKED: u8 = 1 << 0;
 
 numbered! {
