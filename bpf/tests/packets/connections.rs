@@ -226,13 +226,22 @@ fn udp_may_have_either_orientation_only_soon_after_the_interface_came() {
 fn udp_that_came_in_by_an_unknown_beginning_is_judged_once_that_is_no_longer_believed() {
     let flags = POLICY_ISOLATED_INGRESS | POLICY_ENFORCED;
     let policy = PolicyWord::new(SET, 1, flags).unwrap();
-    let endpoint = |unjudged_udp_until| Endpoint { policy, unjudged_udp_until, id: ENDPOINT, identity: IDENTITY };
+    let endpoint =
+        |unjudged_udp_until| Endpoint { policy, unjudged_udp_until, id: ENDPOINT, identity: IDENTITY };
     let unasked = udp("10.0.0.30:53", POD);
     let mut datapath = isolated(Mode::Enforce);
     datapath.endpoint(endpoint(u64::MAX));
-    assert_eq!([datapath.pod_gets(&unasked), datapath.pod_gets(&unasked)], [PASS, PASS], "it may be an answer");
+    assert_eq!(
+        [datapath.pod_gets(&unasked), datapath.pod_gets(&unasked)],
+        [PASS, PASS],
+        "it may be an answer"
+    );
     datapath.endpoint(endpoint(1));
-    assert_eq!([datapath.pod_gets(&unasked), datapath.pod_gets(&unasked)], [DROP, DROP], "now it must be one");
+    assert_eq!(
+        [datapath.pod_gets(&unasked), datapath.pod_gets(&unasked)],
+        [DROP, DROP],
+        "now it must be one"
+    );
 }
 
 #[test]
