@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use palomar_bpf::{Capability, Datapath, Hook, LoadError, Options, missing_capabilities};
 
+use crate::control::chain;
 use crate::instance::{self, InstanceLock};
 use crate::links::Follower;
 
@@ -124,16 +125,6 @@ fn agent() -> Finding {
         Ok(_) => finding(Grade::Ok, "agent", "none runs in this network namespace"),
         Err(error) => finding(Grade::Less, "agent", error.to_string()),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// `palomar-agent check`: prints what this node can do; an error if an agent cannot run.

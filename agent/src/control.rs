@@ -10,5 +10,5 @@ mod wanted;
 
 pub use bindings::Bindings;
 pub use facts::{AttachState, EndpointFacts, Facts, SharedFacts};
-pub use run::{Control, Signal};
+pub use run::{Control, Signal, chain};
 pub use wanted::EnforceScope;
