@@ -2,13 +2,15 @@
 # Makes a Debian or Ubuntu machine ready to build, demo and test Palomar. Says what it installs and changes;
 # does nothing where all is there already. Usage: scripts/setup.sh build|run|bench [more of them]
 set -euo pipefail
+# where Debian keeps what only root runs; not on everybody's PATH
+PATH=$PATH:/usr/sbin:/sbin
 
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
 have_clang() {
   local name
   for name in "${PALOMAR_CLANG:-clang}" clang clang-{14..21}; do
-    if command -v "$name" >/dev/null 2>&1 && "$name" --print-targets 2>/dev/null | grep -q '^ *bpf '; then return 0; fi
+    if command -v "$name" >/dev/null 2>&1 && "$name" --print-targets 2>/dev/null | grep '^ *bpf ' >/dev/null; then return 0; fi
   done
   return 1
 }
@@ -34,10 +36,11 @@ for purpose in "$@"; do
       ;;
     run)
       need ip iproute2
+      need tc iproute2
+      need nft nftables
       need curl curl
-      need ping iputils-ping
-      need capsh libcap2-bin
       need setpriv util-linux
+      [ -x /bin/kill ] || packages+=(procps)
       mount_bpffs=yes
       ;;
     bench)
