@@ -46,8 +46,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let _state_lock = instance::lock_state_dir(&args.state_dir)?;
 
     // What may be refused comes before anything touches the kernel, because an error ends it here.
-    let capacity =
-        Capacity::try_from(u64::from(args.event_buffer_capacity)).context("--event-buffer-capacity")?;
+    let capacity = Capacity::try_from(u64::from(args.ring_capacity)).context("--ring-capacity")?;
+    tracing::info!(flows = %capacity, mib_when_full = capacity.full_bytes() >> 20, "the ring of recent flows takes memory as it fills");
     let options = datapath_options(args)?;
     let node_name: Arc<str> = node_name(args)?.into();
     let cluster: Arc<str> = args.cluster_name.as_str().into();

@@ -95,9 +95,10 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Attach::Auto)]
     pub attach: Attach,
 
-    /// How many recent flows to keep: one less than a power of two, up to 16777215; about 90 bytes each
-    #[arg(long, value_name = "FLOWS", default_value_t = 262_143)]
-    pub event_buffer_capacity: u32,
+    /// How many recent flows to keep: one less than a power of two, up to 16777215; about 90 bytes each, taken as it
+    /// fills
+    #[arg(long, value_name = "FLOWS", alias = "event-buffer-capacity", default_value_t = 262_143)]
+    pub ring_capacity: u32,
 
     /// How many connections the kernel tracks; about 170 bytes each, taken at once
     #[arg(long, value_name = "CONNECTIONS", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]

@@ -31,9 +31,11 @@ fn assert_refused(agent: &Agent, command: &NetnsCommand, says: &[&str]) {
 fn a_bad_flag_is_refused_by_name_with_what_can_be_chosen() {
     let lab = node("brflags");
     let agent = Agent::prepare(&lab, Options::mode("enforce"));
-    let cases: [(&[&str], &[&str]); 9] = [
-        (&["--event-buffer-capacity", "1000"], &["--event-buffer-capacity", "511", "1023"]),
-        (&["--event-buffer-capacity", "0"], &["--event-buffer-capacity", "choose from 1"]),
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["--ring-capacity", "1000"], &["--ring-capacity", "511", "1023"]),
+        (&["--ring-capacity", "0"], &["--ring-capacity", "choose from 1"]),
+        // Hubble's name for it
+        (&["--event-buffer-capacity", "6"], &["--ring-capacity", "3 and 7"]),
         (&["--kernel-ring-bytes", "100000"], &["--kernel-ring-bytes", "power of two", "65536"]),
         (&["--connection-capacity", "0"], &["--connection-capacity"]),
         (&["--stale-policy", "open"], &["--stale-policy", "keep, audit"]),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::record::Record;
+
 /// A number of flows: one less than a power of two, from 1 to [`Capacity::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Capacity(u64);
@@ -41,6 +43,12 @@ impl Capacity {
     /// The number of flows.
     pub const fn flows(self) -> u64 {
         self.0
+    }
+
+    /// Bytes of the records when the ring is full. The names that they share come on top: some hundred bytes for each
+    /// distinct endpoint.
+    pub const fn full_bytes(self) -> u64 {
+        self.slots() * size_of::<Record>() as u64
     }
 
     /// The number of slots: one more, a power of two.
