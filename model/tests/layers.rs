@@ -10,21 +10,28 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("bpf", &[]),
     ("model", &[]),
+    ("sample", &["model"]),
     ("policy", &["model"]),
     ("manifest", &["policy", "model"]),
     ("flow", &["proto", "model"]),
     ("transport", &["proto"]),
-    ("agent", &["bpf", "manifest", "policy", "flow", "transport", "proto", "model"]),
+    ("agent", &["bpf", "manifest", "policy", "flow", "transport", "proto", "model", "sample"]),
     ("cli", &["manifest", "policy", "flow", "transport", "proto", "model"]),
-    ("lab", &["agent", "bpf", "manifest", "policy", "flow", "transport", "proto", "model"]),
+    ("lab", &["agent", "bpf", "manifest", "policy", "flow", "transport", "proto", "model", "sample"]),
 ];
 
+/// The crates of ours in all sections of dependencies.
 fn ours(manifest: &str) -> BTreeSet<String> {
+    ours_in(manifest, |section| section.contains("dependencies"))
+}
+
+/// The crates of ours in some sections.
+fn ours_in(manifest: &str, is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let mut in_dependencies = false;
     let mut used = BTreeSet::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            in_dependencies = line.contains("dependencies");
+            in_dependencies = is_wanted(line);
         } else if in_dependencies && let Some(rest) = line.strip_prefix("palomar-") {
             used.insert(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect());
         }
@@ -55,7 +62,23 @@ fn no_crate_uses_a_crate_beside_or_above_it() {
 }
 
 #[test]
+fn only_tests_and_the_lab_use_the_sample() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (name, _) in ALLOWED.iter().filter(|(name, _)| *name != "lab") {
+        let manifest = fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
+        let product = ours_in(&manifest, |section| {
+            section.contains("dependencies") && !section.contains("dev-dependencies")
+        });
+        assert!(!product.contains("sample"), "{name}: the sample is for tests and benches");
+    }
+}
+
+#[test]
 fn a_use_in_any_dependency_section_is_seen() {
     let manifest = "[dependencies]\npalomar-model.workspace = true\n[dev-dependencies]\npalomar-lab = { path = \"x\" }\n";
     assert_eq!(ours(manifest), BTreeSet::from(["lab".to_owned(), "model".to_owned()]));
+    assert_eq!(
+        ours_in(manifest, |section| section == "[dependencies]"),
+        BTreeSet::from(["model".to_owned()])
+    );
 }
