@@ -100,7 +100,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FLOWS", alias = "event-buffer-capacity", default_value_t = 262_143)]
     pub ring_capacity: u32,
 
-    /// How many connections the kernel tracks; about 170 bytes each, taken at once
+    /// How many connections the kernel tracks; about 180 bytes each, taken at once
     #[arg(long, value_name = "CONNECTIONS", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]
     pub connection_capacity: u32,
 

@@ -7,7 +7,7 @@
 #pragma once
 #include "kernel.h"
 
-#define PALOMAR_ABI_VERSION 1
+#define PALOMAR_ABI_VERSION 2
 
 /* Directions as the pod sees them; the numbers are Hubble's. */
 enum direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
@@ -98,10 +98,19 @@ enum connection_flag {
   CONNECTION_AUDITED = 1 << 0,      /* policy would have denied it */
   CONNECTION_UNORIENTED = 1 << 1,   /* first seen in mid-connection: which end began is not known */
   CONNECTION_MASKED = 1 << 2,       /* its packets from the peer carry a node address that hides the real source */
+  CONNECTION_DENIED = 1 << 3,       /* policy has closed it: its last packet was dropped, and is not counted */
 };
+/* After so many nanoseconds without a packet a connection is over, and the next packet begins another: of TCP before
+ * the beginning end has acknowledged, from then on, and once it is closed both ways or reset; of everything else. The
+ * loader may override each, as cfg_tcp_opening_ns and so on. */
+#define LIFETIME_TCP_OPENING 60000000000ULL
+#define LIFETIME_TCP_ESTABLISHED 7200000000000ULL
+#define LIFETIME_TCP_CLOSED 10000000000ULL
+#define LIFETIME_OTHER 60000000000ULL
 /* Index 0 of the pairs: ingress; 1: egress. */
 struct connection {
   __u64 policy;        /* endpoint.policy when it was judged; 0: passes by a stale heartbeat or an unknown beginning only, judge each packet */
+  __u64 began;         /* when its first packet was seen */
   __u64 last_seen;
   __u64 last_event[2];
   __u64 packets[2];    /* GSO segments counted */

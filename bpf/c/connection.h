@@ -87,8 +87,8 @@ static __always_inline void connection_enter(const struct packet *p, const struc
   __u64 packets = segments(skb), bytes = skb->len;
   if (f->flags & EVENT_SOURCE_MASKED) flags |= CONNECTION_MASKED;
   struct connection c = {
-    .policy = f->entered, .epoch = f->epoch, .origin = p->direction, .flags = flags, .last_seen = p->now,
-    .last_event = { p->now, p->now }, .rule_set = f->rule_set, .class_rule_set = f->class_rule_set,
+    .policy = f->entered, .epoch = f->epoch, .origin = p->direction, .flags = flags, .began = p->now,
+    .last_seen = p->now, .last_event = { p->now, p->now }, .rule_set = f->rule_set, .class_rule_set = f->class_rule_set,
     .packets = { out ? 0 : packets, out ? packets : 0 }, .bytes = { out ? 0 : bytes, out ? bytes : 0 },
     .flags_seen = { out ? 0 : p->tcp_flags, out ? p->tcp_flags : 0 },
   };

@@ -86,8 +86,12 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
   __u8 flags = mid ? CONNECTION_UNORIENTED : 0;
   enum judgement judged = connection_judge(p, endpoint, &f, c, mid);
   if (judged == JUDGED_DENIED) {
-    /* the entry is left as it is: its next packet is judged again, and no miss in mid-connection lets it in */
-    if (enforced_now(&f, p->now)) return drop(p, endpoint, &f, port, DROP_POLICY_DENIED);
+    /* the entry is left as it is but for the mark: its next packet is judged again, and no miss in mid-connection
+     * lets it in */
+    if (enforced_now(&f, p->now)) {
+      if (c) c->flags |= CONNECTION_DENIED;
+      return drop(p, endpoint, &f, port, DROP_POLICY_DENIED);
+    }
     flags |= CONNECTION_AUDITED;
     if (!(was & CONNECTION_AUDITED))
       audit(p, endpoint, &f, port, TELL(EVENT_POLICY_VERDICT, MATCH_NONE, VERDICT_AUDIT));
@@ -104,7 +108,7 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
   c->epoch = f.epoch;
   c->rule_set = f.rule_set;
   c->class_rule_set = f.class_rule_set;
-  c->flags = (was & ~CONNECTION_AUDITED) | (flags & CONNECTION_AUDITED);
+  c->flags = (was & ~(CONNECTION_AUDITED | CONNECTION_DENIED)) | (flags & CONNECTION_AUDITED);
   return pass_known(skb, p, endpoint, &f, c);
 }
 

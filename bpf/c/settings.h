@@ -10,10 +10,10 @@
 /* An established connection is told at most so often in each direction. Must not exceed the shortest time-out
  * below: a packet within the interval of the last event is not checked for expiry. */
 const volatile __u64 cfg_event_interval_ns = 5 * SECOND;
-const volatile __u64 cfg_tcp_opening_ns = 60 * SECOND;
-const volatile __u64 cfg_tcp_established_ns = 7200 * SECOND;
-const volatile __u64 cfg_tcp_closed_ns = 10 * SECOND;
-const volatile __u64 cfg_other_ns = 60 * SECOND;
+const volatile __u64 cfg_tcp_opening_ns = LIFETIME_TCP_OPENING;
+const volatile __u64 cfg_tcp_established_ns = LIFETIME_TCP_ESTABLISHED;
+const volatile __u64 cfg_tcp_closed_ns = LIFETIME_TCP_CLOSED;
+const volatile __u64 cfg_other_ns = LIFETIME_OTHER;
 /* Token bucket of limited events. */
 const volatile __u32 cfg_limit_burst = 10;
 const volatile __u64 cfg_limit_refill_ns = SECOND;

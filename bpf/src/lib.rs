@@ -1,7 +1,7 @@
 //! Palomar's kernel side: the BPF programs, their loader, and the ABI shared with user space.
 //!
 //! ```text
-//! Datapath::load ── maps: Maps        endpoints, settings, addresses, cidrs, rules, connections, counters
+//! Datapath::load ── maps: Maps        endpoints, settings, addresses, cidrs, rules, connections, limits, counters
 //!                ├─ attacher: Attacher  puts the two programs on interfaces
 //!                └─ events: EventReader what the programs tell
 //! ```
@@ -22,8 +22,8 @@ pub use attach::{AttachError, Attached, Attacher, CleanError, Hook, Hooks, Order
 pub use capability::{Capability, missing as missing_capabilities};
 pub use load::{Adoption, Datapath, InvalidRingBytes, LayoutChange, LoadError, Options, RingBytes};
 pub use maps::{
-    Addresses, Cidrs, Connections, Counters, Endpoints, EventReader, MapError, MapMemory, Maps, Rules,
-    SettingsMap, Table,
+    Addresses, Cidrs, Connections, Counters, Endpoints, Entries, EventReader, Limits, MapError, MapMemory,
+    Maps, Rules, SettingsMap, Table, Walk,
 };
 pub use object::{Constant, ObjectError, pod as pod_object};
 pub use pins::{PinError, Pins};

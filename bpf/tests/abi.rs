@@ -45,6 +45,7 @@ fn structs_have_the_layout_of_the_header() {
         "connection",
         Connection {
             policy,
+            began,
             last_seen,
             last_event,
             packets,
@@ -153,6 +154,7 @@ fn enums_have_the_numbers_of_the_header() {
             ("CONNECTION_AUDITED", CONNECTION_AUDITED.into()),
             ("CONNECTION_UNORIENTED", CONNECTION_UNORIENTED.into()),
             ("CONNECTION_MASKED", CONNECTION_MASKED.into()),
+            ("CONNECTION_DENIED", CONNECTION_DENIED.into()),
         ],
     );
     same_numbers(
@@ -239,6 +241,11 @@ fn defines_have_the_values_of_the_header() {
     assert_eq!(define("RULE_PREFIX_PROTOCOL"), u64::from(RULE_PREFIX_PROTOCOL));
     assert_eq!(define("RULE_PREFIX_PORT"), u64::from(RULE_PREFIX_PORT));
     assert_eq!(define("POLICY_SET_MASK"), u64::from(PolicyWord::MAX_SET));
+    let Lifetimes { tcp_opening, tcp_established, tcp_closed, other } = Lifetimes::default();
+    assert_eq!(define("LIFETIME_TCP_OPENING"), tcp_opening);
+    assert_eq!(define("LIFETIME_TCP_ESTABLISHED"), tcp_established);
+    assert_eq!(define("LIFETIME_TCP_CLOSED"), tcp_closed);
+    assert_eq!(define("LIFETIME_OTHER"), other);
     let word = PolicyWord::new(5, 7, 9).unwrap().0;
     assert_eq!(word & define("POLICY_REVISION_MASK"), 7);
     assert_eq!(word >> define("POLICY_SET_SHIFT") & define("POLICY_SET_MASK"), 5);

@@ -104,7 +104,7 @@ fn a_pinned_map_of_another_shape_replaces_all_that_the_agent_writes() {
     lab.observe(&first);
     first.attacher.attach(lab.ifindex()).unwrap();
     drop(first);
-    let pin = lab.pins.join("v1/rules");
+    let pin = lab.rules_pin();
     std::fs::remove_file(&pin).unwrap();
     let pin = pin.to_str().unwrap();
     run(
@@ -198,7 +198,7 @@ fn no_denied_packet_passes_while_a_layout_change_replaces_an_enforcing_datapath(
             });
             drop(first);
             for _ in 0..5 {
-                std::fs::remove_file(lab.pins.join("v1/rules")).unwrap();
+                std::fs::remove_file(lab.rules_pin()).unwrap();
                 let mut next = lab.load(hooks);
                 assert!(!next.adoption().keeps_control());
                 lab.deny(&next);

@@ -73,6 +73,24 @@ fn a_hundred_thousand_rules_go_in_and_out_in_batches() {
 }
 
 #[test]
+fn a_walk_over_a_hash_meets_each_entry_once_and_ends() {
+    let addresses = &load().maps.addresses;
+    let key = |n: u32| u128::from(n).to_be_bytes();
+    let value = |n: u32| Address { identity: n, ..Address::default() };
+    addresses.insert_all((0..50_000).map(|n| (key(n), value(n)))).unwrap();
+    let (mut walk, mut met, mut batches) = (addresses.walk(), Vec::new(), 0);
+    while let Some((keys, values)) = addresses.next(&mut walk).unwrap() {
+        met.extend(keys.iter().copied().zip(values.iter().copied()));
+        batches += 1;
+    }
+    assert!(batches > 1, "{batches}");
+    met.sort_by_key(|(key, _)| *key);
+    assert_eq!(met, (0..50_000).map(|n| (key(n), value(n))).collect::<Vec<_>>());
+    assert_eq!(addresses.next(&mut walk).unwrap(), None, "it has ended for good");
+    assert_eq!(load().maps.addresses.entries().unwrap(), [], "an empty table");
+}
+
+#[test]
 fn a_full_table_says_so_and_keeps_what_it_has() {
     let datapath = load();
     let addresses = &datapath.maps.addresses;

@@ -1,6 +1,6 @@
 //! What the kernel remembers between packets: connections, fragments, rate limits.
 
-use super::PolicyWord;
+use super::{Direction, PolicyWord};
 use bytemuck::{Pod, Zeroable};
 
 /// Flag of [`Connection`]: policy would have denied it.
@@ -9,6 +9,13 @@ pub const CONNECTION_AUDITED: u8 = 1 << 0;
 pub const CONNECTION_UNORIENTED: u8 = 1 << 1;
 /// Flag of [`Connection`]: its packets from the peer carry a node address that hides the real source.
 pub const CONNECTION_MASKED: u8 = 1 << 2;
+/// Flag of [`Connection`]: policy has closed it, so its last packet was dropped and is not counted.
+pub const CONNECTION_DENIED: u8 = 1 << 3;
+
+const TCP: u8 = 6;
+const FIN: u8 = 1 << 0;
+const RST: u8 = 1 << 2;
+const ACK: u8 = 1 << 4;
 
 /// Key of map `connections`; `local` is the pod's side, so that one key serves both directions.
 #[repr(C)]
@@ -41,6 +48,8 @@ pub struct Connection {
     /// The endpoint's policy when the connection was judged; zero: let pass only because the heartbeat was stale, so
     /// each packet is judged.
     pub policy: PolicyWord,
+    /// When its first packet was seen.
+    pub began: u64,
     /// When a packet was last seen.
     pub last_seen: u64,
     /// When an event was last sent, by direction; 0: never.
@@ -55,7 +64,7 @@ pub struct Connection {
     pub flags_seen: [u8; 2],
     /// [`Direction`](super::Direction) of the first packet.
     pub origin: u8,
-    /// [`CONNECTION_AUDITED`], [`CONNECTION_UNORIENTED`], [`CONNECTION_MASKED`].
+    /// [`CONNECTION_AUDITED`], [`CONNECTION_UNORIENTED`], [`CONNECTION_MASKED`], [`CONNECTION_DENIED`].
     pub flags: u8,
     /// Rules that allowed it by identity, as in the event.
     pub rule_set: u32,
@@ -63,7 +72,60 @@ pub struct Connection {
     pub class_rule_set: u32,
 }
 
-const _: () = assert!(size_of::<Connection>() == 80);
+const _: () = assert!(size_of::<Connection>() == 88);
+
+/// After how many nanoseconds without a packet a connection is over; the default is what the programs are built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Of TCP before the end that began it has acknowledged.
+    pub tcp_opening: u64,
+    /// Of TCP from then on.
+    pub tcp_established: u64,
+    /// Of TCP that is closed both ways, or reset.
+    pub tcp_closed: u64,
+    /// Of every other protocol.
+    pub other: u64,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            tcp_opening: 60_000_000_000,
+            tcp_established: 7_200_000_000_000,
+            tcp_closed: 10_000_000_000,
+            other: 60_000_000_000,
+        }
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Index of [`Self::packets`] and the other pairs for packets to the pod.
+    pub const INGRESS: usize = 0;
+    /// Index of the pairs for packets from the pod.
+    pub const EGRESS: usize = 1;
+
+    /// Whether it is over at a moment of the kernel's clock: the programs take no packet for one of an entry that is.
+    pub fn is_over(&self, protocol: u8, now: u64, lifetimes: &Lifetimes) -> bool {
+        // the programs' clock ticks, so that an entry may be newer than `now`
+        now.saturating_sub(self.last_seen) > self.lifetime(protocol, lifetimes)
+    }
+
+    fn lifetime(&self, protocol: u8, lifetimes: &Lifetimes) -> u64 {
+        let [ingress, egress] = self.flags_seen;
+        let beginner = if self.origin == Direction::Egress.number() { egress } else { ingress };
+        if protocol != TCP {
+            lifetimes.other
+        } else if (ingress | egress) & RST != 0 || ingress & egress & FIN != 0 {
+            lifetimes.tcp_closed
+        } else if beginner & ACK != 0 {
+            lifetimes.tcp_established
+        } else {
+            lifetimes.tcp_opening
+        }
+    }
+}
 
 /// Key of map `fragments`.
 #[repr(C)]

@@ -14,8 +14,8 @@ mod rule;
 
 pub use address::{ADDRESS_NODE, Address, CidrKey};
 pub use connection::{
-    CONNECTION_AUDITED, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection, ConnectionKey, Fragment,
-    FragmentKey, Limit, LimitKey,
+    CONNECTION_AUDITED, CONNECTION_DENIED, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection,
+    ConnectionKey, Fragment, FragmentKey, Lifetimes, Limit, LimitKey,
 };
 pub use counter::{COUNTERS, Counter};
 pub use endpoint::{ENDPOINTS_DENSE, Endpoint, Mode, Settings};
@@ -33,7 +33,7 @@ pub use rule::{
 
 /// `PALOMAR_ABI_VERSION`: raised with every change of a layout or of a meaning. Pinned maps live under it, and every
 /// event carries it.
-pub const ABI_VERSION: u8 = 1;
+pub const ABI_VERSION: u8 = 2;
 
 /// Declares an enum whose numbers are those of `abi.h`, with a checked conversion from the number.
 macro_rules! numbered {

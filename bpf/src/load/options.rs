@@ -37,7 +37,7 @@ impl TryFrom<u32> for RingBytes {
 pub struct Options {
     /// Size of the ring buffer.
     pub ring: RingBytes,
-    /// Capacity of the connection table; about 170 bytes each. 0 counts as 1.
+    /// Capacity of the connection table; about 180 bytes each. 0 counts as 1.
     pub connections: u32,
     /// Constants of the programs that differ from what the C sources say.
     pub constants: Vec<Constant>,

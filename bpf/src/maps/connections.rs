@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{MapError, Table};
+use super::{Entries, MapError, Table, Walk};
 use crate::abi::{Connection, ConnectionKey};
 
 /// The table of connections, which the programs write; the oldest make room for new ones.
@@ -30,6 +30,19 @@ impl Connections {
     /// The entry of one connection; `None` where it is not tracked.
     pub fn get(&self, key: &ConnectionKey) -> Result<Option<Connection>, MapError> {
         self.table.get(key)
+    }
+
+    /// The beginning of a walk over the entries, those that are over included.
+    pub fn walk(&self) -> Walk<ConnectionKey, Connection> {
+        self.table.walk()
+    }
+
+    /// The next entries of a walk, as [`Table::next`] gives them.
+    pub fn next<'w>(
+        &self,
+        walk: &'w mut Walk<ConnectionKey, Connection>,
+    ) -> Result<Option<Entries<'w, ConnectionKey, Connection>>, MapError> {
+        self.table.next(walk)
     }
 
     /// Every entry.

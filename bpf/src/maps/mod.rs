@@ -16,9 +16,9 @@ pub use counters::Counters;
 pub use endpoints::Endpoints;
 pub use events::EventReader;
 pub use settings::SettingsMap;
-pub use table::Table;
+pub use table::{Entries, Table, Walk};
 
-use crate::abi::{Address, CidrKey, Rule, RuleKey};
+use crate::abi::{Address, CidrKey, Limit, LimitKey, Rule, RuleKey};
 use crate::sys;
 
 /// Address → what the kernel knows of it.
@@ -27,6 +27,9 @@ pub type Addresses = Table<[u8; 16], Address>;
 pub type Cidrs = Table<CidrKey, u32>;
 /// The policy table.
 pub type Rules = Table<RuleKey, Rule>;
+
+/// What is rate limited → its token bucket; the programs write it.
+pub type Limits = Table<LimitKey, Limit>;
 
 /// Why a map could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +91,8 @@ pub struct Maps {
     pub rules: Rules,
     /// Tracked connections.
     pub connections: Connections,
+    /// Who was denied, or audited, of late.
+    pub limits: Limits,
     /// What the programs count.
     pub counters: Counters,
     every: Vec<(String, OwnedFd)>,
@@ -104,6 +109,7 @@ impl Maps {
             cidrs: Table::open("cidrs", fd("cidrs")?)?,
             rules: Table::open("rules", fd("rules")?)?,
             connections: Connections::open(fd("connections")?)?,
+            limits: Table::open("limits", fd("limits")?)?,
             counters: Counters::open(fd("counters")?)?,
             every,
         })

@@ -21,6 +21,31 @@ pub struct Table<K, V> {
     types: PhantomData<fn(K) -> V>,
 }
 
+/// Keys, and to each its value.
+pub type Entries<'a, K, V> = (&'a [K], &'a [V]);
+
+/// How far a walk over a table has come, and room for its entries.
+#[derive(Debug)]
+pub struct Walk<K, V> {
+    keys: Vec<K>,
+    values: Vec<V>,
+    /// Where to go on: a key, or the number of a hash's bucket.
+    from: Option<Vec<u8>>,
+    ended: bool,
+}
+
+// === impl Walk ===
+
+impl<K: Pod, V: Pod> Walk<K, V> {
+    fn grow(&mut self) {
+        let room = 2 * self.keys.len();
+        self.keys.resize(room, K::zeroed());
+        self.values.resize(room, V::zeroed());
+    }
+}
+
+// === impl Table ===
+
 impl<K: Pod, V: Pod> Table<K, V> {
     pub(crate) fn open(name: &'static str, fd: OwnedFd) -> Result<Self, MapError> {
         let shape = map::shape(&fd).map_err(MapError::kernel("inspect", name))?;
@@ -113,51 +138,58 @@ impl<K: Pod, V: Pod> Table<K, V> {
         Ok(removed)
     }
 
-    /// Every entry. What changes meanwhile may be missed or met twice.
+    /// Every entry. What changes meanwhile may be missed.
     pub fn entries(&self) -> Result<Vec<(K, V)>, MapError> {
-        let mut entries = Vec::new();
-        self.for_each_batch(|keys, values| entries.extend(keys.iter().copied().zip(values.iter().copied())))?;
+        let (mut entries, mut walk) = (Vec::new(), self.walk());
+        while let Some((keys, values)) = self.next(&mut walk)? {
+            entries.extend(keys.iter().copied().zip(values.iter().copied()));
+        }
         Ok(entries)
     }
 
     /// Number of entries, by walking them all.
     pub fn count(&self) -> Result<usize, MapError> {
-        let mut count = 0;
-        self.for_each_batch(|keys, _| count += keys.len())?;
+        let (mut count, mut walk) = (0, self.walk());
+        while let Some((keys, _)) = self.next(&mut walk)? {
+            count += keys.len();
+        }
         Ok(count)
     }
 
-    fn for_each_batch(&self, mut visit: impl FnMut(&[K], &[V])) -> Result<(), MapError> {
-        let mut room = BATCH.min(self.max_entries as usize).max(1);
-        let (mut keys, mut values) = (vec![K::zeroed(); room], vec![V::zeroed(); room]);
-        // Where to go on: a key, or the number of a hash's bucket.
-        let mut from: Option<Vec<u8>> = None;
-        loop {
-            let mut next = vec![0; size_of::<K>().max(8)];
+    /// The beginning of a walk over the entries.
+    pub fn walk(&self) -> Walk<K, V> {
+        let room = BATCH.min(self.max_entries as usize).max(1);
+        Walk { keys: vec![K::zeroed(); room], values: vec![V::zeroed(); room], from: None, ended: false }
+    }
+
+    /// The next entries of a walk over this table, some thousands at most, in no order; `None` at its end. What
+    /// changes meanwhile may be missed, and of a hash nothing that stays is met twice.
+    pub fn next<'w>(&self, walk: &'w mut Walk<K, V>) -> Result<Option<Entries<'w, K, V>>, MapError> {
+        while !walk.ended {
+            let (mut next, room) = (vec![0; size_of::<K>().max(8)], walk.keys.len());
             let batch = map::lookup_batch(
                 &self.fd,
-                from.as_deref(),
+                walk.from.as_deref(),
                 &mut next,
-                bytemuck::cast_slice_mut(&mut keys),
-                bytemuck::cast_slice_mut(&mut values),
+                bytemuck::cast_slice_mut(&mut walk.keys),
+                bytemuck::cast_slice_mut(&mut walk.values),
                 room,
             );
-            visit(&keys[..batch.done], &values[..batch.done]);
             match batch.error.as_ref().and_then(io::Error::raw_os_error) {
-                None => from = Some(next),
-                Some(libc::ENOENT) => return Ok(()),
+                None => walk.from = Some(next),
+                Some(libc::ENOENT) => walk.ended = true,
                 // One bucket of the hash holds more than fits.
-                Some(libc::ENOSPC) => {
-                    room *= 2;
-                    keys.resize(room, K::zeroed());
-                    values.resize(room, V::zeroed());
-                }
+                Some(libc::ENOSPC) => walk.grow(),
                 Some(code) => {
                     let error = io::Error::from_raw_os_error(code);
                     return Err(MapError::kernel("walk", self.name)(error));
                 }
             }
+            if batch.done > 0 {
+                return Ok(Some((&walk.keys[..batch.done], &walk.values[..batch.done])));
+            }
         }
+        Ok(None)
     }
 
     fn refused(&self, error: io::Error) -> MapError {

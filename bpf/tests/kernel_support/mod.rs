@@ -11,7 +11,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
-use palomar_bpf::abi::{Counter, Endpoint, Mode, POLICY_ENFORCED, POLICY_ISOLATED_INGRESS, PolicyWord};
+use palomar_bpf::abi::{
+    ABI_VERSION, Counter, Endpoint, Mode, POLICY_ENFORCED, POLICY_ISOLATED_INGRESS, PolicyWord,
+};
 use palomar_bpf::{Datapath, Hooks, Options, Pins};
 
 /// The node's address on the veth.
@@ -74,6 +76,11 @@ impl Lab {
 
     pub fn ifindex(&self) -> u32 {
         nix::net::if_::if_nametoindex("pod0").unwrap()
+    }
+
+    /// Where the policy table is pinned.
+    pub fn rules_pin(&self) -> PathBuf {
+        self.pins.join(format!("v{ABI_VERSION}/rules"))
     }
 
     pub fn pins(&self) -> Pins {

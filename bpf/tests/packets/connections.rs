@@ -5,8 +5,8 @@ use crate::datapath::{DROP, Datapath, ENDPOINT, IDENTITY, Load, PASS};
 use crate::told::told;
 use crate::world::{FRIEND, SET, isolated, isolated_with, peer_rule, port_rule, world};
 use palomar_bpf::abi::{
-    CONNECTION_AUDITED, CONNECTION_UNORIENTED, Counter, Direction, Endpoint, Mode, POLICY_ENFORCED,
-    POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, PolicyWord,
+    CONNECTION_AUDITED, CONNECTION_DENIED, CONNECTION_UNORIENTED, Connection, Counter, Direction, Endpoint,
+    Lifetimes, Mode, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, PolicyWord,
 };
 use std::thread::sleep;
 use std::time::Duration;
@@ -274,6 +274,62 @@ fn a_revision_that_closes_a_connection_stops_its_next_packet_either_way() {
 }
 
 #[test]
+fn a_connection_that_policy_has_closed_is_marked_until_it_is_open_again() {
+    let rule = port_rule(FRIEND, Direction::Egress, TCP, 80);
+    let mut datapath = connected(Load::default());
+    let entry = |datapath: &Datapath| datapath.connections()[0].1;
+    let before = entry(&datapath);
+    assert_eq!(before.flags, 0);
+    datapath.forget_rule(rule);
+    datapath.next_revision();
+    assert_eq!(entry(&datapath).flags, 0, "nothing has met the new policy yet");
+    for sends in [true, false] {
+        let verdict = if sends { datapath.pod_sends(&out(ACK)) } else { datapath.pod_gets(&back(ACK)) };
+        assert_eq!(verdict, DROP);
+        assert_eq!(
+            entry(&datapath),
+            Connection { flags: CONNECTION_DENIED, ..before },
+            "dropped packets do not count"
+        );
+    }
+    datapath.mode(Mode::Audit);
+    assert_eq!(datapath.pod_sends(&out(ACK)), PASS);
+    assert_eq!(entry(&datapath).flags, CONNECTION_AUDITED);
+    datapath.mode(Mode::Enforce);
+    assert_eq!(datapath.pod_sends(&out(ACK)), DROP);
+    datapath.rule(rule, 1);
+    datapath.next_revision();
+    assert_eq!(datapath.pod_sends(&out(ACK)), PASS);
+    assert_eq!(entry(&datapath).flags, 0);
+}
+
+#[test]
+fn a_connection_began_with_its_first_packet_and_anew_with_each_syn_that_begins_one() {
+    let mut datapath = world(Load::default());
+    let entry = |datapath: &Datapath| datapath.connections()[0].1;
+    let later = || sleep(Duration::from_millis(20));
+    datapath.pod_sends(&out(SYN));
+    let first = entry(&datapath);
+    assert!(first.began > 0 && first.began == first.last_seen);
+    for (sends, flags) in [(true, SYN), (false, SYN | ACK), (true, ACK), (true, ACK | FIN)] {
+        later();
+        let before = entry(&datapath);
+        if sends {
+            datapath.pod_sends(&out(flags))
+        } else {
+            datapath.pod_gets(&back(flags))
+        };
+        let now = entry(&datapath);
+        assert_eq!(now.began, first.began);
+        assert!(now.last_seen > before.last_seen);
+    }
+    later();
+    datapath.pod_sends(&out(SYN));
+    let anew = entry(&datapath);
+    assert!(anew.began > first.began && anew.began == anew.last_seen);
+}
+
+#[test]
 fn a_change_of_mode_judges_every_connection_again() {
     let mut datapath = isolated(Mode::Audit);
     assert_eq!((datapath.pod_sends(&out(SYN)), datapath.pod_gets(&back(SYN | ACK))), (PASS, PASS));
@@ -291,6 +347,20 @@ fn a_change_of_mode_judges_every_connection_again() {
     datapath.next_revision();
     assert_eq!(datapath.pod_sends(&out(ACK)), PASS);
     assert_eq!(told(&mut datapath), ["policy 1 allowed established"], "an outcome that changed is told");
+}
+
+/// Whether the only connection is over now, by the rules of user space.
+fn is_over(datapath: &Datapath, load: Load) -> bool {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
+    let lifetimes = Lifetimes {
+        tcp_opening: nanos(load.tcp_opening),
+        tcp_established: nanos(load.tcp_established),
+        tcp_closed: nanos(load.tcp_closed),
+        other: nanos(load.other),
+    };
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+    let [(key, connection)] = datapath.connections()[..] else { panic!("one connection") };
+    connection.is_over(key.protocol, nanos(Duration::from(now)), &lifetimes)
 }
 
 #[test]
@@ -330,6 +400,7 @@ fn connections_end_by_silence() {
         }
         told(&mut datapath);
         sleep(Duration::from_millis(80));
+        assert_eq!(is_over(&datapath, load), ends, "{name}, as user space judges it");
         datapath.pod_sends(&out(ACK));
         let expected = if ends { "to-stack unknown" } else { "to-stack established" };
         assert_eq!(told(&mut datapath), [expected], "{name}");
@@ -337,7 +408,9 @@ fn connections_end_by_silence() {
     let mut datapath = world(Load { other: short, ..all });
     let query = udp(POD, "10.0.0.20:53");
     datapath.pod_sends(&query);
+    assert!(!is_over(&datapath, Load { other: long, ..all }), "udp, as user space judges it");
     sleep(Duration::from_millis(80));
+    assert!(is_over(&datapath, Load { other: short, ..all }), "udp, as user space judges it");
     datapath.pod_sends(&query);
     assert_eq!(told(&mut datapath), ["to-stack new", "to-stack new"], "udp");
 }

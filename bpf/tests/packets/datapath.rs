@@ -183,7 +183,7 @@ impl Datapath {
     pub fn forget_connections(&mut self) {
         let keys: Vec<[u8; 44]> =
             self.connections().iter().map(|(key, _)| bytemuck::bytes_of(key).try_into().unwrap()).collect();
-        let mut map: HashMap<_, [u8; 44], [u8; 80]> =
+        let mut map: HashMap<_, [u8; 44], [u8; 88]> =
             HashMap::try_from(self.ebpf.map_mut("connections").unwrap()).unwrap();
         for key in keys {
             map.remove(&key).unwrap();
@@ -242,7 +242,7 @@ impl Datapath {
     }
 
     pub fn connections(&self) -> Vec<(ConnectionKey, Connection)> {
-        let map: HashMap<_, [u8; 44], [u8; 80]> =
+        let map: HashMap<_, [u8; 44], [u8; 88]> =
             HashMap::try_from(self.ebpf.map("connections").unwrap()).unwrap();
         map.iter().map(|entry| entry.map(|(key, value)| (read(&key), read(&value))).unwrap()).collect()
     }
