@@ -6,10 +6,9 @@ mod transport;
 
 use std::net::IpAddr;
 
-use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, Flow, FlowEndpoint};
 use palomar_model::object::{ObjectName, Workload};
-use palomar_model::verdict::{ConnectionState, Direction, EventKind, ObservationPoint, Verdict};
+use palomar_model::verdict::{Direction, EventKind, ObservationPoint};
 use palomar_proto::flow as proto;
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
@@ -138,34 +137,19 @@ pub(crate) fn event_type(event: Event) -> (i32, i32) {
 
 /// The reason of a drop event and of a verdict that dropped; 0 elsewhere.
 pub(crate) fn drop_reason(flow: &Flow) -> u8 {
-    match flow.event {
-        Event::Drop(reason) => reason.0,
-        Event::PolicyVerdict(_) if flow.verdict == Verdict::Dropped => DropReason::POLICY_DENIED.0,
-        Event::PolicyVerdict(_) | Event::Trace(_) => 0,
-    }
+    flow.event.drop_reason(flow.verdict).map_or(0, |reason| reason.0)
 }
 
-/// The direction that Hubble tells: of the connection for a trace, where it is known, and of the packet for a
-/// drop and a verdict. Unknown where a drop or trace was seen at no local endpoint.
+/// The direction that Hubble tells: see [`Event::traffic_direction`].
 pub(crate) fn traffic_direction(flow: &Flow) -> proto::TrafficDirection {
     let local = match flow.direction {
         Direction::Ingress => &flow.destination,
         Direction::Egress => &flow.source,
     };
-    let direction = match flow.event {
-        Event::Drop(_) | Event::Trace(_) if local.id == 0 => {
-            return proto::TrafficDirection::Unknown;
-        }
-        Event::Drop(_) | Event::PolicyVerdict(_) => flow.direction,
-        Event::Trace(_) => match flow.state {
-            ConnectionState::Unknown => return proto::TrafficDirection::Unknown,
-            ConnectionState::Reply => flow.direction.opposite(),
-            ConnectionState::New | ConnectionState::Established | ConnectionState::Related => flow.direction,
-        },
-    };
-    match direction {
-        Direction::Ingress => proto::TrafficDirection::Ingress,
-        Direction::Egress => proto::TrafficDirection::Egress,
+    match flow.event.traffic_direction(flow.state, flow.direction, local.id != 0) {
+        None => proto::TrafficDirection::Unknown,
+        Some(Direction::Ingress) => proto::TrafficDirection::Ingress,
+        Some(Direction::Egress) => proto::TrafficDirection::Egress,
     }
 }
 

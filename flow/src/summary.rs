@@ -46,6 +46,15 @@ pub fn of_packet(transport: Transport, source: IpAddr) -> String {
     }
 }
 
+/// The name of an ICMP message of either version, e.g. `DestinationUnreachable(Port)`; `None` for another protocol.
+pub fn icmp_message(transport: Transport) -> Option<String> {
+    match transport {
+        Transport::Icmp { kind, code } => Some(icmp::V4.name(kind, code)),
+        Transport::Icmpv6 { kind, code } => Some(icmp::V6.name(kind, code)),
+        Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Sctp { .. } | Transport::Other(_) => None,
+    }
+}
+
 fn tcp(flags: TcpFlags) -> String {
     let mut summary = String::from("TCP Flags: ");
     let mut separator = "";

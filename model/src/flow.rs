@@ -48,6 +48,42 @@ impl Event {
             Self::PolicyVerdict(_) => EventKind::PolicyVerdict,
         }
     }
+
+    /// Hubble's three-valued `is_reply`: `None` for drops and for connections whose orientation is not known.
+    pub const fn is_reply(self, verdict: Verdict, state: ConnectionState) -> Option<bool> {
+        match (self, state) {
+            (Self::Drop(_), _) | (Self::Trace(_), ConnectionState::Unknown) => None,
+            (Self::PolicyVerdict(_), _) if matches!(verdict, Verdict::Dropped) => None,
+            (Self::PolicyVerdict(_), _) => Some(false),
+            (Self::Trace(_), state) => Some(matches!(state, ConnectionState::Reply)),
+        }
+    }
+
+    /// Why the packet was dropped: of a drop event, and of a verdict that dropped; `None` elsewhere.
+    pub const fn drop_reason(self, verdict: Verdict) -> Option<DropReason> {
+        match self {
+            Self::Drop(reason) => Some(reason),
+            Self::PolicyVerdict(_) if matches!(verdict, Verdict::Dropped) => Some(DropReason::POLICY_DENIED),
+            Self::PolicyVerdict(_) | Self::Trace(_) => None,
+        }
+    }
+
+    /// The direction that Hubble tells of a packet that its local end saw in `direction`: that of the connection for
+    /// a trace, where it is known, and that of the packet for a drop and a verdict. `None` for a drop or a trace
+    /// that was seen at no local endpoint.
+    pub const fn traffic_direction(
+        self,
+        state: ConnectionState,
+        direction: Direction,
+        at_endpoint: bool,
+    ) -> Option<Direction> {
+        match (self, state) {
+            (Self::Trace(_), ConnectionState::Unknown) => None,
+            (Self::Drop(_) | Self::Trace(_), _) if !at_endpoint => None,
+            (Self::Trace(_), ConnectionState::Reply) => Some(direction.opposite()),
+            (Self::Drop(_) | Self::Trace(_) | Self::PolicyVerdict(_), _) => Some(direction),
+        }
+    }
 }
 
 /// One flow, typed. Everything that text and protobuf show is derived from this.
@@ -89,17 +125,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Hubble's three-valued `is_reply`: `None` for drops and for connections whose orientation is not known.
+    /// Hubble's three-valued `is_reply`: see [`Event::is_reply`].
     pub const fn is_reply(&self) -> Option<bool> {
-        match self.event {
-            Event::Drop(_) => None,
-            Event::PolicyVerdict(_) if matches!(self.verdict, Verdict::Dropped) => None,
-            Event::PolicyVerdict(_) => Some(false),
-            Event::Trace(_) => match self.state {
-                ConnectionState::Unknown => None,
-                ConnectionState::Reply => Some(true),
-                ConnectionState::New | ConnectionState::Established | ConnectionState::Related => Some(false),
-            },
-        }
+        self.event.is_reply(self.verdict, self.state)
     }
 }

@@ -45,6 +45,17 @@ pub enum Verdict {
     Audit = 4,
 }
 
+impl Verdict {
+    /// Hubble's name, e.g. `FORWARDED`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forwarded => "FORWARDED",
+            Self::Dropped => "DROPPED",
+            Self::Audit => "AUDIT",
+        }
+    }
+}
+
 /// What kind of event the kernel told. Numbers are Hubble's monitor event types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
@@ -65,6 +76,17 @@ pub enum ObservationPoint {
     ToStack = 3,
     /// Left a local pod.
     FromEndpoint = 5,
+}
+
+impl ObservationPoint {
+    /// Hubble's name, e.g. `to-endpoint`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ToEndpoint => "to-endpoint",
+            Self::ToStack => "to-stack",
+            Self::FromEndpoint => "from-endpoint",
+        }
+    }
 }
 
 /// What connection tracking knew about the packet. Numbers are Hubble's `TraceReason`.
@@ -99,6 +121,21 @@ pub enum MatchType {
     L3Proto = 5,
     /// The protocol, from any peer on any port.
     ProtoOnly = 6,
+}
+
+impl MatchType {
+    /// Hubble's name, e.g. `L3-L4`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::L3Only => "L3-Only",
+            Self::L3L4 => "L3-L4",
+            Self::L4Only => "L4-Only",
+            Self::All => "all",
+            Self::L3Proto => "L3-Proto",
+            Self::ProtoOnly => "Proto-Only",
+        }
+    }
 }
 
 /// A number that no variant of the named enumeration has.

@@ -2,9 +2,8 @@
 
 use palomar_flow::convert::NodeContext;
 use palomar_flow::view::{Address, FlowView, Side, Transport, Uuid};
-use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, FlowEndpoint};
-use palomar_model::verdict::{ConnectionState, Verdict};
+use palomar_model::verdict::Direction;
 use palomar_proto::flow as proto;
 
 use crate::ring::{FlowUuids, Names, Record};
@@ -71,37 +70,21 @@ impl FlowView for RecordView<'_> {
     }
 
     fn drop_reason(&self) -> i32 {
-        match self.record.event {
-            Event::Drop(reason) => reason.0.into(),
-            Event::PolicyVerdict(_) if self.record.verdict == Verdict::Dropped => {
-                DropReason::POLICY_DENIED.0.into()
-            }
-            Event::PolicyVerdict(_) | Event::Trace(_) => 0,
-        }
+        self.record.event.drop_reason(self.record.verdict).map_or(0, |reason| reason.0.into())
     }
 
     fn is_reply(&self) -> Option<bool> {
-        match (self.record.event, self.record.state) {
-            (Event::Drop(_), _) | (Event::Trace(_), ConnectionState::Unknown) => None,
-            (Event::PolicyVerdict(_), _) => (self.record.verdict != Verdict::Dropped).then_some(false),
-            (Event::Trace(_), state) => Some(state == ConnectionState::Reply),
-        }
+        self.record.event.is_reply(self.record.verdict, self.record.state)
     }
 
     fn traffic_direction(&self) -> i32 {
         let Record { event, direction, state, source, destination, .. } = *self.record;
         let local = match direction {
-            palomar_model::verdict::Direction::Ingress => destination,
-            palomar_model::verdict::Direction::Egress => source,
+            Direction::Ingress => destination,
+            Direction::Egress => source,
         };
-        let nowhere = || self.names.endpoint(local).id == 0;
-        match (event, state) {
-            (Event::PolicyVerdict(_), _) => direction as i32,
-            (Event::Trace(_), ConnectionState::Unknown) => 0,
-            _ if nowhere() => 0,
-            (Event::Trace(_), ConnectionState::Reply) => direction.opposite() as i32,
-            _ => direction as i32,
-        }
+        let at_endpoint = self.names.endpoint(local).id != 0;
+        event.traffic_direction(state, direction, at_endpoint).map_or(0, |direction| direction as i32)
     }
 
     fn interface(&self) -> Option<(u32, &str)> {
