@@ -16,5 +16,5 @@ mod tests;
 
 pub use attributions::{Attribution, Attributions, Decision};
 pub use enricher::{Enricher, Sources};
-pub use namespaces::{NamespaceKey, SeenNamespaces};
+pub use namespaces::{NamespaceKey, NamespaceWriter, SeenNamespaces};
 pub use thread::{EnrichThread, spawn};

@@ -37,6 +37,10 @@ impl Traffic {
     pub fn new(cluster: Cluster, seed: u64) -> Self {
         let mut traffic = Self { cluster, random: Random::new(seed), open: Vec::new() };
         traffic.open = (0..OPEN).map(|_| traffic.connection()).collect();
+        // until some connections are young and some are old: denied ones are told at their very beginning
+        for _ in 0..OPEN * 16 {
+            traffic.next_flow(0);
+        }
         traffic
     }
 

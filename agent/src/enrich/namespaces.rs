@@ -27,7 +27,7 @@ pub struct SeenNamespaces {
     seen: Mutex<BTreeMap<NamespaceKey, i64>>,
 }
 
-/// The enricher's side: asks for the lock once in a while for each end.
+/// The side of whoever writes the ring: asks for the lock once in a while for each end.
 #[derive(Debug)]
 pub struct NamespaceWriter {
     shared: Arc<SeenNamespaces>,
@@ -66,6 +66,7 @@ impl SeenNamespaces {
 // === impl NamespaceWriter ===
 
 impl NamespaceWriter {
+    /// A writer that has told nothing yet.
     pub fn new(shared: Arc<SeenNamespaces>) -> Self {
         Self { shared, told_at_ns: Vec::new() }
     }

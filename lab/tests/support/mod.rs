@@ -5,12 +5,14 @@
 
 mod agent;
 mod binaries;
+mod flow_server;
 mod flows;
 mod kernel;
 mod traffic;
 
 pub use agent::{Agent, Options};
 pub use binaries::binary;
+pub use flow_server::FlowServer;
 pub use flows::{field, is_dropped, is_reply, is_type, names_pod};
 pub use kernel::{filters, qdiscs, tc};
 pub use traffic::{Load, Probe, connect, echo};

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use palomar_agent::ring::Capacity;
 use palomar_lab::Topology;
+
+use crate::flows::Listen;
 
 /// Nodes and pods made of network namespaces, for the demo and for trying things out.
 #[derive(Debug, Parser)]
@@ -28,6 +31,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Play the policy demo on a node of its own: default deny, then one allowed client
     Demo(DemoArgs),
+    /// Serve the agent's API over a ring of made-up flows: for benches, client tests, and comparison with other servers
+    Flows(FlowsArgs),
     /// Measure what Palomar costs: traffic between two pods, the kernel's programs, the agent
     Bench(BenchArgs),
 }
@@ -91,6 +96,30 @@ pub struct DemoArgs {
     /// Name of the lab
     #[arg(long, default_value = "demo")]
     pub name: String,
+}
+
+/// `palomar-lab flows`
+#[derive(Debug, clap::Args)]
+pub struct FlowsArgs {
+    /// Where to serve
+    #[arg(
+        long,
+        value_name = "WHERE",
+        help = "Where to serve: unix:///path, or ADDRESS:PORT in clear text (port 0: any free one, which is printed)"
+    )]
+    pub listen: Listen,
+    /// How many flows to write before serving: as if 1,500 had come in every second until now
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub count: u64,
+    /// How many flows to write every second from then on; 0 for none
+    #[arg(long, value_name = "R", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
+    pub rate: u32,
+    /// How many flows the ring holds: one less than a power of two
+    #[arg(long, value_name = "C", default_value_t = Capacity::DEFAULT)]
+    pub capacity: Capacity,
+    /// Which flows: the same number gives the same cluster and the same flows in the same order
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// `palomar-lab bench`

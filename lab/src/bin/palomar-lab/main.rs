@@ -4,9 +4,11 @@ mod args;
 mod bench;
 mod demo;
 mod endpoint;
+mod flows;
 mod interrupt;
 mod program;
 mod up;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::List => up::list(),
         Command::Serve(args) => Ok(palomar_lab::traffic::serve_blocking(args.port, &args.body)?),
         Command::Demo(args) => demo::run(&args, &Interrupt::install()?),
+        Command::Flows(args) => flows::run(&args, &Interrupt::install()?),
         Command::Bench(args) => bench::run(&args, &Interrupt::install()?),
     }
 }

@@ -13,9 +13,9 @@ use super::policy::NAMESPACE;
 use super::site::Site;
 use super::table::Table;
 use super::traffic::mebibytes;
-use super::usage::{Resident, cpu_time, resident};
 use crate::args::BenchArgs;
 use crate::interrupt::Interrupt;
+use crate::usage::{Resident, cpu_time, resident};
 
 const PODS: usize = 20;
 const PORT: u16 = 7000;

@@ -12,7 +12,6 @@ mod status;
 mod table;
 mod tcpdump;
 mod traffic;
-mod usage;
 mod workload;
 
 use anyhow::ensure;

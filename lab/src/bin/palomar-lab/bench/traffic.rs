@@ -7,10 +7,10 @@ use super::figures::{Figures, grouped};
 use super::order::shuffled;
 use super::site::{Site, pod};
 use super::table::Table;
-use super::usage::{cpu_time, resident};
 use super::workload::{Servers, Workload};
 use crate::args::BenchArgs;
 use crate::interrupt::Interrupt;
+use crate::usage::{cpu_time, resident};
 
 /// What was measured of one configuration.
 #[derive(Debug, Default)]
