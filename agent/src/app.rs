@@ -14,6 +14,7 @@ use palomar_bpf::abi::Mode;
 use palomar_bpf::{Adoption, Datapath, Hooks, Maps, Options, Pins, RingBytes};
 use palomar_flow::convert::NodeContext;
 
+use crate::clock;
 use crate::cluster::ClusterWorld;
 use crate::config::{Attach, PolicyMode, RunArgs, StalePolicy};
 use crate::control::{Bindings, Control, EnforceScope, Facts, SharedFacts, Signal};
@@ -29,7 +30,7 @@ use crate::links::Follower;
 use crate::losses::Losses;
 use crate::ring::{Capacity, Ring};
 use crate::server::{Api, DEFAULT_MAX_STREAMS, Served};
-use crate::source::{self, Baseline, BaselineKeeper, KernelLosses};
+use crate::source::{self, Baseline, BaselineKeeper, InOrder, KernelLosses, KernelTotals as _};
 use crate::tell::Teller;
 
 /// How long an enforcing node may be without its agent under `--stale-policy audit`.
@@ -120,8 +121,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     );
     let enriching =
         enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
-    let counters = kernel_losses(&maps, &args.state_dir)?;
-    let stream = source::InOrder::new(retired_events, events);
+    let stream = InOrder::new(retired_events, events);
+    let counters = kernel_losses(&maps, &stream, &args.state_dir)?;
     let reading =
         source::spawn(stream, counters, sender, Arc::clone(&losses)).context("cannot start a thread")?;
 
@@ -155,11 +156,18 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 /// The kernel's losses, those of the time without an agent included.
-fn kernel_losses(maps: &Arc<Maps>, state_dir: &Path) -> anyhow::Result<KernelLosses<Arc<Maps>>> {
-    match Baseline::load(state_dir) {
-        Some(known) => Ok(KernelLosses::since(Arc::clone(maps), known.known(), known.at_ns)),
-        None => KernelLosses::from_now(Arc::clone(maps)).context("cannot read the kernel's counters"),
-    }
+fn kernel_losses(
+    maps: &Arc<Maps>,
+    stream: &InOrder,
+    state_dir: &Path,
+) -> anyhow::Result<KernelLosses<Arc<Maps>>> {
+    let context = "cannot read the kernel's counters";
+    let read_before = stream.read_before(maps).context(context)?;
+    let (known, at_ns) = match Baseline::load(state_dir) {
+        Some(baseline) => (baseline.known(), baseline.at_ns),
+        None => (maps.totals().context(context)?, clock::wall_now_ns()),
+    };
+    Ok(KernelLosses::since(Arc::clone(maps), known, at_ns, read_before))
 }
 
 fn mode(mode: PolicyMode) -> Mode {

@@ -2,10 +2,11 @@
 //!
 //! Counters never go back. Beside them stand loss intervals (source, count, first and last moment): they use no
 //! place in the ring, are merged when they are close or when there are too many, and a query tells those that
-//! overlap the time it asks for.
+//! overlap the time it asks for. What was not lost is counted as well, stage by stage, so that the sums can be checked.
 
 mod log;
 mod source;
+mod stage;
 mod teller;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +15,15 @@ use std::sync::{Mutex, MutexGuard};
 use log::Log;
 pub use log::Loss;
 pub use source::LossSource;
+use stage::Passed;
+pub use stage::{Stage, StageCounts};
 pub use teller::LossTeller;
 
 /// All counters and the intervals.
 #[derive(Debug, Default)]
 pub struct Losses {
     counts: [AtomicU64; LossSource::ALL.len()],
+    passed: [Passed; Stage::ALL.len()],
     log: Mutex<Log>,
     /// Raised with every interval, so that tellers look at the log only when there is something new.
     changes: AtomicU64,
@@ -35,23 +39,50 @@ impl Losses {
             return;
         }
         self.log().add(loss);
-        self.counts[loss.source.index()].fetch_add(loss.count, Ordering::Relaxed);
+        self.counts[loss.source.index()].fetch_add(loss.count, Ordering::Release);
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// Counts flows that one slow reader missed. They concern no other, so there is no interval for them.
-    pub fn reader_overtaken(&self, count: u64) {
-        self.counts[LossSource::ReaderOvertaken.index()].fetch_add(count, Ordering::Relaxed);
+    /// Counts what a stage took in; before what became of it is counted.
+    pub fn take(&self, stage: Stage, count: u64) {
+        self.passed(stage).take(count);
+    }
+
+    /// Counts what a stage gave on.
+    pub fn give(&self, stage: Stage, count: u64) {
+        self.passed(stage).give(count);
+    }
+
+    /// Says how many events went into the kernel's ring buffer since the agent started, those that an earlier agent
+    /// left there included.
+    pub fn set_told(&self, count: u64) {
+        self.passed(Stage::Kernel).set_given(count);
+    }
+
+    /// Counts what a query passed: `flows` of the ring, of which it answered with `answered` and `missed` were
+    /// overwritten before it came to them; the others were not asked for. What one query missed concerns no other,
+    /// so there is no interval for it.
+    pub fn query_passed(&self, flows: u64, answered: u64, missed: u64) {
+        let passed = self.passed(Stage::Queries);
+        passed.take(flows);
+        self.counts[LossSource::ReaderOvertaken.index()].fetch_add(missed, Ordering::Release);
+        passed.leave_out(flows.saturating_sub(answered).saturating_sub(missed));
+        passed.give(answered);
     }
 
     /// Lost by this source since the start.
     pub fn count(&self, source: LossSource) -> u64 {
-        self.counts[source.index()].load(Ordering::Relaxed)
+        self.counts[source.index()].load(Ordering::Acquire)
     }
 
     /// Every source with its count, in the order in which events pass them. Reading changes nothing.
     pub fn counts(&self) -> [(LossSource, u64); LossSource::ALL.len()] {
         LossSource::ALL.map(|source| (source, self.count(source)))
+    }
+
+    /// Every stage with its counts, in the order in which events pass them. Reading changes nothing.
+    pub fn stages(&self) -> [StageCounts; Stage::ALL.len()] {
+        Stage::ALL.map(|stage| self.passed(stage).counts(stage, |source| self.count(source)))
     }
 
     /// Tells the losses of a window of time, in nanoseconds since the Unix epoch, both ends included: what is in
@@ -65,6 +96,10 @@ impl Losses {
         let mut teller = LossTeller::new(i64::MIN, i64::MAX);
         teller.skip(&self.log());
         teller
+    }
+
+    fn passed(&self, stage: Stage) -> &Passed {
+        &self.passed[stage.index()]
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -86,13 +121,37 @@ mod tests {
         losses.add(loss(LossSource::QueueFull, 3, 10, 20));
         losses.add(loss(LossSource::QueueFull, 4, 15, 25));
         losses.add(loss(LossSource::Decode, 0, 1, 1));
-        losses.reader_overtaken(9);
+        losses.query_passed(9, 0, 9);
         let expected =
             [(LossSource::QueueFull, 7), (LossSource::Decode, 0), (LossSource::ReaderOvertaken, 9)];
         for (source, count) in expected.into_iter().chain(expected) {
             assert_eq!(losses.count(source), count, "{source:?}");
         }
         assert_eq!(losses.counts().iter().map(|(_, count)| count).sum::<u64>(), 16);
+    }
+
+    #[test]
+    fn each_stage_tells_what_it_took_and_what_became_of_it() {
+        let losses = Losses::default();
+        losses.set_told(100);
+        losses.add(loss(LossSource::RateLimited, 5, 0, 0));
+        losses.add(loss(LossSource::KernelRingTrace, 7, 0, 0));
+        losses.take(Stage::Reader, 90);
+        losses.add(loss(LossSource::QueueFull, 10, 0, 0));
+        losses.give(Stage::Reader, 78);
+        losses.query_passed(50, 20, 4);
+        losses.query_passed(1, 1, 0);
+        // (taken, given, left out, lost, in hand)
+        let expected = [(112, 100, 0, 12, 0), (90, 78, 0, 10, 2), (0, 0, 0, 0, 0), (51, 21, 26, 4, 0)];
+        for (stage, expected) in losses.stages().into_iter().zip(expected) {
+            let StageCounts { taken, given, left_out, .. } = stage;
+            assert_eq!(
+                (taken, given, left_out, stage.all_lost(), stage.in_hand()),
+                expected,
+                "{:?}",
+                stage.stage
+            );
+        }
     }
 
     #[test]

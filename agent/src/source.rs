@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use palomar_bpf::abi::{Event, InvalidEvent};
 
 use crate::clock::wall_now_ns;
-use crate::losses::{Loss, LossSource, Losses};
+use crate::losses::{Loss, LossSource, Losses, Stage};
 pub use baseline::{Baseline, BaselineKeeper};
 pub use bpf::InOrder;
 pub use kernel::{KernelLosses, KernelTotals};
@@ -106,18 +106,22 @@ impl<S: EventStream, C: KernelTotals> Source<S, C> {
     /// Moves what there is to the queue; what does not fit or is no event is counted.
     fn drain(&mut self) -> usize {
         let Self { stream, queue, losses, .. } = self;
-        let (mut full, mut invalid) = (0, Invalid::default());
+        let (mut queued, mut full, mut invalid) = (0, 0, Invalid::default());
         let drained = stream.drain(DRAIN, &mut |record| match record {
-            Ok(event) => full += u64::from(!queue.send(event)),
+            Ok(event) if queue.send(event) => queued += 1,
+            Ok(_) => full += 1,
             Err(error) => invalid.add(error),
         });
-        if drained > 0 {
-            queue.wake();
+        if drained == 0 {
+            return 0;
         }
+        losses.take(Stage::Reader, drained as u64);
         let now_ns = wall_now_ns();
         let add = |source, count| losses.add(Loss { source, count, first_ns: now_ns, last_ns: now_ns });
         add(LossSource::QueueFull, full);
-        add(LossSource::Decode, invalid.count);
+        add(LossSource::InvalidRecord, invalid.count);
+        losses.give(Stage::Reader, queued);
+        queue.wake();
         if let Some(error) = invalid.first {
             tracing::warn!(%error, count = invalid.count, "the kernel's ring holds records that are no events");
         }
@@ -188,6 +192,10 @@ mod tests {
         fn totals(&self) -> io::Result<Vec<(LossSource, u64)>> {
             Ok(Vec::new())
         }
+
+        fn told(&self) -> io::Result<u64> {
+            Ok(0)
+        }
     }
 
     #[test]
@@ -219,8 +227,10 @@ mod tests {
             let taken = reader.join().unwrap();
             assert!(taken.is_sorted_by(|one, next| one < next));
             let lost = losses.count(LossSource::QueueFull);
-            assert_eq!(losses.count(LossSource::Decode), TOTAL / 10);
-            assert_eq!(taken.len() as u64 + lost + TOTAL / 10, TOTAL, "capacity {capacity}");
+            assert_eq!(losses.count(LossSource::InvalidRecord), TOTAL / 10);
+            let [_, stage, ..] = losses.stages();
+            assert_eq!((stage.taken, stage.given), (TOTAL, taken.len() as u64), "capacity {capacity}");
+            assert_eq!(stage.in_hand(), 0, "capacity {capacity}");
             assert_eq!(lost == 0, capacity == 100_000, "capacity {capacity}");
         }
     }

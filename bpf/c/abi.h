@@ -7,7 +7,7 @@
 #pragma once
 #include "kernel.h"
 
-#define PALOMAR_ABI_VERSION 2
+#define PALOMAR_ABI_VERSION 3
 
 /* Directions as the pod sees them; the numbers are Hubble's. */
 enum direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
@@ -211,5 +211,8 @@ enum counter {
   COUNTER_STALE_AUDIT,        /* packets let through because the agent's heartbeat is stale */
   COUNTER_FORWARDED,
   COUNTER_DROPPED,
+  COUNTER_TOLD_DROP,          /* events that went into the ring, by kind */
+  COUNTER_TOLD_TRACE,
+  COUNTER_TOLD_POLICY_VERDICT,
   COUNTERS,
 };

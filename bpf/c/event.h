@@ -19,16 +19,16 @@ static __always_inline __u64 wakeup(void) {
 /* Kind, detail and verdict in one argument: a subprogram has five. */
 #define TELL(kind, detail, verdict) ((kind) | (detail) << 8 | (verdict) << 16)
 
-static __always_inline __u32 lost_counter(__u8 kind) {
-  if (kind == EVENT_DROP) return COUNTER_LOST_DROP;
-  return kind == EVENT_TRACE ? COUNTER_LOST_TRACE : COUNTER_LOST_POLICY_VERDICT;
+/* `drop` is the counter of drops; those of traces and policy verdicts follow it. */
+static __always_inline void count_kind(__u32 drop, __u8 kind) {
+  count(drop + (kind == EVENT_DROP ? 0 : kind == EVENT_TRACE ? 1 : 2), 1);
 }
 
 SUBPROGRAM int tell(const struct packet *p, const struct endpoint *endpoint, const struct finding *f, __u32 what) {
   if (!p || !endpoint || !f) return 0;
   struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
   if (!e) {
-    count(lost_counter(what), 1);
+    count_kind(COUNTER_LOST_DROP, what);
     return 0;
   }
   int out = p->direction == DIRECTION_EGRESS;
@@ -61,6 +61,7 @@ SUBPROGRAM int tell(const struct packet *p, const struct endpoint *endpoint, con
   e->class = f->peer.class;
   e->packets = f->packets;
   e->bytes = f->bytes;
+  count_kind(COUNTER_TOLD_DROP, what);
   bpf_ringbuf_submit(e, wakeup());
   return 1;
 }

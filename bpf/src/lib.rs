@@ -6,7 +6,8 @@
 //!                └─ events: EventReader what the programs tell
 //! ```
 //!
-//! Unsafe code lives in two files: `sys/attr.rs` (the bpf system call) and `maps/mapped.rs` (shared memory).
+//! Unsafe code lives in three files: `sys/attr.rs` (the bpf system call), `maps/mapped.rs` and `maps/positions.rs`
+//! (shared memory).
 
 pub mod abi;
 mod attach;

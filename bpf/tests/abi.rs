@@ -216,6 +216,9 @@ fn the_counters_are_those_of_the_header_and_their_number_closes_them() {
             ("COUNTER_STALE_AUDIT", Counter::StaleAudit.number()),
             ("COUNTER_FORWARDED", Counter::Forwarded.number()),
             ("COUNTER_DROPPED", Counter::Dropped.number()),
+            ("COUNTER_TOLD_DROP", Counter::ToldDrop.number()),
+            ("COUNTER_TOLD_TRACE", Counter::ToldTrace.number()),
+            ("COUNTER_TOLD_POLICY_VERDICT", Counter::ToldPolicyVerdict.number()),
             ("COUNTERS", count),
         ],
     );

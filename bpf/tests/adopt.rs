@@ -4,8 +4,8 @@
 mod kernel_support;
 
 use kernel_support::{Lab, forwarded, run};
-use palomar_bpf::abi::{Direction, Event, InvalidEvent, Mode, Rule, RuleKey};
-use palomar_bpf::{Adoption, CleanError, Hooks, Options, RingBytes, panic_audit};
+use palomar_bpf::abi::{Counter, Direction, Event, InvalidEvent, Mode, Rule, RuleKey};
+use palomar_bpf::{Adoption, CleanError, Datapath, EventReader, Hooks, Options, RingBytes, panic_audit};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn key(set: u32) -> RuleKey {
@@ -155,6 +155,19 @@ fn maps_of_another_abi_are_removed_when_the_new_ones_are_in_force() {
     assert_eq!(lab.load(Hooks::Auto).adoption(), &Adoption::Adopted);
 }
 
+/// What was told and does not wait to be read, at a moment in which nothing is told.
+fn told_and_read(datapath: &Datapath, reader: &EventReader) -> u64 {
+    let kinds = [Counter::ToldDrop, Counter::ToldTrace, Counter::ToldPolicyVerdict];
+    loop {
+        let before = reader.waiting();
+        let told = |kind: &Counter| datapath.maps.counters.get(*kind).expect("the counters can be read");
+        let told: u64 = kinds.iter().map(told).sum();
+        if reader.waiting() == before {
+            return told - before;
+        }
+    }
+}
+
 #[test]
 fn the_next_reader_goes_on_where_the_last_one_stopped() {
     let lab = Lab::new("resume");
@@ -171,7 +184,11 @@ fn the_next_reader_goes_on_where_the_last_one_stopped() {
     };
     assert_eq!(first.events.take().unwrap().drain(5, &mut take), 5);
     drop(first);
-    lab.load(Hooks::Auto).events.take().unwrap().drain(1000, &mut take);
+    let mut second = lab.load(Hooks::Auto);
+    let mut reader = second.events.take().unwrap();
+    assert_eq!(told_and_read(&second, &reader), 5, "what was told and does not wait was read");
+    let waiting = reader.waiting();
+    assert!(reader.drain(1000, &mut take) as u64 >= waiting);
     assert_eq!(ports, (5000..5010).collect::<Vec<u16>>(), "none twice, none lost");
 }
 

@@ -338,4 +338,6 @@ fn what_the_queue_gave_was_written_or_counted_as_lost() {
     drop(sender);
     drop(thread);
     assert_eq!((ring.written(), losses.count(LossSource::Decode)), (600, 100));
+    let [_, _, stage, _] = losses.stages();
+    assert_eq!((stage.taken, stage.given, stage.in_hand()), (700, 600, 0));
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::enricher::Enricher;
 use crate::clock::{TimeAnchor, wall_now_ns};
 use crate::decode::KernelEvent;
-use crate::losses::{Loss, LossSource, Losses};
+use crate::losses::{Loss, LossSource, Losses, Stage};
 use crate::source::EventReceiver;
 
 /// Events written at once: a reader sees them together.
@@ -50,6 +50,7 @@ fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
             enricher.follow_directory();
             continue;
         }
+        losses.take(Stage::Enricher, events.len() as u64);
         let mut invalid = (0, None);
         enricher.enrich(events.iter().filter_map(|event| {
             KernelEvent::try_from(event)
@@ -61,6 +62,7 @@ fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
             let now_ns = wall_now_ns();
             losses.add(Loss { source: LossSource::Decode, count, first_ns: now_ns, last_ns: now_ns });
         }
+        losses.give(Stage::Enricher, events.len() as u64 - invalid.0);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where events are lost.
 
+use super::stage::Stage;
+
 /// A place where events can be lost, in the order in which they pass it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LossSource {
@@ -11,10 +13,12 @@ pub enum LossSource {
     KernelRingTrace,
     /// Policy-verdict events that did not fit the kernel's ring buffer.
     KernelRingPolicyVerdict,
-    /// Records that are no events.
-    Decode,
+    /// Records of the kernel's ring buffer that are no events of this version.
+    InvalidRecord,
     /// Events that did not fit the queue between the two threads of the agent.
     QueueFull,
+    /// Events that tell what cannot be.
+    Decode,
     /// Flows that were overwritten before a reader came to them; each reader's count adds to this one.
     ReaderOvertaken,
 }
@@ -23,13 +27,14 @@ pub enum LossSource {
 
 impl LossSource {
     /// All sources.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RateLimited,
         Self::KernelRingDrop,
         Self::KernelRingTrace,
         Self::KernelRingPolicyVerdict,
-        Self::Decode,
+        Self::InvalidRecord,
         Self::QueueFull,
+        Self::Decode,
         Self::ReaderOvertaken,
     ];
 
@@ -40,9 +45,23 @@ impl LossSource {
             Self::KernelRingDrop => "kernel_ring_drop",
             Self::KernelRingTrace => "kernel_ring_trace",
             Self::KernelRingPolicyVerdict => "kernel_ring_policy_verdict",
-            Self::Decode => "decode",
+            Self::InvalidRecord => "invalid_record",
             Self::QueueFull => "queue_full",
+            Self::Decode => "decode",
             Self::ReaderOvertaken => "reader_overtaken",
+        }
+    }
+
+    /// The part of the event path that loses them.
+    pub const fn stage(self) -> Stage {
+        match self {
+            Self::RateLimited
+            | Self::KernelRingDrop
+            | Self::KernelRingTrace
+            | Self::KernelRingPolicyVerdict => Stage::Kernel,
+            Self::InvalidRecord | Self::QueueFull => Stage::Reader,
+            Self::Decode => Stage::Enricher,
+            Self::ReaderOvertaken => Stage::Queries,
         }
     }
 

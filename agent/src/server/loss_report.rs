@@ -64,7 +64,9 @@ pub fn to_response(loss: &Loss, node_name: &str) -> GetFlowsResponse {
 /// Hubble's name for the place; it has none for events that were left out by design or were not understood.
 fn to_proto(source: LossSource) -> LostEventSource {
     match source {
-        LossSource::RateLimited | LossSource::Decode => LostEventSource::UnknownLostEventSource,
+        LossSource::RateLimited | LossSource::InvalidRecord | LossSource::Decode => {
+            LostEventSource::UnknownLostEventSource
+        }
         LossSource::KernelRingDrop | LossSource::KernelRingTrace | LossSource::KernelRingPolicyVerdict => {
             LostEventSource::PerfEventRingBuffer
         }

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::Shared;
 use crate::directory::Directory;
+use crate::losses::{LossSource, Losses, StageCounts};
 
 /// What the control path knows of the agent and its endpoints, as messages. Asked for each call; must not block.
 pub trait AgentFacts: Send + Sync {
@@ -49,10 +50,7 @@ impl Palomar for OwnService {
         &self,
         _: Request<v1::GetLossRequest>,
     ) -> Result<Response<v1::GetLossResponse>, Status> {
-        let counters = self.shared.served.losses.counts();
-        let counters =
-            counters.map(|(source, count)| v1::LossCounter { source: source.name().into(), count });
-        Ok(Response::new(v1::GetLossResponse { counters: counters.into() }))
+        Ok(Response::new(loss_answer(&self.shared.served.losses)))
     }
 
     async fn get_identity(
@@ -80,6 +78,22 @@ impl Palomar for OwnService {
     ) -> Result<Response<v1::ListEndpointsResponse>, Status> {
         Ok(Response::new(self.shared.served.facts.endpoints()))
     }
+}
+
+fn loss_answer(losses: &Losses) -> v1::GetLossResponse {
+    let counter =
+        |(source, count): (LossSource, u64)| v1::LossCounter { source: source.name().into(), count };
+    let stages = losses.stages().map(|counts| {
+        let StageCounts { stage, taken, given, left_out, lost } = counts;
+        v1::StageCounts {
+            stage: stage.name().into(),
+            taken,
+            given,
+            left_out,
+            lost: lost.into_iter().map(counter).collect(),
+        }
+    });
+    v1::GetLossResponse { counters: losses.counts().map(counter).into(), stages: stages.into() }
 }
 
 /// Every identity of a directory and the reserved ones, by number. Two kernel identities may show one number.

@@ -69,6 +69,15 @@ pub struct Query {
     encoder: Encoder,
     records: Vec<Record>,
     buffer: BytesMut,
+    passing: Passing,
+}
+
+/// What became of the flows of one step so far.
+#[derive(Debug, Default)]
+struct Passing {
+    from: u64,
+    answered: u64,
+    missed: u64,
 }
 
 // === impl Query ===
@@ -104,6 +113,7 @@ impl Query {
             report: LossReport::default(),
             records: Vec::with_capacity(BATCH),
             buffer: BytesMut::with_capacity(BUFFER_BYTES),
+            passing: Passing::default(),
         }
     }
 
@@ -140,6 +150,7 @@ impl Query {
     }
 
     fn forward(&mut self, at: u64, out: &mut VecDeque<Bytes>) -> Progress {
+        self.passing = Passing { from: at, ..Passing::default() };
         let end = self.end.unwrap_or(u64::MAX);
         // flows that come while the query follows are looked at one by one, since one beyond the window ends it
         let at = if at < self.live_from {
@@ -159,6 +170,7 @@ impl Query {
             }
             if self.wants(&batch, index) {
                 self.tell(&batch, index, out);
+                self.passing.answered += 1;
                 if self.count_down() {
                     return self.finish(&batch, index + 1, out);
                 }
@@ -168,6 +180,7 @@ impl Query {
         if caught_up && (self.end.is_some_and(|end| next >= end) || self.window_is_over()) {
             return self.finish(&batch, 0, out);
         }
+        self.count_passed(next);
         self.note_losses(&batch, self.records.len());
         self.tell_losses(false, out);
         if caught_up { Progress::CaughtUp(next) } else { Progress::More }
@@ -229,8 +242,8 @@ impl Query {
     }
 
     fn note_missed(&mut self, missed: u64) {
+        self.passing.missed = missed;
         if missed > 0 {
-            self.losses.reader_overtaken(missed);
             let now_ns = wall_now_ns();
             self.report.add(Loss {
                 source: LossSource::ReaderOvertaken,
@@ -238,6 +251,14 @@ impl Query {
                 first_ns: now_ns,
                 last_ns: now_ns,
             });
+        }
+    }
+
+    /// Counts what became of this step's flows, which end before `upto`.
+    fn count_passed(&self, upto: u64) {
+        let Passing { from, answered, missed } = self.passing;
+        if upto > from {
+            self.losses.query_passed(upto - from, answered, missed);
         }
     }
 
@@ -271,6 +292,7 @@ impl Query {
 
     /// Ends after so many flows of a batch.
     fn finish(&mut self, batch: &Batch, looked_at: usize, out: &mut VecDeque<Bytes>) -> Progress {
+        self.count_passed(batch.first + looked_at as u64);
         self.note_losses(batch, looked_at);
         self.phase = Phase::Ended;
         self.tell_losses(true, out);

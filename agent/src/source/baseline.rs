@@ -85,6 +85,10 @@ mod tests {
         fn totals(&self) -> io::Result<Vec<(LossSource, u64)>> {
             Ok(vec![(LossSource::KernelRingDrop, self.0)])
         }
+
+        fn told(&self) -> io::Result<u64> {
+            Ok(0)
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use palomar_bpf::{EventReader, Maps};
 use super::{EventStream, KernelTotals};
 use crate::losses::LossSource;
 
+const TOLD: [Counter; 3] = [Counter::ToldDrop, Counter::ToldTrace, Counter::ToldPolicyVerdict];
 const COUNTERS: [(LossSource, Counter); 4] = [
     (LossSource::RateLimited, Counter::Suppressed),
     (LossSource::KernelRingDrop, Counter::LostDrop),
@@ -34,6 +35,10 @@ impl KernelTotals for Arc<Maps> {
             .map(|(source, counter)| Ok((source, self.counters.get(counter).map_err(io::Error::other)?)))
             .collect()
     }
+
+    fn told(&self) -> io::Result<u64> {
+        TOLD.into_iter().map(|counter| self.counters.get(counter).map_err(io::Error::other)).sum()
+    }
 }
 
 /// Two readers one after the other: what an earlier agent's ring still holds comes first.
@@ -47,6 +52,22 @@ impl InOrder {
     /// write to it no longer.
     pub fn new(retired: Option<EventReader>, current: EventReader) -> Self {
         Self { retired, current }
+    }
+
+    /// How many of the events that the programs told were read before: by an earlier agent. Exact unless the programs
+    /// tell something in each of many short moments.
+    pub fn read_before(&self, maps: &Arc<Maps>) -> io::Result<u64> {
+        let waiting = || self.current.waiting() + self.retired.as_ref().map_or(0, EventReader::waiting);
+        let mut before = waiting();
+        let mut tries = 0..1_000;
+        loop {
+            let told = maps.told()?;
+            let after = waiting();
+            if before == after || tries.next().is_none() {
+                return Ok(told.saturating_sub(after));
+            }
+            before = after;
+        }
     }
 }
 

@@ -7,8 +7,11 @@ use crate::losses::{Loss, LossSource, Losses};
 
 /// Reads the kernel's loss counters.
 pub trait KernelTotals: Send {
-    /// The sums so far, by source.
+    /// The sums of what was lost so far, by source.
     fn totals(&self) -> io::Result<Vec<(LossSource, u64)>>;
+
+    /// How many events went into the ring so far.
+    fn told(&self) -> io::Result<u64>;
 }
 
 /// Turns growing sums into losses.
@@ -17,36 +20,40 @@ pub struct KernelLosses<C> {
     counters: C,
     known: Vec<(LossSource, u64)>,
     known_at_ns: i64,
+    /// What went into the ring before, and was read by an earlier agent.
+    told_before: u64,
     failing: bool,
 }
 
 // === impl KernelLosses ===
 
 impl<C: KernelTotals> KernelLosses<C> {
-    /// Counts what is lost from now on.
+    /// Counts what is told and lost from now on.
     pub fn from_now(counters: C) -> io::Result<Self> {
         let known = counters.totals()?;
-        Ok(Self::since(counters, known, wall_now_ns()))
+        let told_before = counters.told()?;
+        Ok(Self::since(counters, known, wall_now_ns(), told_before))
     }
 
     /// Counts what was lost since the sums were `known`, at a moment of the wall clock: those of an agent before
-    /// this one, whose programs went on.
-    pub fn since(counters: C, known: Vec<(LossSource, u64)>, known_at_ns: i64) -> Self {
-        Self { counters, known, known_at_ns, failing: false }
+    /// this one, whose programs went on. `told_before` events of this ring were read by such an agent.
+    pub fn since(counters: C, known: Vec<(LossSource, u64)>, known_at_ns: i64, told_before: u64) -> Self {
+        Self { counters, known, known_at_ns, told_before, failing: false }
     }
 
-    /// Adds what was lost since the last call.
+    /// Adds what was told and lost since the last call.
     pub fn count(&mut self, losses: &Losses) {
-        let totals = match self.counters.totals() {
-            Ok(totals) => totals,
+        let (totals, told) = match self.read() {
+            Ok(sums) => sums,
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::error!(%error, "cannot read the kernel's loss counters");
+                    tracing::error!(%error, "cannot read the kernel's counters of events");
                 }
                 return;
             }
         };
         self.failing = false;
+        losses.set_told(told.saturating_sub(self.told_before));
         let now_ns = wall_now_ns();
         for (source, total) in &totals {
             let before = self.known.iter().find(|(known, _)| known == source).map_or(0, |(_, total)| *total);
@@ -61,6 +68,10 @@ impl<C: KernelTotals> KernelLosses<C> {
         }
         (self.known, self.known_at_ns) = (totals, now_ns);
     }
+
+    fn read(&self) -> io::Result<(Vec<(LossSource, u64)>, u64)> {
+        Ok((self.counters.totals()?, self.counters.told()?))
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +83,10 @@ mod tests {
     impl KernelTotals for &AtomicU64 {
         fn totals(&self) -> io::Result<Vec<(LossSource, u64)>> {
             Ok(vec![(LossSource::KernelRingDrop, self.load(Ordering::Relaxed))])
+        }
+
+        fn told(&self) -> io::Result<u64> {
+            Ok(self.load(Ordering::Relaxed) * 10)
         }
     }
 
@@ -91,8 +106,10 @@ mod tests {
     fn losses_while_no_agent_ran_are_counted_from_what_the_last_one_knew() {
         let total = AtomicU64::new(100);
         let losses = Losses::default();
-        KernelLosses::since(&total, vec![(LossSource::KernelRingDrop, 60)], 1_000).count(&losses);
+        KernelLosses::since(&total, vec![(LossSource::KernelRingDrop, 60)], 1_000, 750).count(&losses);
         let told = losses.teller(0, i64::MAX).tell(&losses, i64::MAX);
         assert_eq!((told[0].count, told[0].first_ns), (40, 1_000));
+        let [kernel, ..] = losses.stages();
+        assert_eq!((kernel.taken, kernel.given), (290, 250), "an earlier agent read 750 of 1,000");
     }
 }

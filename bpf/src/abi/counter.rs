@@ -25,6 +25,12 @@ numbered! {
         Forwarded = 8,
         /// Packets that were dropped.
         Dropped = 9,
+        /// Drop events that went into the ring.
+        ToldDrop = 10,
+        /// Trace events that went into the ring.
+        ToldTrace = 11,
+        /// Policy-verdict events that went into the ring.
+        ToldPolicyVerdict = 12,
     }
 }
 

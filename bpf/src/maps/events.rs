@@ -9,11 +9,16 @@ use aya::maps::{Map, MapData, RingBuf};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::MapError;
+use super::positions::Positions;
 use crate::abi::{Event, InvalidEvent};
+
+/// What an event takes in the ring: a header of eight bytes before each.
+const RECORD_BYTES: usize = (8 + size_of::<Event>()).next_multiple_of(8);
 
 /// Reads events in the order in which the kernel entered them. There must be one reader of a ring at a time.
 pub struct EventReader {
     ring: RingBuf<MapData>,
+    positions: Positions,
     epoll: Epoll,
 }
 
@@ -22,9 +27,15 @@ impl EventReader {
         let shape = |error: aya::maps::MapError| {
             MapError::kernel("share memory with", "events")(io::Error::other(error))
         };
+        let positions = Positions::open(&map).map_err(MapError::kernel("share memory with", "events"))?;
         let ring = RingBuf::try_from(Map::RingBuf(MapData::from_fd(map).map_err(shape)?)).map_err(shape)?;
         let epoll = watch(&ring).map_err(|error| MapError::kernel("wait for", "events")(error.into()))?;
-        Ok(Self { ring, epoll })
+        Ok(Self { ring, positions, epoll })
+    }
+
+    /// How many events are in the ring now and wait to be read.
+    pub fn waiting(&self) -> u64 {
+        (self.positions.unread_bytes() / RECORD_BYTES) as u64
     }
 
     /// Waits until the programs wake the reader, or for `timeout` (rounded up to milliseconds). They do so when the
@@ -53,7 +64,7 @@ impl EventReader {
 
 impl fmt::Debug for EventReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ring: _, epoll } = self;
+        let Self { ring: _, positions: _, epoll } = self;
         f.debug_struct("EventReader").field("epoll", epoll).finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@ mod counters;
 mod endpoints;
 mod events;
 mod mapped;
+mod positions;
 mod settings;
 mod table;
 

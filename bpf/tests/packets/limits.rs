@@ -102,6 +102,8 @@ fn what_does_not_fit_the_ring_is_counted_by_kind() {
     assert!(kept_drops > 0 && kept_drops < events);
     assert_eq!(kept_drops + datapath.count(Counter::LostDrop), events);
     assert_eq!(kept_verdicts + datapath.count(Counter::LostPolicyVerdict), events);
+    assert_eq!(kept_drops, datapath.count(Counter::ToldDrop), "told is what went into the ring");
+    assert_eq!(kept_verdicts, datapath.count(Counter::ToldPolicyVerdict));
 
     let mut datapath = world(tiny);
     for _ in 0..events {
@@ -110,6 +112,7 @@ fn what_does_not_fit_the_ring_is_counted_by_kind() {
     let kept = datapath.events().len() as u64;
     assert!(kept > 0 && kept < events);
     assert_eq!(kept + datapath.count(Counter::LostTrace), events);
+    assert_eq!(kept, datapath.count(Counter::ToldTrace));
     assert_eq!(datapath.count(Counter::Forwarded), events);
     assert_eq!(datapath.pod_sends(&tcp(POD, "10.0.0.20:80", ACK)), PASS);
 }

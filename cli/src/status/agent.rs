@@ -6,7 +6,7 @@ use anyhow::Result;
 use palomar_proto::palomar::v1::palomar_client::PalomarClient;
 use palomar_proto::palomar::v1::{
     AttachKind, ClusterSource, GetAgentStatusRequest, GetAgentStatusResponse, GetLossRequest,
-    GetLossResponse, PolicyMode,
+    GetLossResponse, LossCounter, PolicyMode, StageCounts,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use super::grouped;
 use crate::connection::Connection;
 use crate::log;
+use crate::render::Columns;
 use crate::render::escape::escape;
 use crate::surroundings::Surroundings;
 
@@ -107,12 +108,45 @@ fn print_agent(agent: &GetAgentStatusResponse, out: &mut dyn Write) -> io::Resul
 }
 
 fn print_loss(loss: &GetLossResponse, out: &mut dyn Write) -> io::Result<()> {
-    let total = loss.counters.iter().map(|counter| counter.count).fold(0, u64::saturating_add);
-    writeln!(out, "Lost Events: {}", grouped(total))?;
-    for counter in loss.counters.iter().filter(|counter| counter.count > 0) {
+    let GetLossResponse { counters, stages } = loss;
+    writeln!(out, "Lost Events: {}", grouped(sum(counters)))?;
+    if !stages.is_empty() {
+        return print_stages(stages, out);
+    }
+    for counter in counters.iter().filter(|counter| counter.count > 0) {
         writeln!(out, "  - {}: {}", escape(&counter.source), grouped(counter.count))?;
     }
     Ok(())
+}
+
+/// One line a stage: what came in, what went on, what was left out, what was lost and where.
+fn print_stages(stages: &[StageCounts], out: &mut dyn Write) -> io::Result<()> {
+    let mut columns = Columns::default();
+    columns.line(&["  STAGE", "IN", "OUT", "FILTERED", "LOST"]);
+    for StageCounts { stage, taken, given, left_out, lost } in stages {
+        let reasons: Vec<String> = lost
+            .iter()
+            .filter(|counter| counter.count > 0)
+            .map(|counter| format!("{} {}", grouped(counter.count), escape(&counter.source)))
+            .collect();
+        let lost = match reasons.as_slice() {
+            [] => "0".to_owned(),
+            [reason] => reason.clone(),
+            reasons => format!("{}: {}", grouped(sum(lost)), reasons.join(", ")),
+        };
+        columns.line(&[
+            &format!("  {}", escape(stage)),
+            &grouped(*taken),
+            &grouped(*given),
+            &grouped(*left_out),
+            &lost,
+        ]);
+    }
+    columns.write(out)
+}
+
+fn sum(counters: &[LossCounter]) -> u64 {
+    counters.iter().map(|counter| counter.count).fold(0, u64::saturating_add)
 }
 
 /// `off`, `audit`, `enforce`.

@@ -45,8 +45,26 @@ fn agent() -> Stub {
         ],
     };
     let counter = |source: &str, count| LossCounter { source: source.to_owned(), count };
+    let stage = |stage: &str, taken, given, left_out, lost| StageCounts {
+        stage: stage.to_owned(),
+        taken,
+        given,
+        left_out,
+        lost,
+    };
     let loss = GetLossResponse {
-        counters: vec![counter("kernel_ring", 1_000), counter("decode", 0), counter("reader", 24)],
+        counters: vec![counter("rate_limited", 1_000), counter("kernel_ring", 0), counter("decode\u{7}", 24)],
+        stages: vec![
+            stage(
+                "kernel",
+                13_345,
+                12_345,
+                0,
+                vec![counter("rate_limited", 1_000), counter("kernel_ring", 0)],
+            ),
+            stage("enricher", 12_345, 12_300, 0, vec![counter("decode\u{7}", 23), counter("other", 1)]),
+            stage("queries", 24_600, 600, 24_000, vec![counter("reader_overtaken", 0)]),
+        ],
     };
     let web = Endpoint {
         id: 7,
@@ -109,8 +127,10 @@ Refused Manifests: 2
   - web.yaml:7: spec.ingress[0].ports[1].port: no number^[[2J from 1 to 65535
   - gone.yaml: cannot be read
 Lost Events: 1,024
-  - kernel_ring: 1,000
-  - reader: 24
+  STAGE      IN       OUT      FILTERED   LOST
+  kernel     13,345   12,345   0          1,000 rate_limited
+  enricher   12,345   12,300   0          24: 23 decode\\x07, 1 other
+  queries    24,600   600      24,000     0
 ";
     assert_eq!((outcome.out.as_str(), outcome.err.as_str(), outcome.code), (wanted, "", 0));
 }

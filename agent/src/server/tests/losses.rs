@@ -1,7 +1,7 @@
 //! What a query tells of losses.
 
 use palomar_flow::convert::timestamp;
-use palomar_proto::flow::{LostEvent, LostEventSource};
+use palomar_proto::flow::{FlowFilter, LostEvent, LostEventSource, Verdict};
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 use palomar_proto::observer::{GetFlowsRequest, GetFlowsResponse};
 
@@ -80,6 +80,32 @@ async fn a_reader_that_was_overtaken_is_told_how_many_flows_it_missed() {
     }
     assert_eq!((flows, missed), (255 + 255, 1_000 - 255));
     assert_eq!(fixture.losses.count(LossSource::ReaderOvertaken), missed);
+}
+
+#[tokio::test]
+async fn what_queries_passed_was_answered_left_out_or_missed() {
+    let mut fixture = fixture(255);
+    for n in 0..1_000 {
+        fixture.write(n, SECOND + i64::try_from(n).unwrap());
+    }
+    let dropped = || vec![FlowFilter { verdict: vec![Verdict::Dropped.into()], ..FlowFilter::default() }];
+    let base = GetFlowsRequest::default;
+    let table = [
+        ("all", base(), 255),
+        ("the dropped ones", GetFlowsRequest { whitelist: dropped(), ..base() }, 255),
+        ("the last ten", GetFlowsRequest { number: 10, ..base() }, 10),
+        ("the first ten", GetFlowsRequest { number: 10, first: true, ..base() }, 10),
+        ("none of this time", GetFlowsRequest { since: Some(timestamp(9 * SECOND)), ..base() }, 255),
+    ];
+    for (what, request, passed) in table {
+        let before = fixture.losses.stages()[3].clone();
+        let answered = fixture.ask(request).await.unwrap().len() as u64;
+        let after = fixture.losses.stages()[3].clone();
+        let [taken, given, left_out] =
+            [after.taken - before.taken, after.given - before.given, after.left_out - before.left_out];
+        assert_eq!((taken, given, left_out), (passed, answered, passed - answered), "{what}");
+    }
+    assert_eq!(fixture.losses.count(LossSource::ReaderOvertaken), 0);
 }
 
 #[tokio::test]
