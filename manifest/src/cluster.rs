@@ -2,21 +2,19 @@
 
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_model::world::{Namespace, Node, Service, ServicePort};
+use palomar_model::world::{Namespace, Node, Service, ServicePort, TargetPort};
 
-use crate::error::quoted;
-use crate::fields::{At, Fields, Known, Problems, choices};
+use crate::fields::{At, Fields, Known, Problems};
 use crate::meta::Metadata;
 use crate::syntax;
+use crate::tree::Value;
 
 const SERVICE_SPEC: Known<'_> = Known {
     read: &["clusterIP", "clusterIPs", "ports", "selector", "type"],
     others: &["externalIPs", "externalName", "ipFamilies"],
 };
 const SERVICE_PORT: Known<'_> =
-    Known { read: &["name", "protocol", "port"], others: &["appProtocol", "nodePort", "targetPort"] };
-const PROTOCOLS: [(&str, Protocol); 3] =
-    [("TCP", Protocol::Tcp), ("UDP", Protocol::Udp), ("SCTP", Protocol::Sctp)];
+    Known { read: &["name", "protocol", "port", "targetPort"], others: &["appProtocol", "nodePort"] };
 const NODE_STATUS: Known<'_> = Known::read(&["addresses"]);
 const NODE_ADDRESS: Known<'_> = Known::read(&["type", "address"]);
 
@@ -57,26 +55,28 @@ pub(crate) fn service(name: ObjectName, root: &Fields<'_>, problems: &mut Proble
 fn service_port(at: &At<'_>, problems: &mut Problems) -> Option<ServicePort> {
     let fields = at.fields(problems, SERVICE_PORT)?;
     let name = fields.get_text("name").and_then(|at| at.checked(problems, syntax::dns_label));
-    let protocol = fields.get_text("protocol").map_or(Some(Protocol::Tcp), |at| protocol(&at, problems));
+    let protocol = fields.get_text("protocol").map_or(Some(Protocol::Tcp), |at| at.protocol(problems));
     let Some(port) = fields.get("port") else {
         problems.add(&fields.missing("port"), "missing");
         return None;
     };
+    let port = port.port(problems);
+    let target = fields.get_text("targetPort").map(|at| target(&at, problems));
     Some(ServicePort {
         name: name.unwrap_or_default().to_owned(),
         protocol: protocol?,
-        port: port.port(problems)?,
+        port: port?,
+        target: target.unwrap_or(port.map(TargetPort::Number))?,
     })
 }
 
-fn protocol(at: &At<'_>, problems: &mut Problems) -> Option<Protocol> {
-    let text = at.string(problems)?;
-    let found = PROTOCOLS.iter().find(|(name, _)| *name == text);
-    if found.is_none() {
-        let names = PROTOCOLS.map(|(name, _)| name);
-        problems.add(at, format!("{} is not a protocol {}", quoted(text), choices(&names)));
+fn target(at: &At<'_>, problems: &mut Problems) -> Option<TargetPort> {
+    match at.node.value {
+        Value::Str(_) => {
+            at.checked(problems, syntax::port_name).map(|name| TargetPort::Named(name.to_owned()))
+        }
+        _ => at.port(problems).map(TargetPort::Number),
     }
-    found.map(|(_, protocol)| *protocol)
 }
 
 pub(crate) fn node(name: String, metadata: Metadata, root: &Fields<'_>, problems: &mut Problems) -> Node {

@@ -3,12 +3,16 @@
 use std::net::IpAddr;
 
 use palomar_model::labels::Labels;
+use palomar_model::packet::Protocol;
 
 use crate::error::{Problem, quoted};
 use crate::load::MAX_PROBLEMS;
 use crate::suggest::nearest;
 use crate::syntax;
 use crate::tree::{Node, Value};
+
+const PROTOCOLS: [(&str, Protocol); 3] =
+    [("TCP", Protocol::Tcp), ("UDP", Protocol::Udp), ("SCTP", Protocol::Sctp)];
 
 /// What is wrong so far.
 #[derive(Debug, Default)]
@@ -141,6 +145,17 @@ impl<'a> At<'a> {
             problems.add(self, format!("{number} is not a port (1–65535)"));
         }
         port
+    }
+
+    /// A protocol that has ports.
+    pub(crate) fn protocol(&self, problems: &mut Problems) -> Option<Protocol> {
+        let text = self.string(problems)?;
+        let found = PROTOCOLS.iter().find(|(name, _)| *name == text);
+        if found.is_none() {
+            let names = PROTOCOLS.map(|(name, _)| name);
+            problems.add(self, format!("{} is not a protocol {}", quoted(text), choices(&names)));
+        }
+        found.map(|(_, protocol)| *protocol)
     }
 
     /// The items of a list; nothing at all (`null`) counts as an empty one.

@@ -36,9 +36,15 @@ const POD: Keep = Keep::Fields(&[
             ("serviceAccount", Keep::All),
             ("nodeName", Keep::All),
             ("hostNetwork", Keep::All),
+            ("containers", CONTAINERS),
+            ("initContainers", CONTAINERS),
         ]),
     ),
     ("status", Keep::Fields(&[("phase", Keep::All), ("podIP", Keep::All), ("podIPs", Keep::All)])),
+]);
+const CONTAINERS: Keep = Keep::Fields(&[
+    ("restartPolicy", Keep::All),
+    ("ports", Keep::Fields(&[("name", Keep::All), ("protocol", Keep::All), ("containerPort", Keep::All)])),
 ]);
 const SERVICE: Keep = Keep::Fields(&[
     METADATA,
@@ -47,7 +53,15 @@ const SERVICE: Keep = Keep::Fields(&[
         Keep::Fields(&[
             ("clusterIP", Keep::All),
             ("clusterIPs", Keep::All),
-            ("ports", Keep::Fields(&[("name", Keep::All), ("protocol", Keep::All), ("port", Keep::All)])),
+            (
+                "ports",
+                Keep::Fields(&[
+                    ("name", Keep::All),
+                    ("protocol", Keep::All),
+                    ("port", Keep::All),
+                    ("targetPort", Keep::All),
+                ]),
+            ),
             ("selector", Keep::All),
         ]),
     ),

@@ -10,6 +10,7 @@
 
 mod class;
 mod cluster;
+mod containers;
 mod de;
 mod document;
 mod error;

@@ -4,14 +4,23 @@ use std::net::IpAddr;
 
 use palomar_model::labels::Labels;
 use palomar_model::object::{ObjectName, Workload};
+use palomar_model::ports::NamedPorts;
 use palomar_model::world::Pod;
 
+use crate::containers;
 use crate::fields::{At, Fields, Known, Problems};
 use crate::meta::Metadata;
 use crate::syntax;
 
 const SPEC: Known<'_> = Known {
-    read: &["serviceAccountName", "serviceAccount", "nodeName", "hostNetwork"],
+    read: &[
+        "serviceAccountName",
+        "serviceAccount",
+        "nodeName",
+        "hostNetwork",
+        "containers",
+        "initContainers",
+    ],
     others: &["hostname", "nodeSelector"],
 };
 const STATUS: Known<'_> = Known { read: &["phase", "podIP", "podIPs"], others: &["hostIP", "hostIPs"] };
@@ -23,6 +32,7 @@ pub(crate) fn read(name: ObjectName, metadata: Metadata, root: &Fields<'_>, prob
     let Metadata { key: _, uid, labels, controller } = metadata;
     let mut pod = Pod {
         workload: controller.map(|owner| workload(owner, &labels)),
+        named_ports: NamedPorts::default(),
         name,
         uid,
         labels,
@@ -43,6 +53,7 @@ pub(crate) fn read(name: ObjectName, metadata: Metadata, root: &Fields<'_>, prob
             node.clone_into(&mut pod.node);
         }
         pod.host_network = spec.get("hostNetwork").and_then(|at| at.boolean(problems)).unwrap_or(false);
+        pod.named_ports = containers::named_ports(&spec, problems);
     }
     if let Some(status) = root.get("status").and_then(|at| at.fields(problems, STATUS)) {
         let addresses = addresses(&status, problems);

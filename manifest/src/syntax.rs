@@ -1,5 +1,7 @@
 //! Kubernetes' rules for names and labels. Each rule gives the reason why a text breaks it.
 
+use palomar_model::ports;
+
 use crate::error::quoted;
 
 /// A label key: `name` or `prefix/name`.
@@ -47,6 +49,14 @@ pub(crate) fn dns_subdomain(text: &str) -> Result<(), String> {
          part)",
         quoted(text)
     ))
+}
+
+/// The name of a container's port.
+pub(crate) fn port_name(text: &str) -> Result<(), String> {
+    match ports::name_problem(text) {
+        None => Ok(()),
+        Some(problem) => Err(format!("{} is not the name of a port: {problem}", quoted(text))),
+    }
 }
 
 /// `metadata.uid`: any short identifier, as the API server makes them.

@@ -7,7 +7,8 @@ use palomar_manifest::{Object, ObjectKey, parse};
 use palomar_model::labels::Labels;
 use palomar_model::object::{ObjectName, Workload};
 use palomar_model::packet::Protocol;
-use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort};
+use palomar_model::ports::{NamedPort, NamedPorts};
+use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort};
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect("a test writes right addresses")
@@ -15,6 +16,19 @@ fn address(text: &str) -> IpAddr {
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn ports(ports: &[(&str, Protocol, u16)]) -> NamedPorts {
+    let named = |(name, protocol, number): &(&str, _, _)| NamedPort {
+        name: (*name).to_owned(),
+        protocol: *protocol,
+        number: *number,
+    };
+    ports.iter().map(named).collect()
+}
+
+fn port(name: &str, protocol: Protocol, port: u16, target: TargetPort) -> ServicePort {
+    ServicePort { name: name.to_owned(), protocol, port, target }
 }
 
 fn demo(name: &str) -> ObjectName {
@@ -44,6 +58,12 @@ fn every_field_that_is_read_arrives() {
             host_network: false,
             addresses: vec![address("10.1.0.1"), address("fd00::1")],
             workload: Some(Workload { name: "web".into(), kind: "Deployment".into() }),
+            named_ports: ports(&[
+                ("http", Protocol::Tcp, 8080),
+                ("http", Protocol::Tcp, 8081),
+                ("dns", Protocol::Udp, 53),
+                ("proxy", Protocol::Sctp, 15_001),
+            ]),
         }),
         Object::Pod(Pod {
             name: demo("done"),
@@ -54,13 +74,15 @@ fn every_field_that_is_read_arrives() {
             host_network: true,
             addresses: vec![],
             workload: None,
+            named_ports: ports(&[]),
         }),
         Object::Service(Service {
             name: demo("web"),
             cluster_ips: vec![address("10.96.0.9"), address("fd96::9")],
             ports: vec![
-                ServicePort { name: String::new(), protocol: Protocol::Tcp, port: 80 },
-                ServicePort { name: "dns".into(), protocol: Protocol::Udp, port: 53 },
+                port("", Protocol::Tcp, 80, TargetPort::Number(80)),
+                port("dns", Protocol::Udp, 53, TargetPort::Named("dns".into())),
+                port("alt", Protocol::Tcp, 8080, TargetPort::Number(80)),
             ],
             selector: Some(labels(&[("app", "web")])),
         }),

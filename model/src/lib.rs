@@ -13,6 +13,7 @@ pub mod labels;
 pub mod netpol;
 pub mod object;
 pub mod packet;
+pub mod ports;
 pub mod selector;
 pub mod verdict;
 pub mod world;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::object::ObjectName;
 use crate::packet::Protocol;
+use crate::ports::{NamedPort, NamedPorts};
 use crate::selector::Selector;
 use crate::verdict::Direction;
 
@@ -87,19 +88,52 @@ impl fmt::Display for IpBlock {
 pub struct PortRule {
     /// TCP, UDP or SCTP.
     pub protocol: Protocol,
-    /// The destination ports, both ends included. `None`: every port of the protocol.
-    pub ports: Option<(u16, u16)>,
+    /// The destination ports.
+    pub ports: Ports,
+}
+
+/// Destination ports of one protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Ports {
+    /// Every port, and packets whose port is not known.
+    Every,
+    /// From the first to the last, both included; the first is never above the last.
+    Range(u16, u16),
+    /// Whatever the pod that is connected to calls by this name. A pod without such a port, and whoever is no pod,
+    /// has none.
+    Named(String),
 }
 
 impl PortRule {
-    /// Whether a packet of `protocol` to `port` matches; a packet without a known port matches only a rule
-    /// without ports.
-    pub fn matches(&self, protocol: Protocol, port: Option<u16>) -> bool {
+    /// Whether a packet of `protocol` to `port` matches; a packet without a known port matches only
+    /// [`Ports::Every`]. `named` are the named ports of the pod that is connected to; none where it is no pod.
+    pub fn matches(&self, protocol: Protocol, port: Option<u16>, named: &NamedPorts) -> bool {
         self.protocol == protocol
-            && match (self.ports, port) {
-                (None, _) => true,
-                (Some((first, last)), Some(port)) => (first..=last).contains(&port),
-                (Some(_), None) => false,
+            && match (&self.ports, port) {
+                (Ports::Every, _) => true,
+                (Ports::Range(first, last), Some(port)) => (*first..=*last).contains(&port),
+                (Ports::Named(name), Some(port)) => {
+                    named.numbers(name, protocol).any(|number| number == port)
+                }
+                (Ports::Range(..) | Ports::Named(_), None) => false,
             }
+    }
+
+    /// Whether it asks for a port of this name and protocol.
+    pub fn asks_for(&self, port: &NamedPort) -> bool {
+        matches!(&self.ports, Ports::Named(name) if port.is(name, self.protocol))
+    }
+}
+
+/// `TCP`, `TCP 80`, `TCP 80-90`, `TCP http`
+impl fmt::Display for PortRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.protocol)?;
+        match &self.ports {
+            Ports::Every => Ok(()),
+            Ports::Range(first, last) if first == last => write!(f, " {first}"),
+            Ports::Range(first, last) => write!(f, " {first}-{last}"),
+            Ports::Named(name) => write!(f, " {name}"),
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::labels::Labels;
 use crate::netpol::NetworkPolicy;
 use crate::object::{ObjectName, Workload};
 use crate::packet::Protocol;
+use crate::ports::NamedPorts;
 
 /// A snapshot of all objects. Cloning is cheap: every object is shared.
 ///
@@ -69,6 +70,9 @@ pub struct Pod {
     pub addresses: Vec<IpAddr>,
     /// What owns it; `None` for a bare pod.
     pub workload: Option<Workload>,
+    /// The ports that its containers give names to; those of init containers only where they keep running
+    /// (`restartPolicy: Always`).
+    pub named_ports: NamedPorts,
 }
 
 /// A service.
@@ -93,6 +97,17 @@ pub struct ServicePort {
     pub protocol: Protocol,
     /// The port clients use.
     pub port: u16,
+    /// The port of the pods behind it.
+    pub target: TargetPort,
+}
+
+/// Where a service's port leads in the pods behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPort {
+    /// To this port; never 0.
+    Number(u16),
+    /// To the port of this name, which may differ from pod to pod. Pods that have none do not stand behind it.
+    Named(String),
 }
 
 /// A node.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use palomar_model::labels::Labels;
-use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, PortRule, Rule};
+use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, PortRule, Ports, Rule};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPorts;
 use palomar_model::selector::Selector;
 use palomar_model::world::World;
 use palomar_policy::cidr::blocks_of;
-use palomar_policy::set::select_labels;
-use palomar_policy::{ClassTable, Compiler, IdentityLabels, PeerKey, PolicySet, Universe};
+use palomar_policy::{ClassTable, Compiler, IdentityLabels, PeerKey, PolicySet, Universe, select_subject};
 
 const PODS: u32 = 1000;
 const POLICIES: u32 = 2000;
@@ -37,6 +37,7 @@ fn cluster(namespaces: u32) -> (World, Universe) {
             namespace_labels: Arc::new(world.namespace_labels(&namespace)),
             namespace: namespace.into(),
             pod_labels: Arc::new(pod_labels),
+            named_ports: NamedPorts::default(),
         };
         universe.add_identity(1000 + number, labels).expect("not a reserved number");
     }
@@ -49,7 +50,7 @@ fn cluster(namespaces: u32) -> (World, Universe) {
 fn policy(namespace: &str, number: u32) -> NetworkPolicy {
     let app = Selector::of_labels([("app", &*format!("app{}", number / 7 % 10))]);
     let port = u16::try_from(8000 + number % 20).expect("a port");
-    let ports = |protocol, port| vec![PortRule { protocol, ports: Some((port, port)) }];
+    let ports = |protocol, port| vec![PortRule { protocol, ports: Ports::Range(port, port) }];
     let block = IpBlock {
         cidr: format!("10.{}.0.0/16", number % 50).parse().expect("a CIDR"),
         except: vec![format!("10.{}.7.0/24", number % 50).parse().expect("a CIDR")],
@@ -77,7 +78,7 @@ fn policy(namespace: &str, number: u32) -> NetworkPolicy {
 
 fn sets(world: &World, universe: &Universe) -> Vec<PolicySet> {
     let pods = universe.identities().values();
-    pods.map(|pod| select_labels(world, &pod.namespace, &pod.pod_labels)).collect()
+    pods.map(|pod| select_subject(world, pod.subject())).collect()
 }
 
 fn distinct(mut sets: Vec<PolicySet>) -> Vec<PolicySet> {

@@ -1,23 +1,35 @@
 //! CIDR classes: an address belongs to the class that stands for exactly the ipBlocks that hold it, so that
-//! `except` is right over pods and world alike with one look-up.
+//! `except` is right over pods and world alike with one look-up. Where a policy asks for a named port inside an ipBlock, the
+//! class of a pod's address also says which port the pod means.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer};
+use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, Ports, Rule};
+use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPorts;
 
 use crate::interner::Interner;
 
 /// The ipBlocks of a class: sorted, without repeats, never empty.
 pub type Blocks = Arc<[IpBlock]>;
 
-/// Stable numbers for classes: the same set of blocks keeps its number from one version of the world to the next.
+/// A class: everything that a rule with an ipBlock may ask of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CidrClass {
+    /// The ipBlocks that hold the address.
+    pub blocks: Blocks,
+    /// The pod's named ports that some policy asks for inside an ipBlock; empty where the address is no pod's.
+    pub named_ports: NamedPorts,
+}
+
+/// Stable numbers for classes: the same class keeps its number from one version of the world to the next.
 /// Numbers run from 1 to 2³¹ − 1, so that a number fits beside the kernel's `PEER_CLASS` bit; 0 is no class.
 #[derive(Debug, Clone, Default)]
 pub struct ClassTable {
-    interner: Interner<Blocks>,
+    interner: Interner<CidrClass>,
 }
 
 /// The classes of one set of ipBlocks.
@@ -26,8 +38,13 @@ pub struct Classes {
     /// Sorted: IPv4 before IPv6, a prefix before those inside it.
     prefixes: Vec<(IpNet, u32)>,
     by_prefix: HashMap<IpNet, u32>,
-    blocks: BTreeMap<u32, Blocks>,
+    /// Addresses of pods whose named ports are asked for inside the ipBlocks that hold them.
+    pods: HashMap<IpAddr, u32>,
+    by_number: BTreeMap<u32, CidrClass>,
 }
+
+/// The name and protocol of a port that a policy asks for.
+pub type PortName = (String, Protocol);
 
 /// Every class number has been given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +57,29 @@ pub fn blocks_of<'p>(policies: impl IntoIterator<Item = &'p NetworkPolicy>) -> B
         .into_iter()
         .flat_map(|policy| [policy.ingress.as_deref(), policy.egress.as_deref()])
         .flat_map(Option::unwrap_or_default)
-        .flat_map(|rule| &rule.peers)
-        .filter_map(|peer| match peer {
-            Peer::Block(block) => Some(block),
-            Peer::Pods { .. } => None,
+        .flat_map(blocks_of_rule)
+        .collect()
+}
+
+/// Every named port that the policies ask for inside an ipBlock, where the address decides what it means: in egress
+/// rules.
+pub fn port_names_in_blocks<'p>(policies: impl IntoIterator<Item = &'p NetworkPolicy>) -> BTreeSet<PortName> {
+    let rules = policies.into_iter().flat_map(|policy| policy.egress.as_deref().unwrap_or_default());
+    let rules = rules.filter(|rule| blocks_of_rule(rule).next().is_some());
+    rules
+        .flat_map(|rule| &rule.ports)
+        .filter_map(|rule| match &rule.ports {
+            Ports::Named(name) => Some((name.clone(), rule.protocol)),
+            Ports::Every | Ports::Range(..) => None,
         })
         .collect()
+}
+
+fn blocks_of_rule(rule: &Rule) -> impl Iterator<Item = &IpBlock> {
+    rule.peers.iter().filter_map(|peer| match peer {
+        Peer::Block(block) => Some(block),
+        Peer::Pods { .. } => None,
+    })
 }
 
 // === impl ClassTable ===
@@ -90,13 +124,40 @@ impl ClassTable {
         Ok(classes)
     }
 
-    /// The blocks of a class; `None` for 0, for a number that was not given, and for a forgotten one.
-    pub fn blocks(&self, class: u32) -> Option<&Blocks> {
+    /// Gives the addresses of pods the classes that also say what the pods mean by these names of ports. To be told
+    /// are [`port_names_in_blocks`] and every pod with its addresses, once each; where there are no names, nothing is
+    /// done.
+    pub fn classify_pods<'p>(
+        &mut self,
+        classes: &mut Classes,
+        names: &BTreeSet<PortName>,
+        pods: impl IntoIterator<Item = (IpAddr, &'p NamedPorts)>,
+    ) -> Result<(), ClassesExhausted> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for (address, named_ports) in pods {
+            let named_ports =
+                named_ports.only(|port| names.iter().any(|(name, protocol)| port.is(name, *protocol)));
+            let Some(class) = classes.by_number.get(&classes.class_of(address)) else { continue };
+            if named_ports.is_empty() {
+                continue;
+            }
+            let class = CidrClass { blocks: Arc::clone(&class.blocks), named_ports };
+            let number = self.number(&class)?;
+            classes.pods.insert(address.to_canonical(), number);
+            classes.by_number.insert(number, class);
+        }
+        Ok(())
+    }
+
+    /// What a class stands for; `None` for 0, for a number that was not given, and for a forgotten one.
+    pub fn get(&self, class: u32) -> Option<&CidrClass> {
         self.interner.get(class)
     }
 
-    /// Every class that has a number, with its blocks, by ascending number.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Blocks)> {
+    /// Every class that has a number, by ascending number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &CidrClass)> {
         self.interner.iter()
     }
 
@@ -107,10 +168,13 @@ impl ClassTable {
 
     /// Rebuilds the table from what [`ClassTable::iter`] and [`ClassTable::next`] told; blocks in any order. `None`: a
     /// number or a class stands twice, or a number is 0 or not below `next`.
-    pub fn restore(next: u32, classes: impl IntoIterator<Item = (u32, Vec<IpBlock>)>) -> Option<Self> {
-        let classes = classes.into_iter().map(|(class, mut blocks)| {
+    pub fn restore(
+        next: u32,
+        classes: impl IntoIterator<Item = (u32, Vec<IpBlock>, NamedPorts)>,
+    ) -> Option<Self> {
+        let classes = classes.into_iter().map(|(class, mut blocks, named_ports)| {
             blocks.sort();
-            (class, Blocks::from(blocks))
+            (class, CidrClass { blocks: Blocks::from(blocks), named_ports })
         });
         Some(Self { interner: Interner::restore(next, classes)? })
     }
@@ -123,13 +187,17 @@ impl ClassTable {
     fn class_of_blocks(
         &mut self,
         blocks: &BTreeSet<&IpBlock>,
-    ) -> Result<Option<(u32, Blocks)>, ClassesExhausted> {
+    ) -> Result<Option<(u32, CidrClass)>, ClassesExhausted> {
         if blocks.is_empty() {
             return Ok(None);
         }
         let blocks: Blocks = blocks.iter().copied().cloned().collect();
-        let class = self.interner.intern(&blocks, Self::LAST).ok_or(ClassesExhausted)?;
-        Ok(Some((class, blocks)))
+        let class = CidrClass { blocks, named_ports: NamedPorts::default() };
+        Ok(Some((self.number(&class)?, class)))
+    }
+
+    fn number(&mut self, class: &CidrClass) -> Result<u32, ClassesExhausted> {
+        self.interner.intern(class, Self::LAST).ok_or(ClassesExhausted)
     }
 }
 
@@ -153,19 +221,22 @@ impl Classes {
         &self.prefixes
     }
 
-    /// Every class with its blocks, by ascending number.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Blocks)> {
-        self.blocks.iter().map(|(class, blocks)| (*class, blocks))
+    /// Every class, by ascending number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &CidrClass)> {
+        self.by_number.iter().map(|(number, class)| (*number, class))
     }
 
     /// The blocks of a class; `None` for 0 and for classes of other sets of blocks.
     pub fn blocks(&self, class: u32) -> Option<&Blocks> {
-        self.blocks.get(&class)
+        Some(&self.by_number.get(&class)?.blocks)
     }
 
     /// The class of an address; 0: in no block. IPv4 mapped into IPv6 counts as IPv4.
     pub fn class_of(&self, address: IpAddr) -> u32 {
         let address = address.to_canonical();
+        if let Some(class) = self.pods.get(&address) {
+            return *class;
+        }
         let longest = if address.is_ipv4() { 32 } else { 128 };
         (0..=longest)
             .rev()
@@ -181,11 +252,11 @@ impl Classes {
         longest_cidr(self.blocks(class)?)
     }
 
-    fn add(&mut self, prefix: IpNet, class: Option<(u32, Blocks)>) {
+    fn add(&mut self, prefix: IpNet, class: Option<(u32, CidrClass)>) {
         let number = class.as_ref().map_or(0, |(class, _)| *class);
         self.prefixes.push((prefix, number));
         self.by_prefix.insert(prefix, number);
-        self.blocks.extend(class);
+        self.by_number.extend(class);
     }
 }
 
@@ -205,6 +276,7 @@ fn prefix_of(address: IpAddr, length: u8) -> IpNet {
 
 #[cfg(test)]
 mod tests {
+    use palomar_model::ports::NamedPort;
     use proptest::prelude::*;
 
     use super::*;
@@ -270,6 +342,35 @@ mod tests {
         table.retain(|class| class != eleven_class);
         let again = table.classify([&eleven]).unwrap().class_of("11.0.0.1".parse().unwrap());
         assert!(again > eleven_class);
+    }
+
+    #[test]
+    fn a_pod_has_a_class_of_its_own_where_an_ipblock_asks_for_one_of_its_ports() {
+        let port = |name: &str, number| NamedPort { name: name.into(), protocol: Protocol::Tcp, number };
+        let pod = |ports: &[NamedPort]| ports.iter().cloned().collect::<NamedPorts>();
+        let (web, other) = (pod(&[port("http", 80), port("admin", 7)]), pod(&[port("http", 81)]));
+        let nameless = pod(&[port("admin", 7)]);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut table = ClassTable::default();
+        let mut classes = table.classify(&[block("10.0.0.0/8", &[])]).unwrap();
+        let plain = classes.class_of(address("10.9.9.9"));
+        let names = BTreeSet::from([("http".to_owned(), Protocol::Tcp)]);
+        let pods = [
+            (address("10.0.0.1"), &web),
+            (address("10.0.0.2"), &web),
+            (address("10.0.0.3"), &other),
+            (address("10.0.0.4"), &nameless),
+            (address("192.0.2.1"), &web),
+        ];
+        table.classify_pods(&mut classes, &names, pods).unwrap();
+        let class = |text| classes.class_of(address(text));
+        assert_eq!(class("10.0.0.1"), class("10.0.0.2"), "the same ports of that name");
+        assert_ne!(class("10.0.0.1"), class("10.0.0.3"), "another port of that name");
+        assert_ne!(class("10.0.0.1"), plain);
+        assert_eq!(class("10.0.0.4"), plain, "no port of that name");
+        assert_eq!(class("192.0.2.1"), 0, "outside every block");
+        assert_eq!(table.get(class("10.0.0.1")).unwrap().named_ports, pod(&[port("http", 80)]));
+        assert_eq!(classes.blocks(class("10.0.0.1")), classes.blocks(plain));
     }
 
     #[test]

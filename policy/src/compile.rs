@@ -4,12 +4,16 @@
 //! of that peer as well. It asks the key of any peer only if the identity's key finds nothing, so an identity's
 //! entries also hold the rules for any peer; and where a rule for any peer is more specific than one of the
 //! identity's, the identity gets an entry of that scope too. Classes are asked in any case and stay by themselves.
+//!
+//! A named port is what the pod that is connected to calls so. For ingress that is the endpoint, whose ports the set
+//! knows; for egress it is the peer, and a rule for any peer that names a port becomes entries of each identity that has it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use palomar_model::attribution::RuleRef;
-use palomar_model::netpol::{IpBlock, Peer, Rule};
+use palomar_model::netpol::{IpBlock, Peer, Ports, Rule};
+use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::verdict::Direction;
 
 use crate::compiled::{CompiledSet, Entry, PeerKey};
@@ -53,7 +57,10 @@ struct Rules<'s> {
     direction: Direction,
     /// With the policy's namespace; ascending by [`RuleRef`].
     list: Vec<(RuleRef, &'s str, &'s Rule)>,
+    /// Of each rule, without the names that are the peer's to explain.
     scopes: Vec<Vec<Scope>>,
+    /// The rules whose named ports are the peer's to explain; empty for ingress.
+    naming: BTreeSet<u32>,
     /// Sets of rules that have been made.
     made: HashMap<Indexes, RuleSet>,
 }
@@ -68,9 +75,9 @@ impl<'u> Compiler<'u> {
             by_namespace.entry(&labels.namespace).or_default().push(*number);
         }
         let mut classes_of_block: HashMap<&IpBlock, Vec<u32>> = HashMap::new();
-        for (class, blocks) in universe.classes() {
-            for block in blocks.iter() {
-                classes_of_block.entry(block).or_default().push(*class);
+        for (number, blocks) in universe.classes() {
+            for block in blocks.blocks.iter() {
+                classes_of_block.entry(block).or_default().push(*number);
             }
         }
         Self { universe, by_namespace, classes_of_block, identities_of_peer: HashMap::new() }
@@ -91,21 +98,55 @@ impl<'u> Compiler<'u> {
     }
 
     fn compile_direction(&mut self, rules: &mut Rules<'_>, entries: &mut Vec<Entry>) {
-        let (any, by_peer) = self.rules_by_peer(rules);
-        let any = rules.scopes_of(&any);
+        let (for_any, mut by_peer) = self.rules_by_peer(rules);
+        for identity in self.named_by_rules_for_any(rules, &for_any) {
+            by_peer.entry(PeerKey::Identity(identity)).or_default();
+        }
+        let any = rules.scopes_of(&for_any, &NamedPorts::default());
         let none = Scopes::new();
 
-        // Peers that the same rules reach have the same entries.
-        let mut reached_by: BTreeMap<(bool, Indexes), Vec<PeerKey>> = BTreeMap::new();
+        // Peers that the same rules reach, and that mean the same ports, have the same entries.
+        let mut reached_by: BTreeMap<(bool, NamedPorts, Indexes), Vec<PeerKey>> = BTreeMap::new();
         for (peer, indexes) in by_peer {
             let is_class = matches!(peer, PeerKey::Class(_));
-            reached_by.entry((is_class, indexes)).or_default().push(peer);
+            let named = rules.asked_of(self.named_ports(peer));
+            reached_by.entry((is_class, named, indexes)).or_default().push(peer);
         }
         rules.entries(&any, &none, &[PeerKey::Any], entries);
-        for ((is_class, indexes), peers) in reached_by {
-            let own = rules.scopes_of(&indexes);
-            rules.entries(&own, if is_class { &none } else { &any }, &peers, entries);
+        for ((is_class, named, indexes), peers) in reached_by {
+            let mut own = rules.scopes_of(&indexes, &named);
+            if is_class {
+                rules.entries(&own, &none, &peers, entries);
+            } else {
+                rules.add_names_of(&for_any, &named, &mut own);
+                rules.entries(&own, &any, &peers, entries);
+            }
         }
+    }
+
+    /// What the pods behind a peer call their ports.
+    fn named_ports(&self, peer: PeerKey) -> Option<&'u NamedPorts> {
+        match peer {
+            PeerKey::Any => None,
+            PeerKey::Identity(number) => Some(&self.universe.identities().get(&number)?.named_ports),
+            PeerKey::Class(number) => Some(&self.universe.classes().get(&number)?.named_ports),
+        }
+    }
+
+    /// The identities that have a port which a rule for any peer names.
+    fn named_by_rules_for_any(&self, rules: &Rules<'_>, for_any: &[u32]) -> Vec<u32> {
+        let naming: Vec<&Rule> = for_any
+            .iter()
+            .filter(|index| rules.naming.contains(index))
+            .map(|index| rules.list[at(*index)].2)
+            .collect();
+        if naming.is_empty() {
+            return Vec::new();
+        }
+        let is_asked = |port: &NamedPort| naming.iter().any(|rule| asks_for(rule, port));
+        let identities = self.universe.identities().iter();
+        let having = identities.filter(|(_, labels)| labels.named_ports.iter().any(is_asked));
+        having.map(|(number, _)| *number).collect()
     }
 
     /// The rules for every peer, and those that reach each identity and class in particular.
@@ -174,18 +215,47 @@ impl<'s> Rules<'s> {
                 })
             })
             .collect();
-        let scopes = list.iter().map(|(_, _, rule)| Scope::of_rule(&rule.ports)).collect();
-        Self { direction, list, scopes, made: HashMap::new() }
+        let none = NamedPorts::default();
+        let (named, naming) = match direction {
+            Direction::Ingress => (set.named_ports(), BTreeSet::new()),
+            Direction::Egress => {
+                let rules = (0..).zip(&list).filter(|(_, (_, _, rule))| names_ports(rule));
+                (&none, rules.map(|(index, _)| index).collect())
+            }
+        };
+        let scopes = list.iter().map(|(_, _, rule)| Scope::of_rule(&rule.ports, named)).collect();
+        Self { direction, list, scopes, naming, made: HashMap::new() }
     }
 
-    fn scopes_of(&self, indexes: &[u32]) -> Scopes {
+    /// The scopes of these rules for peers that mean these ports.
+    fn scopes_of(&self, indexes: &[u32], named: &NamedPorts) -> Scopes {
         let mut scopes = Scopes::new();
         for index in indexes {
-            for scope in &self.scopes[at(*index)] {
+            let explained = (!named.is_empty() && self.naming.contains(index))
+                .then(|| Scope::of_rule(&self.list[at(*index)].2.ports, named));
+            for scope in explained.as_deref().unwrap_or(&self.scopes[at(*index)]) {
                 scopes.entry(*scope).or_default().insert(*index);
             }
         }
         scopes
+    }
+
+    /// Adds what the names in these rules mean for peers that mean these ports, beyond what the rules say without.
+    fn add_names_of(&self, indexes: &[u32], named: &NamedPorts, scopes: &mut Scopes) {
+        if named.is_empty() {
+            return;
+        }
+        for index in indexes.iter().filter(|index| self.naming.contains(index)) {
+            for scope in Scope::of_names(&self.list[at(*index)].2.ports, named) {
+                scopes.entry(scope).or_default().insert(*index);
+            }
+        }
+    }
+
+    /// Of a peer's named ports, those that these rules ask for.
+    fn asked_of(&self, named: Option<&NamedPorts>) -> NamedPorts {
+        let Some(named) = named.filter(|_| !self.naming.is_empty()) else { return NamedPorts::default() };
+        named.only(|port| self.naming.iter().any(|index| asks_for(self.list[at(*index)].2, port)))
     }
 
     /// Adds the entries of `peers`: the scopes of the rules in `own`, and of those in `any` where they are finer.
@@ -216,6 +286,14 @@ impl<'s> Rules<'s> {
         self.made.insert(indexes, made.clone());
         made
     }
+}
+
+fn names_ports(rule: &Rule) -> bool {
+    rule.ports.iter().any(|ports| matches!(ports.ports, Ports::Named(_)))
+}
+
+fn asks_for(rule: &Rule, port: &NamedPort) -> bool {
+    rule.ports.iter().any(|ports| ports.asks_for(port))
 }
 
 fn at(index: u32) -> usize {

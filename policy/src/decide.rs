@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use palomar_model::attribution::{PolicyRef, RuleRef};
 use palomar_model::netpol::{NetworkPolicy, Peer, Rule};
 use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPorts;
 use palomar_model::verdict::Direction;
 
 use crate::subject::Subject;
@@ -74,13 +75,19 @@ pub fn decide<'p>(
     peer: PeerView<'_>,
     traffic: Traffic,
 ) -> Decision {
+    let none = NamedPorts::default();
+    let named = match (traffic.direction, peer.kind) {
+        (Direction::Ingress, _) => endpoint.named_ports,
+        (Direction::Egress, PeerKind::Pod(pod)) => pod.named_ports,
+        (Direction::Egress, PeerKind::Itself | PeerKind::OwnNode | PeerKind::Other) => &none,
+    };
     let mut isolating = Vec::new();
     let mut allowing = Vec::new();
     for policy in policies.into_iter().filter(|policy| selects(policy, endpoint)) {
         let Some(rules) = policy.rules(traffic.direction) else { continue };
         isolating.push(PolicyRef::network_policy(policy.name.clone()));
         for (index, rule) in (0..).zip(rules) {
-            if rule_allows(rule, &policy.name.namespace, peer, traffic) {
+            if rule_allows(rule, &policy.name.namespace, peer, traffic, named) {
                 allowing.push(RuleRef { policy: policy.name.clone(), direction: traffic.direction, index });
             }
         }
@@ -100,11 +107,18 @@ pub fn selects(policy: &NetworkPolicy, pod: Subject<'_>) -> bool {
     policy.name.namespace == pod.namespace && policy.pod_selector.matches(pod.pod_labels)
 }
 
-fn rule_allows(rule: &Rule, own_namespace: &str, peer: PeerView<'_>, traffic: Traffic) -> bool {
+/// `named` are the named ports of the pod that is connected to.
+fn rule_allows(
+    rule: &Rule,
+    own_namespace: &str,
+    peer: PeerView<'_>,
+    traffic: Traffic,
+    named: &NamedPorts,
+) -> bool {
     let peer_matches =
         rule.peers.is_empty() || rule.peers.iter().any(|candidate| reaches(candidate, own_namespace, peer));
-    let port_matches =
-        rule.ports.is_empty() || rule.ports.iter().any(|ports| ports.matches(traffic.protocol, traffic.port));
+    let port_matches = rule.ports.is_empty()
+        || rule.ports.iter().any(|ports| ports.matches(traffic.protocol, traffic.port, named));
     peer_matches && port_matches
 }
 

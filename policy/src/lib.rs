@@ -30,14 +30,14 @@ pub mod subject;
 pub mod universe;
 pub mod validate;
 
-pub use cidr::{ClassTable, Classes};
+pub use cidr::{CidrClass, ClassTable, Classes};
 pub use compile::{Compiler, compile, compile_for};
 pub use compiled::{CompiledSet, Entry, Lookup, PeerKey, Probe};
 pub use decide::{Decision, Exemption, PeerKind, PeerView, Traffic, decide};
 pub use draft::{NetworkPolicyDraft, SpecDraft};
 pub use rule_sets::{RuleSet, RuleSets};
 pub use scope::{PortPrefix, Scope};
-pub use set::{PolicySet, select};
+pub use set::{PolicySet, select, select_subject};
 pub use subject::Subject;
 pub use universe::{IdentityLabels, Universe};
 pub use validate::{FieldPath, InvalidPolicy, Reason};

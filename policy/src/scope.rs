@@ -10,8 +10,9 @@
 
 use std::collections::BTreeSet;
 
-use palomar_model::netpol::PortRule;
+use palomar_model::netpol::{PortRule, Ports};
 use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPorts;
 
 /// Protocols and ports. The order puts a scope after every scope that covers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,21 +94,42 @@ impl Scope {
         }
     }
 
-    /// The scopes of one rule's `ports`: the fewest that hold exactly those packets. Empty `ports` are every port
-    /// of every protocol.
-    pub fn of_rule(ports: &[PortRule]) -> Vec<Self> {
+    /// The scopes of one rule's `ports` for one pod that is connected to, by its named ports: the fewest that hold
+    /// exactly those packets. Empty `ports` are every port of every protocol.
+    pub fn of_rule(ports: &[PortRule], named: &NamedPorts) -> Vec<Self> {
         if ports.is_empty() {
             return vec![Self::Everything];
         }
         let protocols: BTreeSet<Protocol> = ports.iter().map(|rule| rule.protocol).collect();
-        protocols.into_iter().flat_map(|protocol| Self::of_protocol(protocol, ports)).collect()
+        protocols.into_iter().flat_map(|protocol| Self::of_protocol(protocol, ports, named)).collect()
     }
 
-    fn of_protocol(protocol: Protocol, ports: &[PortRule]) -> Vec<Self> {
-        let own = ports.iter().filter(|rule| rule.protocol == protocol).map(|rule| rule.ports);
-        let Some(mut ranges) = own.collect::<Option<Vec<_>>>() else {
-            return vec![Self::Protocol(protocol)];
-        };
+    /// What the names in one rule's `ports` add for a pod to what the rule says without them.
+    pub fn of_names(ports: &[PortRule], named: &NamedPorts) -> Vec<Self> {
+        let nobody = NamedPorts::default();
+        let mut added = Vec::new();
+        for rule in ports {
+            let Ports::Named(name) = &rule.ports else { continue };
+            let protocol = rule.protocol;
+            let is_new =
+                |number: &u16| !ports.iter().any(|rule| rule.matches(protocol, Some(*number), &nobody));
+            let numbers = named.numbers(name, protocol).filter(is_new);
+            added.extend(numbers.map(|number| PortRule { protocol, ports: Ports::Range(number, number) }));
+        }
+        if added.is_empty() { Vec::new() } else { Self::of_rule(&added, &nobody) }
+    }
+
+    fn of_protocol(protocol: Protocol, ports: &[PortRule], named: &NamedPorts) -> Vec<Self> {
+        let mut ranges = Vec::new();
+        for rule in ports.iter().filter(|rule| rule.protocol == protocol) {
+            match &rule.ports {
+                Ports::Every => return vec![Self::Protocol(protocol)],
+                Ports::Range(first, last) => ranges.push((*first, *last)),
+                Ports::Named(name) => {
+                    ranges.extend(named.numbers(name, protocol).map(|number| (number, number)));
+                }
+            }
+        }
         // Nobody can write port 0 in a policy; a prefix that held it would hold a port that nobody meant.
         for (first, _) in &mut ranges {
             *first = (*first).max(1);
@@ -190,17 +212,32 @@ impl PortPrefix {
 
 #[cfg(test)]
 mod tests {
+    use palomar_model::ports::NamedPort;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn tcp(ports: Option<(u16, u16)>) -> PortRule {
+    fn tcp(ports: Ports) -> PortRule {
         PortRule { protocol: Protocol::Tcp, ports }
     }
 
-    fn shown(ports: &[PortRule]) -> Vec<String> {
-        let scopes = Scope::of_rule(ports).into_iter();
+    fn range(first: u16, last: u16) -> PortRule {
+        tcp(Ports::Range(first, last))
+    }
+
+    fn named(name: &str) -> PortRule {
+        tcp(Ports::Named(name.into()))
+    }
+
+    /// A pod whose name `http` stands for two ports of TCP.
+    fn pod() -> NamedPorts {
+        let port = |protocol, number| NamedPort { name: "http".into(), protocol, number };
+        NamedPorts::new(vec![port(Protocol::Tcp, 80), port(Protocol::Tcp, 90), port(Protocol::Udp, 7)])
+    }
+
+    fn shown(scopes: Vec<Scope>) -> Vec<String> {
         scopes
+            .into_iter()
             .map(|scope| match scope {
                 Scope::Everything => "everything".into(),
                 Scope::Protocol(protocol) => protocol.to_string(),
@@ -211,23 +248,40 @@ mod tests {
 
     #[test]
     fn a_rules_ports_become_the_fewest_scopes() {
-        let udp = PortRule { protocol: Protocol::Udp, ports: None };
-        let table: [(&str, Vec<PortRule>, &[&str]); 8] = [
+        let udp = PortRule { protocol: Protocol::Udp, ports: Ports::Every };
+        let table: [(&str, Vec<PortRule>, &[&str]); 11] = [
             ("no ports", vec![], &["everything"]),
-            ("a protocol", vec![tcp(None)], &["TCP"]),
-            ("one port", vec![tcp(Some((80, 80)))], &["TCP 80-80"]),
-            ("a port twice", vec![tcp(Some((80, 80))), tcp(Some((80, 80)))], &["TCP 80-80"]),
-            ("ports that touch", vec![tcp(Some((81, 81))), tcp(Some((80, 80)))], &["TCP 80-81"]),
-            ("a port within its protocol", vec![tcp(Some((80, 80))), tcp(None)], &["TCP"]),
-            ("two protocols", vec![udp, tcp(Some((80, 80)))], &["TCP 80-80", "UDP"]),
+            ("a protocol", vec![tcp(Ports::Every)], &["TCP"]),
+            ("one port", vec![range(80, 80)], &["TCP 80-80"]),
+            ("a port twice", vec![range(80, 80), range(80, 80)], &["TCP 80-80"]),
+            ("ports that touch", vec![range(81, 81), range(80, 80)], &["TCP 80-81"]),
+            ("a port within its protocol", vec![range(80, 80), tcp(Ports::Every)], &["TCP"]),
+            ("two protocols", vec![udp, range(80, 80)], &["TCP 80-80", "UDP"]),
+            ("a range that holds another", vec![range(0, 3), range(2, 2)], &["TCP 1-1", "TCP 2-3"]),
+            ("a name", vec![named("http")], &["TCP 80-80", "TCP 90-90"]),
+            ("a name that the pod does not have", vec![named("https")], &[]),
             (
-                "a range that holds another",
-                vec![tcp(Some((0, 3))), tcp(Some((2, 2)))],
-                &["TCP 1-1", "TCP 2-3"],
+                "a name and the port that it stands for",
+                vec![named("http"), range(80, 80)],
+                &["TCP 80-80", "TCP 90-90"],
             ),
         ];
         for (name, ports, expected) in table {
-            assert_eq!(shown(&ports), expected, "{name}");
+            assert_eq!(shown(Scope::of_rule(&ports, &pod())), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_add_what_the_numbers_do_not_say() {
+        let table: [(&str, Vec<PortRule>, &[&str]); 5] = [
+            ("no ports", vec![], &[]),
+            ("a name alone", vec![named("http")], &["TCP 80-80", "TCP 90-90"]),
+            ("a name and one of its ports", vec![named("http"), range(1, 80)], &["TCP 90-90"]),
+            ("a name and every port", vec![named("http"), tcp(Ports::Every)], &[]),
+            ("a name that the pod does not have", vec![named("https"), range(1, 80)], &[]),
+        ];
+        for (name, ports, expected) in table {
+            assert_eq!(shown(Scope::of_names(&ports, &pod())), expected, "{name}");
         }
     }
 

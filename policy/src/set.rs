@@ -1,4 +1,5 @@
-//! Which policies select a pod. Pods that the same policies select share one set, and one compiled table.
+//! Which policies select a pod. Pods that the same policies select share one set, and one compiled table; but for
+//! pods that mean different ports by a name that an ingress rule of those policies asks for.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,17 +10,20 @@ use palomar_model::attribution::PolicyRef;
 use palomar_model::labels::Labels;
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::object::ObjectName;
+use palomar_model::ports::NamedPorts;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Pod, World};
 
 use crate::decide::selects;
 use crate::subject::Subject;
 
-/// The policies that select a pod, sorted by name. Equal when the policies' contents are equal, wherever they
-/// were read from; cheap to clone, compare and hash. Empty: no policy, nothing is isolated.
+/// The policies that select a pod, sorted by name, and what the pod means by the names of ports in their ingress
+/// rules. Equal when the contents are equal, wherever they were read from; cheap to clone, compare and hash. Empty:
+/// no policy, nothing is isolated.
 #[derive(Clone)]
 pub struct PolicySet {
     policies: Arc<[Arc<NetworkPolicy>]>,
+    named_ports: NamedPorts,
     digest: u64,
 }
 
@@ -29,26 +33,62 @@ pub fn select(world: &World, pod: &Pod) -> PolicySet {
     if pod.host_network {
         return PolicySet::default();
     }
-    select_labels(world, &pod.name.namespace, &pod.labels)
+    select_subject(
+        world,
+        Subject {
+            namespace: &pod.name.namespace,
+            namespace_labels: &Labels::new(),
+            pod_labels: &pod.labels,
+            named_ports: &pod.named_ports,
+        },
+    )
 }
 
-/// The policies of the world that select a pod of this namespace with these labels.
-pub fn select_labels(world: &World, namespace: &str, pod_labels: &Labels) -> PolicySet {
-    let subject = Subject { namespace, namespace_labels: &Labels::new(), pod_labels };
+/// The policies of the world that select this pod. The labels of its namespace are not looked at.
+pub fn select_subject(world: &World, pod: Subject<'_>) -> PolicySet {
+    let selecting =
+        policies_of_namespace(world, pod.namespace).filter(|policy| selects(policy, pod)).cloned();
+    PolicySet::new(selecting, pod.named_ports)
+}
+
+/// The policies of a namespace, by name.
+pub fn policies_of_namespace<'w>(
+    world: &'w World,
+    namespace: &str,
+) -> impl Iterator<Item = &'w Arc<NetworkPolicy>> {
     let first = ObjectName::new(namespace, "");
-    world
-        .policies
-        .range((Bound::Included(first), Bound::Unbounded))
-        .map(|(_, policy)| policy)
-        .take_while(|policy| policy.name.namespace == namespace)
-        .filter(|policy| selects(policy, subject))
-        .cloned()
-        .collect()
+    let policies = world.policies.range((Bound::Included(first), Bound::Unbounded));
+    policies.map(|(_, policy)| policy).take_while(move |policy| policy.name.namespace == namespace)
 }
 
 // === impl PolicySet ===
 
 impl PolicySet {
+    /// These policies in any order; of those with the same name the last one counts. Of `named_ports`, the pod's, those
+    /// are kept that an ingress rule asks for.
+    pub fn new(policies: impl IntoIterator<Item = Arc<NetworkPolicy>>, named_ports: &NamedPorts) -> Self {
+        let mut policies: Vec<_> = policies.into_iter().collect();
+        policies.reverse();
+        policies.sort_by(|one, other| one.name.cmp(&other.name));
+        policies.dedup_by(|later, first| later.name == first.name);
+        let named_ports = named_ports.only(|port| {
+            let ingress = policies.iter().filter_map(|policy| policy.ingress.as_deref()).flatten();
+            ingress.flat_map(|rule| &rule.ports).any(|rule| rule.asks_for(port))
+        });
+        // Names suffice: sets of the same names differ only where a policy has just changed, and pods rarely differ
+        // in their ports alone.
+        let mut hasher = DefaultHasher::new();
+        for policy in &policies {
+            policy.name.hash(&mut hasher);
+        }
+        Self { policies: policies.into(), named_ports, digest: hasher.finish() }
+    }
+
+    /// What the pod means by the names of ports that ingress rules ask for.
+    pub fn named_ports(&self) -> &NamedPorts {
+        &self.named_ports
+    }
+
     /// The policies, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<NetworkPolicy>> {
         self.policies.iter()
@@ -78,19 +118,10 @@ impl PolicySet {
     }
 }
 
-/// In any order; of policies with the same name the last one counts.
+/// As [`PolicySet::new`], for a pod without named ports.
 impl FromIterator<Arc<NetworkPolicy>> for PolicySet {
     fn from_iter<I: IntoIterator<Item = Arc<NetworkPolicy>>>(policies: I) -> Self {
-        let mut policies: Vec<_> = policies.into_iter().collect();
-        policies.reverse();
-        policies.sort_by(|one, other| one.name.cmp(&other.name));
-        policies.dedup_by(|later, first| later.name == first.name);
-        // Names suffice: sets of the same names differ only where a policy has just changed.
-        let mut hasher = DefaultHasher::new();
-        for policy in &policies {
-            policy.name.hash(&mut hasher);
-        }
-        Self { policies: policies.into(), digest: hasher.finish() }
+        Self::new(policies, &NamedPorts::default())
     }
 }
 
@@ -103,6 +134,7 @@ impl Default for PolicySet {
 impl PartialEq for PolicySet {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest
+            && self.named_ports == other.named_ports
             && (Arc::ptr_eq(&self.policies, &other.policies) || self.policies == other.policies)
     }
 }
@@ -126,6 +158,9 @@ impl fmt::Debug for PolicySet {
 mod tests {
     use std::collections::HashSet;
 
+    use palomar_model::netpol::{PortRule, Ports, Rule};
+    use palomar_model::packet::Protocol;
+    use palomar_model::ports::NamedPort;
     use palomar_model::selector::Selector;
 
     use super::*;
@@ -149,6 +184,7 @@ mod tests {
             host_network,
             addresses: Vec::new(),
             workload: None,
+            named_ports: NamedPorts::default(),
         }
     }
 
@@ -176,6 +212,33 @@ mod tests {
         ];
         for (name, pod, expected) in table {
             assert_eq!(names(&select(&world, &pod)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn pods_share_a_set_unless_they_differ_in_a_port_that_an_ingress_rule_names() {
+        let port = |name: &str, number| NamedPort { name: name.into(), protocol: Protocol::Tcp, number };
+        let rule = |name: &str| {
+            let ports = vec![PortRule { protocol: Protocol::Tcp, ports: Ports::Named(name.into()) }];
+            Some(vec![Rule { peers: Vec::new(), ports }])
+        };
+        let asking = Arc::new(NetworkPolicy {
+            ingress: rule("http"),
+            egress: rule("metrics"),
+            ..(*policy("a", "x", Selector::default())).clone()
+        });
+        let set =
+            |ports: &[NamedPort]| PolicySet::new([Arc::clone(&asking)], &ports.iter().cloned().collect());
+        let table = [
+            ("the same ports", vec![port("http", 80), port("metrics", 9)], true),
+            ("another number of the name", vec![port("http", 81)], false),
+            ("no such name", vec![], false),
+            ("another number of a name that only egress asks for", vec![port("http", 80)], true),
+            ("one more name", vec![port("http", 80), port("admin", 7)], true),
+        ];
+        let first = set(&[port("http", 80), port("metrics", 9)]);
+        for (name, ports, same) in table {
+            assert_eq!(set(&ports) == first, same, "{name}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use palomar_model::labels::Labels;
 use palomar_model::netpol::Peer;
+use palomar_model::ports::NamedPorts;
 use palomar_model::selector::Selector;
 
 /// A pod, by what policies may ask of it. Never a host-network pod: selectors do not reach those.
@@ -13,6 +14,8 @@ pub struct Subject<'a> {
     pub namespace_labels: &'a Labels,
     /// All labels of the pod itself, those that stay out of its identity too.
     pub pod_labels: &'a Labels,
+    /// The ports that its containers give names to.
+    pub named_ports: &'a NamedPorts,
 }
 
 impl Subject<'_> {

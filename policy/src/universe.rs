@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use palomar_model::identity::Identity;
 use palomar_model::labels::Labels;
+use palomar_model::ports::NamedPorts;
 
-use crate::cidr::{Blocks, ClassTable, Classes};
+use crate::cidr::{CidrClass, ClassTable, Classes};
 use crate::compiled::PeerKey;
 use crate::subject::Subject;
 
-/// The labels behind an internal identity: everything that selectors may ask of its pods.
+/// What stands behind an internal identity: everything that policies may ask of its pods but their addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdentityLabels {
     /// The name of the pods' namespace.
@@ -19,6 +20,8 @@ pub struct IdentityLabels {
     pub namespace_labels: Arc<Labels>,
     /// The pods' own labels, all of them.
     pub pod_labels: Arc<Labels>,
+    /// The ports that the pods' containers give names to.
+    pub named_ports: NamedPorts,
 }
 
 /// Internal identities of pods, and CIDR classes. What is not in it gets no entry of its own: only rules for every
@@ -26,7 +29,7 @@ pub struct IdentityLabels {
 #[derive(Debug, Clone, Default)]
 pub struct Universe {
     identities: BTreeMap<u32, IdentityLabels>,
-    classes: BTreeMap<u32, Blocks>,
+    classes: BTreeMap<u32, CidrClass>,
 }
 
 /// A number that means something else as a key of the kernel's `rules` map.
@@ -41,6 +44,7 @@ impl IdentityLabels {
             namespace: &self.namespace,
             namespace_labels: &self.namespace_labels,
             pod_labels: &self.pod_labels,
+            named_ports: &self.named_ports,
         }
     }
 }
@@ -58,7 +62,7 @@ impl Universe {
 
     /// Adds every class of `classes`.
     pub fn add_classes(&mut self, classes: &Classes) {
-        self.classes.extend(classes.iter().map(|(class, blocks)| (class, Arc::clone(blocks))));
+        self.classes.extend(classes.iter().map(|(number, class)| (number, class.clone())));
     }
 
     /// The part of this universe that these peers make up; cheap. Peers that are not in it are passed over.
@@ -72,8 +76,8 @@ impl Universe {
                     part.identities
                         .extend(self.identities.get(&number).map(|labels| (number, labels.clone())));
                 }
-                PeerKey::Class(class) => {
-                    part.classes.extend(self.classes.get(&class).map(|blocks| (class, Arc::clone(blocks))));
+                PeerKey::Class(number) => {
+                    part.classes.extend(self.classes.get(&number).map(|class| (number, class.clone())));
                 }
             }
         }
@@ -85,8 +89,8 @@ impl Universe {
         &self.identities
     }
 
-    /// The classes with their blocks, by ascending number.
-    pub fn classes(&self) -> &BTreeMap<u32, Blocks> {
+    /// The classes, by ascending number.
+    pub fn classes(&self) -> &BTreeMap<u32, CidrClass> {
         &self.classes
     }
 }
@@ -101,6 +105,7 @@ mod tests {
             namespace: "a".into(),
             namespace_labels: Arc::default(),
             pod_labels: Arc::default(),
+            named_ports: NamedPorts::default(),
         };
         let mut universe = Universe::default();
         for (number, good) in

@@ -7,6 +7,7 @@ use palomar_model::labels::Labels;
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
+use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::verdict::Direction;
 use palomar_policy::draft::NetworkPolicyDraft;
 use palomar_policy::{Decision, Exemption, PeerKind, PeerView, Subject, Traffic, decide};
@@ -17,6 +18,7 @@ struct Pod {
     namespace: &'static str,
     namespace_labels: Labels,
     labels: Labels,
+    ports: NamedPorts,
 }
 
 impl Pod {
@@ -25,12 +27,24 @@ impl Pod {
             namespace,
             namespace_labels: Labels::from([("team".into(), namespace.into())]),
             labels: Labels::from([("app".into(), app.into())]),
+            ports: NamedPorts::default(),
         }
     }
 
+    /// With these names and numbers of ports of TCP.
+    fn with_ports(mut self, ports: &[(&str, u16)]) -> Self {
+        let named = |(name, number): &(&str, u16)| NamedPort {
+            name: (*name).to_owned(),
+            protocol: Protocol::Tcp,
+            number: *number,
+        };
+        self.ports = ports.iter().map(named).collect();
+        self
+    }
+
     fn subject(&self) -> Subject<'_> {
-        let Self { namespace, namespace_labels, labels: pod_labels } = self;
-        Subject { namespace, namespace_labels, pod_labels }
+        let Self { namespace, namespace_labels, labels: pod_labels, ports: named_ports } = self;
+        Subject { namespace, namespace_labels, pod_labels, named_ports }
     }
 }
 
@@ -223,6 +237,58 @@ fn ports_are_of_a_protocol_and_what_has_none_needs_a_rule_without() {
         let traffic = Traffic { direction: Direction::Ingress, protocol, port };
         let decision = decide(&policies, web.subject(), from(PeerKind::Other, "192.0.2.1"), traffic);
         assert_eq!(decision.passes(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_named_port_is_what_the_pod_that_is_connected_to_calls_so() {
+    let web = Pod::new("shop", "web").with_ports(&[("http", 80), ("http", 8080)]);
+    let db = Pod::new("shop", "db").with_ports(&[("http", 81)]);
+    let mute = Pod::new("shop", "mute");
+    let (to_web, to_db) = (PeerKind::Pod(web.subject()), PeerKind::Pod(db.subject()));
+    let ingress = || json!([{"ports": [{"port": "http"}]}]);
+    let block = || json!([{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": "http"}]}]);
+    let (inward, out) = (Direction::Ingress, Direction::Egress);
+    let table = [
+        ("in: one of the endpoint's ports of that name", &web, inward, PeerKind::Other, ingress(), 80, true),
+        ("in: the other one", &web, inward, PeerKind::Other, ingress(), 8080, true),
+        ("in: another port", &web, inward, PeerKind::Other, ingress(), 81, false),
+        ("in: what the peer calls so does not count", &web, inward, to_db, ingress(), 81, false),
+        ("in: an endpoint that has no such port", &mute, inward, PeerKind::Other, ingress(), 80, false),
+        ("out: the peer's port of that name", &web, out, to_db, ingress(), 81, true),
+        ("out: what the endpoint calls so does not count", &web, out, to_db, ingress(), 80, false),
+        ("out: the world has no names", &web, out, PeerKind::Other, ingress(), 80, false),
+        ("out: a pod inside the ipBlock", &db, out, to_web, block(), 8080, true),
+        ("out: another port of that pod", &db, out, to_web, block(), 81, false),
+        ("out: the world inside the ipBlock", &db, out, PeerKind::Other, block(), 80, false),
+        ("out: the node has no names", &db, out, PeerKind::OwnNode, ingress(), 80, false),
+    ];
+    for (name, pod, direction, peer, rules, port, expected) in table {
+        let spec = match direction {
+            Direction::Ingress => json!({"podSelector": {}, "ingress": rules}),
+            Direction::Egress => json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules}),
+        };
+        let policies = [policy("p", spec)];
+        let decision = decide(&policies, pod.subject(), from(peer, "10.0.0.1"), tcp(direction, port));
+        assert_eq!(decision.passes(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_named_port_is_of_its_protocol() {
+    let dns = |protocol| NamedPort { name: "dns".into(), protocol, number: 53 };
+    let mut pod = Pod::new("shop", "dns");
+    pod.ports = NamedPorts::new(vec![dns(Protocol::Udp)]);
+    let policies = [policy(
+        "p",
+        json!({"podSelector": {}, "ingress": [{"ports": [
+            {"port": "dns"}, {"port": "dns", "protocol": "UDP"},
+        ]}]}),
+    )];
+    for (protocol, expected) in [(Protocol::Udp, true), (Protocol::Tcp, false), (Protocol::Sctp, false)] {
+        let traffic = Traffic { direction: Direction::Ingress, protocol, port: Some(53) };
+        let decision = decide(&policies, pod.subject(), from(PeerKind::Other, "10.0.0.1"), traffic);
+        assert_eq!(decision.passes(), expected, "{protocol}");
     }
 }
 

@@ -2,7 +2,7 @@
 //! tables are not part of this repository: `PALOMAR_NETPOL_E2E` names the file, or it lies at
 //! `../shared/netpol/e2e.json` beside the workspace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use std::sync::Arc;
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPort;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Namespace, World};
 use palomar_policy::cidr::blocks_of;
-use palomar_policy::draft::{NetworkPolicyDraft, PortDraft, PortValue, SpecDraft};
-use palomar_policy::set::select_labels;
+use palomar_policy::draft::{NetworkPolicyDraft, SpecDraft};
 use palomar_policy::{
     ClassTable, Classes, Compiler, IdentityLabels, PeerKind, PeerView, Probe, Traffic, Universe, decide,
+    select_subject,
 };
 use serde::Deserialize;
 
@@ -52,6 +53,7 @@ struct PodRow {
 struct ContainerPort {
     name: String,
     port: u16,
+    protocol: String,
 }
 
 #[derive(Deserialize)]
@@ -132,18 +134,9 @@ fn protocol(name: &str) -> Protocol {
     }
 }
 
-/// Named ports are not supported yet: the one number that all pods of the step give the name stands in for it.
-fn resolve_names(spec: &mut SpecDraft, pods: &[PodRow]) {
-    let ingress = spec.ingress.iter_mut().flatten().map(|rule| &mut rule.ports);
-    let egress = spec.egress.iter_mut().flatten().map(|rule| &mut rule.ports);
-    for PortDraft { port, .. } in ingress.chain(egress).flatten().flatten() {
-        let Some(PortValue::Name(name)) = port else { continue };
-        let named = pods.iter().map(|pod| pod.ports.iter().find(|port| port.name == *name));
-        let numbers: BTreeSet<_> = named.map(|port| port.map(|port| port.port)).collect();
-        let [Some(number)] = numbers.into_iter().collect::<Vec<_>>()[..] else {
-            panic!("port {name} is not one number on every pod")
-        };
-        *port = Some(PortValue::Number(number.into()));
+impl ContainerPort {
+    fn named(&self) -> NamedPort {
+        NamedPort { name: self.name.clone(), protocol: protocol(&self.protocol), number: self.port }
     }
 }
 
@@ -154,8 +147,7 @@ impl Cluster {
         for NamespaceRow { name, labels } in namespaces {
             world.namespaces.insert(name.clone(), Arc::new(Namespace { name, labels }));
         }
-        for PolicyRow { metadata, mut spec } in policies {
-            resolve_names(&mut spec, &rows);
+        for PolicyRow { metadata, spec } in policies {
             let name = ObjectName::new(metadata.namespace, metadata.name);
             let policy = NetworkPolicyDraft { name, spec: Some(spec) }.validate().expect("a valid policy");
             world.policies.insert(policy.name.clone(), Arc::new(policy));
@@ -165,12 +157,13 @@ impl Cluster {
         let mut universe = Universe::default();
         universe.add_classes(&classes);
         let mut pods = BTreeMap::new();
-        for (number, PodRow { namespace, name, ip, labels, ports: _ }) in (1000..).zip(rows) {
+        for (number, PodRow { namespace, name, ip, labels, ports }) in (1000..).zip(rows) {
             pods.insert(format!("{namespace}/{name}"), (number, ip));
             let labels = IdentityLabels {
                 namespace_labels: Arc::new(world.namespace_labels(&namespace)),
                 namespace: namespace.into(),
                 pod_labels: Arc::new(labels),
+                named_ports: ports.iter().map(ContainerPort::named).collect(),
             };
             universe.add_identity(number, labels).expect("not a reserved number");
         }
@@ -192,7 +185,7 @@ impl Cluster {
         let policies = self.world.policies.values().map(|policy| &**policy);
         let decision = decide(policies, endpoint, view, traffic);
 
-        let set = select_labels(&self.world, endpoint.namespace, endpoint.pod_labels);
+        let set = select_subject(&self.world, endpoint);
         let table = compiler.compile(&set);
         let Traffic { direction, protocol, port } = traffic;
         let class = self.classes.class_of(address);

@@ -1,6 +1,6 @@
 //! What is valid, which defaults are filled in, and how errors name the field.
 
-use palomar_model::netpol::{NetworkPolicy, Peer, PortRule};
+use palomar_model::netpol::{NetworkPolicy, Peer, PortRule, Ports};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::selector::{Requirement, Selector};
@@ -142,16 +142,23 @@ fn selectors_keep_every_requirement_labels_first() {
 #[test]
 fn ports_default_to_tcp_and_to_a_range_of_one() {
     let table = [
-        ("nothing", json!({}), Protocol::Tcp, None),
-        ("a port", json!({"port": 80}), Protocol::Tcp, Some((80, 80))),
-        ("a protocol", json!({"protocol": "SCTP"}), Protocol::Sctp, None),
+        ("nothing", json!({}), Protocol::Tcp, Ports::Every),
+        ("a port", json!({"port": 80}), Protocol::Tcp, Ports::Range(80, 80)),
+        ("a protocol", json!({"protocol": "SCTP"}), Protocol::Sctp, Ports::Every),
+        ("a name", json!({"port": "http"}), Protocol::Tcp, Ports::Named("http".into())),
+        (
+            "a name of another protocol",
+            json!({"protocol": "UDP", "port": "dns-53"}),
+            Protocol::Udp,
+            Ports::Named("dns-53".into()),
+        ),
         (
             "a range",
             json!({"protocol": "UDP", "port": 1, "endPort": 65535}),
             Protocol::Udp,
-            Some((1, 65_535)),
+            Ports::Range(1, 65_535),
         ),
-        ("a range of one", json!({"port": 80, "endPort": 80}), Protocol::Tcp, Some((80, 80))),
+        ("a range of one", json!({"port": 80, "endPort": 80}), Protocol::Tcp, Ports::Range(80, 80)),
     ];
     for (name, port, protocol, ports) in table {
         let rules = valid(with_rule(&json!({"ports": [port]}))).ingress.expect("isolated");
@@ -295,9 +302,19 @@ fn errors_in_ports_name_the_field_and_the_range() {
             r#".protocol: protocol "ICMP" is unknown; choose from: TCP, UDP, SCTP"#,
         ),
         (
-            json!({"port": "http"}),
-            r#".port: named port "http" is not supported yet; write the number that the pods listen on (their containerPort)"#,
+            json!({"port": "http", "endPort": 90}),
+            r#".endPort: cannot end the range that named port "http" begins; write the port as a number"#,
         ),
+        (json!({"port": ""}), r#".port: "" is not the name of a port: it is empty"#),
+        (
+            json!({"port": "HTTP"}),
+            r#".port: "HTTP" is not the name of a port: only lower-case letters, digits and '-' may stand in it"#,
+        ),
+        (
+            json!({"port": "serve-8080-tcp-a"}),
+            r#".port: "serve-8080-tcp-a" is not the name of a port: it is longer than 15 characters"#,
+        ),
+        (json!({"port": "8-0"}), r#".port: "8-0" is not the name of a port: it needs at least one letter"#),
         (json!({"port": "80"}), r#".port: "80" is text; write the port number without quotes"#),
     ] {
         assert_eq!(

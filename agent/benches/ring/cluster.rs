@@ -12,6 +12,7 @@ use palomar_model::identity::Identity;
 use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::object::{ObjectName, Workload};
 use palomar_model::packet::{TcpFlags, Transport};
+use palomar_model::ports::NamedPorts;
 use palomar_model::verdict::{ConnectionState, Direction, ObservationPoint, Verdict};
 use palomar_model::world::Pod;
 
@@ -41,6 +42,7 @@ pub fn directory() -> Directory {
                 host_network: false,
                 addresses: vec![address(n)],
                 workload: None,
+                named_ports: NamedPorts::default(),
             }),
             internal_identity: 100 + n,
             flow_endpoint: Arc::new(FlowEndpoint {

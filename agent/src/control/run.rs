@@ -237,6 +237,7 @@ impl Control {
                 namespace: Arc::clone(&facts.namespace),
                 namespace_labels: Arc::clone(&facts.namespace_labels),
                 pod_labels: Arc::clone(&facts.pod_labels),
+                named_ports: facts.named_ports.clone(),
             };
             (id.0, labels)
         });

@@ -9,6 +9,7 @@ use palomar_model::identity::Identity;
 use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::object::ObjectName;
+use palomar_model::ports::NamedPorts;
 use palomar_model::selector::Selector;
 use palomar_model::world::{Node, Pod, World};
 
@@ -32,6 +33,7 @@ fn pod(namespace: &str, name: &str, addresses: &[&str], host_network: bool) -> A
         host_network,
         addresses: addresses.iter().map(|text| address(text)).collect(),
         workload: None,
+        named_ports: NamedPorts::default(),
     })
 }
 

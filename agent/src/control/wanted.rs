@@ -29,6 +29,7 @@ pub fn wanted(
     identities: BTreeMap<u32, IdentityLabels>,
     scope: &EnforceScope,
 ) -> Desired {
+    let policies = || directory.world.policies.values().map(AsRef::as_ref);
     Desired {
         endpoints: directory
             .endpoints
@@ -37,10 +38,8 @@ pub fn wanted(
             .collect(),
         addresses: wanted_addresses(directory),
         identities,
-        blocks: cidr::blocks_of(directory.world.policies.values().map(AsRef::as_ref))
-            .into_iter()
-            .cloned()
-            .collect(),
+        blocks: cidr::blocks_of(policies()).into_iter().cloned().collect(),
+        port_names: cidr::port_names_in_blocks(policies()),
     }
 }
 

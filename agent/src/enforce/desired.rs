@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use palomar_model::netpol::IpBlock;
+use palomar_policy::cidr::PortName;
 use palomar_policy::{IdentityLabels, PolicySet};
 
 /// Everything the tables are made from.
@@ -17,6 +18,8 @@ pub struct Desired {
     pub identities: BTreeMap<u32, IdentityLabels>,
     /// Every ipBlock of the world's policies.
     pub blocks: BTreeSet<IpBlock>,
+    /// Every named port that they ask for inside an ipBlock.
+    pub port_names: BTreeSet<PortName>,
 }
 
 /// One observed interface.

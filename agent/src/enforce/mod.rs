@@ -31,6 +31,7 @@ use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord};
 use palomar_model::labels::{Label, LabelSet};
 use palomar_model::netpol::IpBlock;
 use palomar_model::verdict::Direction;
+use palomar_policy::cidr::PortName;
 use palomar_policy::{ClassTable, Classes, PolicySet, Universe, cidr};
 
 pub use attribution::{AttributionTable, SharedAttributions};
@@ -92,6 +93,8 @@ pub struct Enforcer<T> {
     classes: Classes,
     sets: Sets,
     blocks: BTreeMap<IpBlock, Instant>,
+    /// Named ports that are asked for inside ipBlocks; they linger as blocks do.
+    port_names: BTreeMap<PortName, Instant>,
     addresses: HashMap<[u8; 16], Address>,
     cidrs: BTreeMap<CidrKey, u32>,
     endpoints: BTreeMap<u32, Endpoint>,
@@ -116,6 +119,7 @@ impl<T: PolicyTables> Enforcer<T> {
             classes: Classes::default(),
             sets: Sets::adopt(&saved, &contents, &found),
             blocks: BTreeMap::new(),
+            port_names: BTreeMap::new(),
             addresses: contents.addresses.into_iter().collect(),
             cidrs: contents.cidrs.into_iter().collect(),
             endpoints: contents.endpoints.into_iter().collect(),
@@ -205,7 +209,7 @@ impl<T: PolicyTables> Enforcer<T> {
     fn publish(&self) {
         let mut table = self.sets.attribution_table();
         table.class_labels =
-            self.class_table.iter().map(|(class, blocks)| (class, class_labels(blocks))).collect();
+            self.class_table.iter().map(|(number, class)| (number, class_labels(&class.blocks))).collect();
         self.attributions.store(table);
     }
 
@@ -219,13 +223,27 @@ impl<T: PolicyTables> Enforcer<T> {
             self.blocks.insert(block.clone(), now);
         }
         self.blocks.retain(|_, seen| now.duration_since(*seen) < BLOCK_LINGER);
-        self.classes = self.class_table.classify(self.blocks.keys())?;
+        for name in &desired.port_names {
+            self.port_names.insert(name.clone(), now);
+        }
+        self.port_names.retain(|_, seen| now.duration_since(*seen) < BLOCK_LINGER);
+        self.classes = self.classify(desired)?;
         let mut universe = Universe::default();
         for (number, labels) in &desired.identities {
             universe.add_identity(*number, labels.clone())?;
         }
         universe.add_classes(&self.classes);
         Ok(universe)
+    }
+
+    fn classify(&mut self, desired: &Desired) -> Result<Classes, cidr::ClassesExhausted> {
+        let mut classes = self.class_table.classify(self.blocks.keys())?;
+        let names = self.port_names.keys().cloned().collect();
+        let pods = desired.addresses.iter().filter_map(|(address, wanted)| {
+            Some((*address, &desired.identities.get(&wanted.identity)?.named_ports))
+        });
+        self.class_table.classify_pods(&mut classes, &names, pods)?;
+        Ok(classes)
     }
 
     /// Writes the addresses; says how many changed. Those that are gone go first, to make room.

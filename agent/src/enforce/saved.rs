@@ -4,9 +4,11 @@ use ipnet::IpNet;
 use palomar_model::attribution::PolicyRef;
 use palomar_model::netpol::IpBlock;
 use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPort;
 use palomar_model::verdict::Direction;
 use palomar_policy::rule_sets::SavedRuleSets;
-use palomar_policy::{ClassTable, RuleSets};
+use palomar_policy::{CidrClass, ClassTable, RuleSets};
 use serde::{Deserialize, Serialize};
 
 use super::sets::Sets;
@@ -49,6 +51,9 @@ pub struct SavedClass {
     pub id: u32,
     /// Its blocks: the range, and the ranges that are not part of it.
     pub blocks: Vec<(IpNet, Vec<IpNet>)>,
+    /// The named ports of its pods that policies ask for: name, IP protocol and number; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named_ports: Vec<(String, u8, u16)>,
 }
 
 impl Saved {
@@ -73,13 +78,7 @@ impl Saved {
             rule_sets: Some(sets.rule_sets().save()),
             sets: saved_sets,
             next_class: classes.next(),
-            classes: classes
-                .iter()
-                .map(|(id, blocks)| SavedClass {
-                    id,
-                    blocks: blocks.iter().map(|block| (block.cidr, block.except.clone())).collect(),
-                })
-                .collect(),
+            classes: classes.iter().map(|(id, class)| SavedClass::new(id, class)).collect(),
         }
     }
 
@@ -89,7 +88,12 @@ impl Saved {
         let classes = self.classes.iter().map(|class| {
             let blocks =
                 class.blocks.iter().map(|(cidr, except)| IpBlock { cidr: *cidr, except: except.clone() });
-            (class.id, blocks.collect())
+            let ports = class.named_ports.iter().map(|(name, protocol, number)| NamedPort {
+                name: name.clone(),
+                protocol: Protocol::from_number(*protocol),
+                number: *number,
+            });
+            (class.id, blocks.collect(), ports.collect())
         });
         ClassTable::restore(self.next_class.max(greatest + 1), classes).unwrap_or_else(|| {
             tracing::warn!("saved CIDR classes contradict each other: numbering afresh above {greatest}");
@@ -106,6 +110,18 @@ impl Saved {
             let fresh = SavedRuleSets { next: greatest + 1, sets: Vec::new() };
             RuleSets::restore(fresh).expect("invariant: no rule sets cannot contradict each other")
         })
+    }
+}
+
+impl SavedClass {
+    fn new(id: u32, class: &CidrClass) -> Self {
+        let CidrClass { blocks, named_ports } = class;
+        let ports = named_ports.iter().map(|port| (port.name.clone(), port.protocol.number(), port.number));
+        Self {
+            id,
+            blocks: blocks.iter().map(|block| (block.cidr, block.except.clone())).collect(),
+            named_ports: ports.collect(),
+        }
     }
 }
 

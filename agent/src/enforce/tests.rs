@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord, Rule, RuleKey};
 use palomar_model::labels::Labels;
-use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, PortRule, Rule as PolicyRule};
+use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, PortRule, Ports, Rule as PolicyRule};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
+use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::selector::Selector;
 use palomar_model::verdict::Direction;
 use palomar_policy::{IdentityLabels, PolicySet, cidr};
@@ -162,6 +163,7 @@ fn desired(policies: &[NetworkPolicy], roles: [u32; 3]) -> Desired {
         namespace: "demo".into(),
         namespace_labels: Arc::default(),
         pod_labels: Arc::new(Labels::from([("role".into(), role.to_string())])),
+        named_ports: NamedPorts::default(),
     };
     // An internal identity stands for its labels, whichever pod has them.
     let addresses = PODS
@@ -177,6 +179,7 @@ fn desired(policies: &[NetworkPolicy], roles: [u32; 3]) -> Desired {
         addresses,
         identities: roles.into_iter().map(|role| (300 + role, labels(role))).collect(),
         blocks: cidr::blocks_of(policies).into_iter().cloned().collect(),
+        port_names: cidr::port_names_in_blocks(policies),
     }
 }
 
@@ -198,7 +201,7 @@ fn peer() -> impl Strategy<Value = Peer> {
 fn policies() -> impl Strategy<Value = Vec<NetworkPolicy>> {
     let port = (0..PORTS.len(), 0..2000u16).prop_map(|(at, span)| PortRule {
         protocol: Protocol::Tcp,
-        ports: Some((PORTS[at], PORTS[at] + span)),
+        ports: Ports::Range(PORTS[at], PORTS[at] + span),
     });
     let rule = (prop::collection::vec(peer(), 0..3), prop::collection::vec(port, 0..2))
         .prop_map(|(peers, ports)| PolicyRule { peers, ports });
@@ -306,10 +309,48 @@ fn role_rule(role: &str, port: u16) -> NetworkPolicy {
         pod_selector: Selector::default(),
         ingress: Some(vec![PolicyRule {
             peers: vec![Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", role)])) }],
-            ports: vec![PortRule { protocol: Protocol::Tcp, ports: Some((port, port)) }],
+            ports: vec![PortRule { protocol: Protocol::Tcp, ports: Ports::Range(port, port) }],
         }]),
         egress: None,
     }
+}
+
+#[test]
+fn a_pod_inside_an_ipblock_that_asks_for_its_named_port_has_rules_of_its_own_and_keeps_them_over_a_restart() {
+    let http = PortRule { protocol: Protocol::Tcp, ports: Ports::Named("http".into()) };
+    let block = IpBlock { cidr: "10.0.0.0/8".parse().unwrap(), except: vec![] };
+    let policy = NetworkPolicy {
+        egress: Some(vec![PolicyRule { peers: vec![Peer::Block(block)], ports: vec![http] }]),
+        ..role_rule("1", 80)
+    };
+    let mut world = desired(&[policy], [1, 2, 3]);
+    let named = NamedPort { name: "http".into(), protocol: Protocol::Tcp, number: 8443 };
+    world.identities.get_mut(&301).unwrap().named_ports = NamedPorts::new(vec![named]);
+    let fake = Fake::default();
+    let mut saved = None;
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    enforcer.apply(&world, Instant::now(), 0, |now| saved = Some(now.clone())).unwrap();
+    let class_of = |pod: usize| {
+        let address = abi::address_bytes(PODS[pod].0.parse().unwrap());
+        fake.0.borrow().addresses[&address].class
+    };
+    let classes = [class_of(0), class_of(1), class_of(2)];
+    assert_ne!(classes[0], classes[1]);
+    assert_eq!(classes[1], classes[2]);
+    let egress = |class: u32| {
+        let kernel = fake.0.borrow();
+        let keys = kernel
+            .rules
+            .keys()
+            .filter(|key| key.peer == (abi::PEER_CLASS | class) && key.direction == Direction::Egress as u8);
+        keys.map(|key| u16::from_be(key.port)).collect::<Vec<_>>()
+    };
+    assert_eq!(egress(classes[0]), [8443]);
+    assert!(egress(classes[1]).is_empty());
+
+    let mut second = Enforcer::adopt(fake.clone(), saved).unwrap();
+    second.apply(&world, Instant::now(), 0, |_| ()).unwrap();
+    assert_eq!([class_of(0), class_of(1), class_of(2)], classes);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use palomar_model::identity::Identity;
 use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::{TcpFlags, Transport};
+use palomar_model::ports::NamedPorts;
 use palomar_model::verdict::{ConnectionState, Direction, MatchType, ObservationPoint, Verdict};
 use palomar_model::world::Pod;
 
@@ -42,6 +43,7 @@ fn pod(name: &str, internal_identity: u32, uid: &str) -> Arc<PodEntry> {
             host_network: false,
             addresses: Vec::new(),
             workload: None,
+            named_ports: NamedPorts::default(),
         }),
         internal_identity,
         flow_endpoint: Arc::new(FlowEndpoint {

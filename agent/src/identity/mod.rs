@@ -26,6 +26,7 @@ use std::sync::Arc;
 use palomar_model::identity::{Identity, PodIdentityParts};
 use palomar_model::labels::{LabelSet, Labels};
 use palomar_model::object::ObjectName;
+use palomar_model::ports::NamedPorts;
 use palomar_model::world::{Pod, World};
 
 pub use cidr::cidr_identity;
@@ -61,6 +62,8 @@ pub struct PodFacts {
     pub service_account: Arc<str>,
     /// The pod's own labels, all of them.
     pub pod_labels: Arc<Labels>,
+    /// The ports that its containers give names to.
+    pub named_ports: NamedPorts,
 }
 
 impl PodFacts {
@@ -71,12 +74,13 @@ impl PodFacts {
             namespace_labels: Arc::new(world.namespace_labels(&pod.name.namespace)),
             service_account: pod.service_account.as_str().into(),
             pod_labels: Arc::new(pod.labels.clone()),
+            named_ports: pod.named_ports.clone(),
         }
     }
 
     /// The labels that the pod's identity stands for.
     pub fn identity_labels(&self, cluster: &str) -> LabelSet {
-        let Self { namespace, namespace_labels, service_account, pod_labels } = self;
+        let Self { namespace, namespace_labels, service_account, pod_labels, named_ports: _ } = self;
         PodIdentityParts { cluster, namespace, namespace_labels, service_account, pod_labels }.labels()
     }
 }

@@ -157,14 +157,24 @@ pub(super) fn start_of_identity(labels: &LabelSet) -> u32 {
 }
 
 pub(super) fn start_of_internal(facts: &PodFacts) -> u32 {
-    let PodFacts { namespace, namespace_labels, service_account, pod_labels } = facts;
-    // The empty text stands between the two lists of labels; no label key is empty.
+    let PodFacts { namespace, namespace_labels, service_account, pod_labels, named_ports } = facts;
+    // The empty text stands between the lists; no label key and no port's name is empty.
     let pairs = |labels: &BTreeMap<String, String>| {
         labels.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect::<Vec<_>>()
     };
     let names = [namespace.to_string(), service_account.to_string()];
-    let texts =
-        names.into_iter().chain(pairs(namespace_labels)).chain([String::new()]).chain(pairs(pod_labels));
+    let ports = named_ports
+        .iter()
+        .flat_map(|port| [port.name.clone(), port.protocol.to_string(), port.number.to_string()]);
+    // Without ports nothing is added: numbers are what they were before ports had a part in them.
+    let before_ports = (!named_ports.is_empty()).then(String::new);
+    let texts = names
+        .into_iter()
+        .chain(pairs(namespace_labels))
+        .chain([String::new()])
+        .chain(pairs(pod_labels))
+        .chain(before_ports)
+        .chain(ports);
     hash::start(texts, InternalId::FIRST, InternalId::LAST)
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use palomar_model::labels::{Label, LabelSet, Labels};
+use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPort;
 use serde::{Deserialize, Serialize};
 
 use super::numbers::{Numbers, Slot, UnixSeconds};
@@ -38,6 +40,9 @@ struct SavedInternal {
     namespace_labels: Labels,
     service_account: String,
     pod_labels: Labels,
+    /// Name, IP protocol and number; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    named_ports: Vec<(String, u8, u16)>,
     unused_since: Option<UnixSeconds>,
 }
 
@@ -54,13 +59,15 @@ pub(super) fn encode(shown: &Numbers<LabelSet>, internal: &Numbers<PodFacts>) ->
         unused_since: slot.unused_since,
     });
     let internal = internal.iter().map(|(id, slot)| {
-        let PodFacts { namespace, namespace_labels, service_account, pod_labels } = &slot.key;
+        let PodFacts { namespace, namespace_labels, service_account, pod_labels, named_ports } = &slot.key;
+        let ports = named_ports.iter().map(|port| (port.name.clone(), port.protocol.number(), port.number));
         SavedInternal {
             id,
             namespace: namespace.to_string(),
             namespace_labels: namespace_labels.as_ref().clone(),
             service_account: service_account.to_string(),
             pod_labels: pod_labels.as_ref().clone(),
+            named_ports: ports.collect(),
             unused_since: slot.unused_since,
         }
     });
@@ -79,14 +86,27 @@ fn decode(bytes: &[u8]) -> Result<AllNumbers, String> {
         let labels = labels.into_iter().map(|(key, value)| Label::k8s(key, value)).collect();
         shown.restore(number, Slot { key: LabelSet::new(labels), unused_since })?;
     }
-    for SavedInternal { id, namespace, namespace_labels, service_account, pod_labels, unused_since } in
-        internals
-    {
+    for saved in internals {
+        let SavedInternal {
+            id,
+            namespace,
+            namespace_labels,
+            service_account,
+            pod_labels,
+            named_ports,
+            unused_since,
+        } = saved;
+        let ports = named_ports.into_iter().map(|(name, protocol, number)| NamedPort {
+            name,
+            protocol: Protocol::from_number(protocol),
+            number,
+        });
         let key = PodFacts {
             namespace: namespace.into(),
             namespace_labels: Arc::new(namespace_labels),
             service_account: service_account.into(),
             pod_labels: Arc::new(pod_labels),
+            named_ports: ports.collect(),
         };
         internal.restore(id, Slot { key, unused_since })?;
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use palomar_model::identity::Identity;
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
+use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::world::{Namespace, Pod, World};
 use proptest::prelude::*;
 
@@ -40,6 +42,7 @@ fn pod(name: &str, pairs: &[(&str, &str)]) -> Pod {
         host_network: false,
         addresses: vec![],
         workload: None,
+        named_ports: NamedPorts::default(),
     }
 }
 
@@ -91,6 +94,42 @@ fn replicas_share_a_number_and_differ_inside_where_a_policy_may_tell_them_apart(
     let namespace = Namespace { name: "np-demo".into(), labels: labels(&[("team", "a")]) };
     world.namespaces.insert("np-demo".into(), Arc::new(namespace));
     assert_ne!(numbers(&mut registry, &world, 1)["d"], given["d"]);
+}
+
+#[test]
+fn pods_of_one_label_set_differ_inside_where_they_name_other_ports_and_still_do_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let listening = |name: &str, ports: &[(&str, u16)]| {
+        let mut pod = pod(name, &[("app", "web")]);
+        let named = |(name, number): &(&str, u16)| NamedPort {
+            name: (*name).to_owned(),
+            protocol: Protocol::Tcp,
+            number: *number,
+        };
+        pod.named_ports = ports.iter().map(named).collect();
+        pod
+    };
+    let pods = world([
+        listening("a", &[("http", 80), ("admin", 7)]),
+        listening("b", &[("admin", 7), ("http", 80)]),
+        listening("c", &[("http", 81)]),
+        listening("d", &[]),
+    ]);
+    let mut registry = open(folder.path());
+    let given = numbers(&mut registry, &pods, 0);
+    assert_eq!(given["a"], given["b"]);
+    let inside: BTreeSet<u32> = given.values().map(|(_, internal)| *internal).collect();
+    assert_eq!(inside.len(), 3);
+    assert!(given.values().all(|(shown, _)| *shown == given["a"].0));
+    let ports = |registry: &Registry, id: u32| {
+        let facts = registry.live().find(|(live, _)| live.0 == id).unwrap().1;
+        facts.named_ports.clone()
+    };
+    assert_eq!(ports(&registry, given["c"].1).iter().count(), 1);
+    numbers(&mut registry, &World::default(), 10);
+    drop(registry);
+    let mut registry = open(folder.path());
+    assert_eq!(numbers(&mut registry, &pods, 20), given);
 }
 
 #[test]

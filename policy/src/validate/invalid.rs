@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A policy that Kubernetes would refuse, or that Palomar cannot keep yet. Prints as `spec.podSelector: …`; text
+/// A policy that Kubernetes would refuse, or that says less than it seems to. Prints as `spec.podSelector: …`; text
 /// from the policy is quoted and escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
@@ -95,13 +95,19 @@ pub enum Reason {
         /// What was written.
         written: String,
     },
-    /// Valid in Kubernetes, not here yet.
-    #[error(
-        "named port {written:?} is not supported yet; write the number that the pods listen on (their containerPort)"
-    )]
-    NamedPort {
+    /// Not the name of a port.
+    #[error("{written:?} is not the name of a port: {problem}")]
+    PortName {
         /// What was written.
         written: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// An end for a name.
+    #[error("cannot end the range that named port {name:?} begins; write the port as a number")]
+    EndOfName {
+        /// The name.
+        name: String,
     },
     /// An end without a beginning.
     #[error("needs a port to begin the range; add port")]

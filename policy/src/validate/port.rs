@@ -1,7 +1,8 @@
 //! An item of `ports`.
 
-use palomar_model::netpol::PortRule;
+use palomar_model::netpol::{PortRule, Ports};
 use palomar_model::packet::Protocol;
+use palomar_model::ports;
 
 use super::{Checked, FieldPath, Reason};
 use crate::draft::{PortDraft, PortValue};
@@ -19,15 +20,14 @@ pub(super) fn validate(draft: PortDraft, path: &FieldPath) -> Checked<PortRule> 
     let at = path.key("port");
     let end_at = path.key("endPort");
     let ports = match (port, end_port) {
-        (None, None) => None,
+        (None, None) => Ports::Every,
         (None, Some(_)) => return Err(end_at.reject(Reason::EndWithoutPort)),
-        (Some(PortValue::Name(written)), _) => {
-            let quoted = !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit());
-            return Err(at.reject(if quoted {
-                Reason::QuotedPort { written }
-            } else {
-                Reason::NamedPort { written }
-            }));
+        (Some(PortValue::Name(name)), end) => {
+            let name = checked_name(name, &at)?;
+            if end.is_some() {
+                return Err(end_at.reject(Reason::EndOfName { name }));
+            }
+            Ports::Named(name)
         }
         (Some(PortValue::Number(port)), end) => {
             let port = number(port, &at)?;
@@ -35,10 +35,20 @@ pub(super) fn validate(draft: PortDraft, path: &FieldPath) -> Checked<PortRule> 
             if end < port {
                 return Err(end_at.reject(Reason::EndBeforePort { end, port }));
             }
-            Some((port, end))
+            Ports::Range(port, end)
         }
     };
     Ok(PortRule { protocol, ports })
+}
+
+fn checked_name(written: String, path: &FieldPath) -> Checked<String> {
+    if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(path.reject(Reason::QuotedPort { written }));
+    }
+    match ports::name_problem(&written) {
+        None => Ok(written),
+        Some(problem) => Err(path.reject(Reason::PortName { written, problem })),
+    }
 }
 
 fn number(written: i64, path: &FieldPath) -> Checked<u16> {
