@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use palomar_model::labels::Labels;
 use palomar_model::object::{ObjectName, Workload};
-use palomar_model::ports::NamedPorts;
 use palomar_model::world::Pod;
 
 use crate::containers;
@@ -30,17 +29,8 @@ const PHASES: [&str; 5] = ["Pending", "Running", "Succeeded", "Failed", "Unknown
 /// Reads a pod. Addresses of a pod that has ended are left out: they may be another's by now.
 pub(crate) fn read(name: ObjectName, metadata: Metadata, root: &Fields<'_>, problems: &mut Problems) -> Pod {
     let Metadata { key: _, uid, labels, controller } = metadata;
-    let mut pod = Pod {
-        workload: controller.map(|owner| workload(owner, &labels)),
-        named_ports: NamedPorts::default(),
-        name,
-        uid,
-        labels,
-        service_account: "default".to_owned(),
-        node: String::new(),
-        host_network: false,
-        addresses: Vec::new(),
-    };
+    let mut pod =
+        Pod { workload: controller.map(|owner| workload(owner, &labels)), uid, labels, ..Pod::new(name) };
     if let Some(spec) = root.get("spec").and_then(|at| at.fields(problems, SPEC)) {
         // `serviceAccount` is the old name of the field.
         let account = spec.get_text("serviceAccountName").or_else(|| spec.get_text("serviceAccount"));
@@ -58,7 +48,8 @@ pub(crate) fn read(name: ObjectName, metadata: Metadata, root: &Fields<'_>, prob
     if let Some(status) = root.get("status").and_then(|at| at.fields(problems, STATUS)) {
         let addresses = addresses(&status, problems);
         let phase = status.get_text("phase").and_then(|at| phase(&at, problems));
-        if !matches!(phase, Some("Succeeded" | "Failed")) {
+        pod.has_ended = matches!(phase, Some("Succeeded" | "Failed"));
+        if !pod.has_ended {
             pod.addresses = addresses;
         }
     }

@@ -57,6 +57,7 @@ fn every_field_that_is_read_arrives() {
             node: "n1".into(),
             host_network: false,
             addresses: vec![address("10.1.0.1"), address("fd00::1")],
+            has_ended: false,
             workload: Some(Workload { name: "web".into(), kind: "Deployment".into() }),
             named_ports: ports(&[
                 ("http", Protocol::Tcp, 8080),
@@ -65,17 +66,7 @@ fn every_field_that_is_read_arrives() {
                 ("proxy", Protocol::Sctp, 15_001),
             ]),
         }),
-        Object::Pod(Pod {
-            name: demo("done"),
-            uid: String::new(),
-            labels: app,
-            service_account: "default".into(),
-            node: String::new(),
-            host_network: true,
-            addresses: vec![],
-            workload: None,
-            named_ports: ports(&[]),
-        }),
+        Object::Pod(Pod { labels: app, host_network: true, has_ended: true, ..Pod::new(demo("done")) }),
         Object::Service(Service {
             name: demo("web"),
             cluster_ips: vec![address("10.96.0.9"), address("fd96::9")],

@@ -68,11 +68,31 @@ pub struct Pod {
     pub host_network: bool,
     /// Its addresses, as in `status.podIPs`; empty before it has any, and once it has ended.
     pub addresses: Vec<IpAddr>,
+    /// Whether all of its containers have ended for good: what was its address may be another pod's.
+    pub has_ended: bool,
     /// What owns it; `None` for a bare pod.
     pub workload: Option<Workload>,
     /// The ports that its containers give names to; those of init containers only where they keep running
     /// (`restartPolicy: Always`).
     pub named_ports: NamedPorts,
+}
+
+impl Pod {
+    /// A pod of which nothing is known but its name.
+    pub fn new(name: ObjectName) -> Self {
+        Self {
+            name,
+            uid: String::new(),
+            labels: Labels::new(),
+            service_account: "default".to_owned(),
+            node: String::new(),
+            host_network: false,
+            addresses: Vec::new(),
+            has_ended: false,
+            workload: None,
+            named_ports: NamedPorts::default(),
+        }
+    }
 }
 
 /// A service.

@@ -176,15 +176,9 @@ mod tests {
 
     fn pod(namespace: &str, app: &str, host_network: bool) -> Pod {
         Pod {
-            name: ObjectName::new(namespace, app),
-            uid: String::new(),
             labels: Labels::from([("app".into(), app.into())]),
-            service_account: "default".into(),
-            node: String::new(),
             host_network,
-            addresses: Vec::new(),
-            workload: None,
-            named_ports: NamedPorts::default(),
+            ..Pod::new(ObjectName::new(namespace, app))
         }
     }
 

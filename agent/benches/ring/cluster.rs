@@ -9,10 +9,9 @@ use palomar_bpf::abi::PolicyWord;
 use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, FlowEndpoint};
 use palomar_model::identity::Identity;
-use palomar_model::labels::{Label, LabelSet, Labels};
+use palomar_model::labels::{Label, LabelSet};
 use palomar_model::object::{ObjectName, Workload};
 use palomar_model::packet::{TcpFlags, Transport};
-use palomar_model::ports::NamedPorts;
 use palomar_model::verdict::{ConnectionState, Direction, ObservationPoint, Verdict};
 use palomar_model::world::Pod;
 
@@ -34,15 +33,10 @@ pub fn directory() -> Directory {
             .map(|key| Label::k8s(format!("app.kubernetes.io/{key}"), format!("{key}-{}", n % 40)));
         let entry = PodEntry {
             pod: Arc::new(Pod {
-                name: name.clone(),
                 uid: n.to_string(),
-                labels: Labels::new(),
-                service_account: "default".into(),
                 node: "node-1".into(),
-                host_network: false,
                 addresses: vec![address(n)],
-                workload: None,
-                named_ports: NamedPorts::default(),
+                ..Pod::new(name.clone())
             }),
             internal_identity: 100 + n,
             flow_endpoint: Arc::new(FlowEndpoint {

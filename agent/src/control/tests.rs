@@ -9,7 +9,6 @@ use palomar_model::identity::Identity;
 use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::object::ObjectName;
-use palomar_model::ports::NamedPorts;
 use palomar_model::selector::Selector;
 use palomar_model::world::{Node, Pod, World};
 
@@ -25,15 +24,11 @@ fn address(text: &str) -> IpAddr {
 
 fn pod(namespace: &str, name: &str, addresses: &[&str], host_network: bool) -> Arc<Pod> {
     Arc::new(Pod {
-        name: ObjectName::new(namespace, name),
-        uid: String::new(),
         labels: Labels::from([("app".into(), name.into())]),
-        service_account: "default".into(),
         node: "here".into(),
         host_network,
         addresses: addresses.iter().map(|text| address(text)).collect(),
-        workload: None,
-        named_ports: NamedPorts::default(),
+        ..Pod::new(ObjectName::new(namespace, name))
     })
 }
 

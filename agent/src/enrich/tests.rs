@@ -9,10 +9,9 @@ use palomar_model::attribution::PolicyRef;
 use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, Flow, FlowEndpoint};
 use palomar_model::identity::Identity;
-use palomar_model::labels::{Label, LabelSet, Labels};
+use palomar_model::labels::{Label, LabelSet};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::{TcpFlags, Transport};
-use palomar_model::ports::NamedPorts;
 use palomar_model::verdict::{ConnectionState, Direction, MatchType, ObservationPoint, Verdict};
 use palomar_model::world::Pod;
 
@@ -34,17 +33,7 @@ const OUTSIDE: [u8; 4] = [203, 0, 113, 9];
 fn pod(name: &str, internal_identity: u32, uid: &str) -> Arc<PodEntry> {
     let name = ObjectName::new("np-demo", name);
     Arc::new(PodEntry {
-        pod: Arc::new(Pod {
-            name: name.clone(),
-            uid: uid.into(),
-            labels: Labels::new(),
-            service_account: "default".into(),
-            node: "node-1".into(),
-            host_network: false,
-            addresses: Vec::new(),
-            workload: None,
-            named_ports: NamedPorts::default(),
-        }),
+        pod: Arc::new(Pod { uid: uid.into(), node: "node-1".into(), ..Pod::new(name.clone()) }),
         internal_identity,
         flow_endpoint: Arc::new(FlowEndpoint {
             id: 0,

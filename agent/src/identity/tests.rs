@@ -8,7 +8,7 @@ use palomar_model::identity::Identity;
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_model::ports::{NamedPort, NamedPorts};
+use palomar_model::ports::NamedPort;
 use palomar_model::world::{Namespace, Pod, World};
 use proptest::prelude::*;
 
@@ -33,17 +33,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 fn pod(name: &str, pairs: &[(&str, &str)]) -> Pod {
-    Pod {
-        name: ObjectName::new("np-demo", name),
-        uid: String::new(),
-        labels: labels(pairs),
-        service_account: "default".into(),
-        node: String::new(),
-        host_network: false,
-        addresses: vec![],
-        workload: None,
-        named_ports: NamedPorts::default(),
-    }
+    Pod { labels: labels(pairs), ..Pod::new(ObjectName::new("np-demo", name)) }
 }
 
 fn world(pods: impl IntoIterator<Item = Pod>) -> World {

@@ -8,7 +8,6 @@ use palomar_agent::server::AgentFacts;
 use palomar_flow::convert::NodeContext;
 use palomar_model::attribution::PolicyRef;
 use palomar_model::flow::FlowEndpoint;
-use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::world;
 use palomar_proto::palomar::v1;
@@ -55,14 +54,10 @@ fn entry(pod: &Pod, name: &ObjectName) -> PodEntry {
     let Pod { endpoint, addresses, .. } = pod;
     PodEntry {
         pod: Arc::new(world::Pod {
-            name: name.clone(),
-            uid: String::new(),
-            labels: Labels::new(),
-            service_account: "default".to_owned(),
             node: if pod.is_local() { Cluster::NODE.to_owned() } else { String::new() },
-            host_network: false,
             addresses: addresses.to_vec(),
             workload: endpoint.workload.clone(),
+            ..world::Pod::new(name.clone())
         }),
         internal_identity: endpoint.identity.0,
         flow_endpoint: Arc::clone(endpoint),
