@@ -14,7 +14,7 @@ use palomar_bpf::abi::Mode;
 use palomar_bpf::{Adoption, Datapath, Hooks, Maps, Options, Pins, RingBytes};
 use palomar_flow::convert::NodeContext;
 
-use crate::clock;
+use crate::clock::wall_now_ns;
 use crate::cluster::ClusterWorld;
 use crate::config::{Attach, PolicyMode, RunArgs, StalePolicy};
 use crate::control::{Bindings, Control, EnforceScope, Facts, SharedFacts, Signal};
@@ -28,7 +28,8 @@ use crate::instance::{self, InstanceLock};
 use crate::kernel::KernelTables;
 use crate::links::Follower;
 use crate::losses::Losses;
-use crate::ring::{Capacity, Ring};
+use crate::ring::saved::files::{FlowFiles, Kept, Recalled};
+use crate::ring::{Capacity, Ring, Writer};
 use crate::server::{Api, DEFAULT_MAX_STREAMS, Served};
 use crate::source::{self, Baseline, BaselineKeeper, InOrder, KernelLosses, KernelTotals as _};
 use crate::tell::Teller;
@@ -47,23 +48,23 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let _state_lock = instance::lock_state_dir(&args.state_dir)?;
 
     // What may be refused comes before anything touches the kernel, because an error ends it here.
-    let capacity = Capacity::try_from(u64::from(args.ring_capacity)).context("--ring-capacity")?;
-    tracing::info!(flows = %capacity, mib_when_full = capacity.full_bytes() >> 20, "the ring of recent flows takes memory as it fills");
+    let capacity = capacity(args)?;
     let options = datapath_options(args)?;
     let node_name: Arc<str> = node_name(args)?.into();
     let cluster: Arc<str> = args.cluster_name.as_str().into();
     let door = Door::open(args)?;
+    // The memory of an earlier agent is read while the kernel's side is brought into force.
+    let flow_files = FlowFiles::of(&args.state_dir);
+    let recalling = spawn_recall(&flow_files, capacity)?;
     // Where the cluster's objects come from.
     let cluster_world = ClusterWorld::start(args)?;
 
-    let (registry, damaged) = Registry::open(&args.state_dir, Arc::clone(&cluster))?;
-    if let Some(damaged) = damaged {
-        tracing::error!(error = %damaged, "the kept identities are damaged");
-    }
+    let registry = registry(&args.state_dir, &cluster)?;
     let saved = saved_tables(&args.state_dir)?;
 
     // The kernel's side: an earlier agent's programs and maps go on meanwhile.
     let mut datapath = load(args, &options)?;
+    let programs_stayed = *datapath.adoption() != Adoption::Fresh;
     let maps = Arc::clone(&datapath.maps);
     let events = datapath.events.take().context("the datapath has no event ring")?;
     let retired_events = datapath.retired_events.take();
@@ -106,10 +107,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let forward = cluster_world.forward(signals.clone()).context("cannot start a thread")?;
     let control = spawn_control(control, heard)?;
 
-    // The event path: kernel ring → queue → enrich → recent flows.
-    let losses = Arc::new(Losses::default());
-    let (writer, ring) = Ring::new(capacity);
-    let namespaces = Arc::new(SeenNamespaces::default());
+    // The event path: kernel ring → queue → enrich → recent flows, behind those of the earlier agent.
+    let Memory { writer, ring, losses, namespaces } =
+        memory(recalling, &flow_files, capacity, programs_stayed);
     let (sender, receiver) = source::queue(QUEUE);
     let enricher = Enricher::new(
         Sources {
@@ -128,8 +128,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
     // The API, until a signal.
     let api = Api::new(Served {
-        ring,
-        losses,
+        ring: Arc::clone(&ring),
+        losses: Arc::clone(&losses),
         namespaces,
         directory,
         node: Arc::new(NodeContext::new(&node_name, &cluster, &BTreeMap::new(), env!("CARGO_PKG_VERSION"))),
@@ -142,7 +142,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         }),
         max_streams: DEFAULT_MAX_STREAMS,
     });
-    door.serve(&api)?;
+    let served = door.serve(&api);
 
     // The end, against the flow of data; the datapath stays.
     drop(signals.send(Signal::Stop));
@@ -150,9 +150,67 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     drop(links);
     drop(forward);
     drop(reading);
+    let until_ns = wall_now_ns();
     drop(enriching);
+    save(&flow_files, &ring, &losses, until_ns);
+    served?;
     tracing::info!("stopped; the datapath stays as it is (palomar-agent clean removes it)");
     Ok(())
+}
+
+fn capacity(args: &RunArgs) -> anyhow::Result<Capacity> {
+    let capacity = Capacity::try_from(u64::from(args.ring_capacity)).context("--ring-capacity")?;
+    let mib_when_full = capacity.full_bytes() >> 20;
+    tracing::info!(flows = %capacity, mib_when_full, "the ring of recent flows takes memory as it fills");
+    Ok(capacity)
+}
+
+/// What is remembered, with what an earlier agent left of it.
+struct Memory {
+    writer: Writer,
+    ring: Arc<Ring>,
+    losses: Arc<Losses>,
+    namespaces: Arc<SeenNamespaces>,
+}
+
+/// The memory to go on with, now that events are about to be read.
+fn memory(
+    recalling: JoinHandle<Recalled>,
+    files: &FlowFiles,
+    capacity: Capacity,
+    programs_stayed: bool,
+) -> Memory {
+    let recalled = recalling.join().unwrap_or_else(|_| Recalled::nothing(capacity));
+    let now_ns = wall_now_ns();
+    let losses = Arc::new(recalled.losses(now_ns, programs_stayed));
+    let Recalled { writer, ring, .. } = recalled;
+    let namespaces = Arc::new(SeenNamespaces::default());
+    namespaces.learn(&ring, now_ns);
+    files.begin();
+    Memory { writer, ring, losses, namespaces }
+}
+
+/// Reads what an earlier agent remembered, in a thread of its own.
+fn spawn_recall(files: &FlowFiles, capacity: Capacity) -> anyhow::Result<JoinHandle<Recalled>> {
+    let files = files.clone();
+    thread::Builder::new()
+        .name("recall".into())
+        .spawn(move || files.recall(capacity))
+        .context("cannot start a thread")
+}
+
+fn save(files: &FlowFiles, ring: &Ring, losses: &Losses, until_ns: i64) {
+    let begun = Instant::now();
+    match files.save(ring, losses, until_ns) {
+        Ok(Kept { flows, left_out }) => {
+            let took_ms = begun.elapsed().as_millis();
+            tracing::info!(flows, took_ms, "saved the flows for the next agent");
+            if left_out > 0 {
+                tracing::warn!(left_out, "there was no time to save the oldest flows");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot save the flows: the next agent will not have them"),
+    }
 }
 
 /// The kernel's losses, those of the time without an agent included.
@@ -165,7 +223,7 @@ fn kernel_losses(
     let read_before = stream.read_before(maps).context(context)?;
     let (known, at_ns) = match Baseline::load(state_dir) {
         Some(baseline) => (baseline.known(), baseline.at_ns),
-        None => (maps.totals().context(context)?, clock::wall_now_ns()),
+        None => (maps.totals().context(context)?, wall_now_ns()),
     };
     Ok(KernelLosses::since(Arc::clone(maps), known, at_ns, read_before))
 }
@@ -230,6 +288,14 @@ fn settle(maps: &Maps, stale: StalePolicy) {
         StalePolicy::Keep => None,
         StalePolicy::Audit => Some(STALE_AFTER),
     });
+}
+
+fn registry(state_dir: &Path, cluster: &Arc<str>) -> anyhow::Result<Registry> {
+    let (registry, damaged) = Registry::open(state_dir, Arc::clone(cluster))?;
+    if let Some(damaged) = damaged {
+        tracing::error!(error = %damaged, "the kept identities are damaged");
+    }
+    Ok(registry)
 }
 
 fn tables_path(state_dir: &Path) -> PathBuf {

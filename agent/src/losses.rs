@@ -3,7 +3,11 @@
 //! Counters never go back. Beside them stand loss intervals (source, count, first and last moment): they use no
 //! place in the ring, are merged when they are close or when there are too many, and a query tells those that
 //! overlap the time it asks for. What was not lost is counted as well, stage by stage, so that the sums can be checked.
+//!
+//! Gaps are times of which nobody can tell what passed; they are told as intervals are, but counted nowhere. Intervals
+//! and gaps outlive a clean stop (they are saved with the flows); counters count from the start of the agent.
 
+mod gap;
 mod log;
 mod source;
 mod stage;
@@ -12,6 +16,7 @@ mod teller;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+pub use gap::{Gap, GapCause};
 use log::Log;
 pub use log::Loss;
 pub use source::LossSource;
@@ -27,11 +32,34 @@ pub struct Losses {
     log: Mutex<Log>,
     /// Raised with every interval, so that tellers look at the log only when there is something new.
     changes: AtomicU64,
+    /// By their first moment.
+    gaps: Box<[Gap]>,
 }
 
 // === impl Losses ===
 
 impl Losses {
+    /// Nothing counted yet, after what an earlier agent told: its intervals, in the order in which it counted them,
+    /// and the gaps up to now, in any order.
+    pub fn with_history(intervals: &[Loss], gaps: Vec<Gap>) -> Self {
+        let mut log = Log::default();
+        for loss in intervals {
+            log.add(*loss);
+        }
+        Self { log: Mutex::new(log), gaps: gap::in_order(gaps).into(), ..Self::default() }
+    }
+
+    /// The intervals of each source, in the order in which they were counted.
+    pub fn intervals(&self) -> Vec<Loss> {
+        let log = self.log();
+        LossSource::ALL.into_iter().flat_map(|source| log.losses_of(source)).collect()
+    }
+
+    /// The gaps, by their first moment.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
     /// Counts a loss. Zero lost is no loss. `first_ns` and `last_ns` are nanoseconds since the Unix epoch, as close
     /// as is known.
     pub fn add(&self, loss: Loss) {
@@ -94,7 +122,7 @@ impl Losses {
     /// Tells only losses that are counted from now on.
     pub fn teller_from_now(&self) -> LossTeller {
         let mut teller = LossTeller::new(i64::MIN, i64::MAX);
-        teller.skip(&self.log());
+        teller.skip(&self.log(), &self.gaps);
         teller
     }
 
@@ -198,5 +226,38 @@ mod tests {
         assert_eq!(teller.tell(&losses, i64::MAX), []);
         losses.add(loss(LossSource::Decode, 1, 10, 11));
         assert_eq!(teller.tell(&losses, i64::MAX), [loss(LossSource::Decode, 1, 10, 11)]);
+    }
+
+    #[test]
+    fn what_an_earlier_agent_told_is_told_again_and_counted_nowhere() {
+        let second = 1_000_000_000;
+        let before = Losses::default();
+        before.add(loss(LossSource::QueueFull, 3, 0, second));
+        before.add(loss(LossSource::QueueFull, 4, 9 * second, 9 * second));
+        before.add(loss(LossSource::Decode, 5, 0, 0));
+        let gap = |first_ns, last_ns| Gap { first_ns, last_ns, flows: None, cause: GapCause::NothingRan };
+        let losses = Losses::with_history(&before.intervals(), vec![gap(50, 60), gap(10, 20)]);
+        assert_eq!(losses.intervals(), before.intervals());
+        assert_eq!(losses.gaps(), [gap(10, 20), gap(50, 60)]);
+        assert!(losses.counts().iter().all(|(_, count)| *count == 0));
+
+        losses.add(loss(LossSource::QueueFull, 1, 20 * second, 20 * second));
+        let mut teller = losses.teller(9 * second, i64::MAX);
+        assert_eq!(teller.tell(&losses, i64::MAX), [loss(LossSource::QueueFull, 5, 9 * second, 20 * second)]);
+        assert_eq!(losses.teller_from_now().tell(&losses, i64::MAX), []);
+    }
+
+    #[test]
+    fn a_query_is_told_each_gap_of_its_window_once_when_it_gets_there() {
+        let gap = |first_ns, last_ns| Gap { first_ns, last_ns, flows: None, cause: GapCause::NotSaved };
+        let all = vec![gap(i64::MIN, 5), gap(10, 20), gap(30, 40), gap(50, 60)];
+        let losses = Losses::with_history(&[], all);
+        let mut teller = losses.teller(20, 45);
+        assert_eq!(teller.tell_gaps(&losses, 9), []);
+        assert_eq!(teller.tell_gaps(&losses, 10), [gap(10, 20)]);
+        assert_eq!(teller.tell_gaps(&losses, 29), []);
+        assert_eq!(teller.tell_gaps(&losses, i64::MAX), [gap(30, 40)]);
+        assert_eq!(losses.teller(i64::MIN, 7).tell_gaps(&losses, i64::MAX), [gap(i64::MIN, 5)]);
+        assert_eq!(losses.teller_from_now().tell_gaps(&losses, i64::MAX), []);
     }
 }

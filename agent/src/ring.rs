@@ -23,6 +23,7 @@ mod id;
 mod interner;
 mod names;
 mod record;
+pub mod saved;
 mod table;
 mod time_index;
 mod uuid;
@@ -47,7 +48,7 @@ pub use names::{Interface, Names};
 pub use record::Record;
 pub use table::Table;
 pub use time_index::TimeWindow;
-pub use uuid::FlowUuids;
+pub use uuid::{FlowUuids, UuidRun};
 pub use writer::Writer;
 
 /// How many records a reader copies at once at most.
@@ -65,6 +66,8 @@ pub struct Ring {
     names: ArcSwap<Names>,
     arrivals: Notify,
     uuids: FlowUuids,
+    /// How many of the flows written were seen by an earlier agent.
+    restored: AtomicU64,
 }
 
 /// What one [`Ring::read`] found beside the records.
@@ -83,6 +86,11 @@ pub struct Batch {
 impl Ring {
     /// An empty ring. It takes memory as it fills.
     pub fn new(capacity: Capacity) -> (Writer, Arc<Self>) {
+        Self::with_uuids(capacity, FlowUuids::random())
+    }
+
+    /// An empty ring whose flows have these UUIDs.
+    pub fn with_uuids(capacity: Capacity, uuids: FlowUuids) -> (Writer, Arc<Self>) {
         let block_len = capacity.slots().min(BLOCK_LEN);
         let ring = Arc::new(Self {
             capacity,
@@ -91,7 +99,8 @@ impl Ring {
             written: AtomicU64::new(0),
             names: ArcSwap::default(),
             arrivals: Notify::new(),
-            uuids: FlowUuids::random(),
+            uuids,
+            restored: AtomicU64::new(0),
         });
         (Writer::new(Arc::clone(&ring)), ring)
     }
@@ -104,6 +113,16 @@ impl Ring {
     /// How many flows were ever written: also the sequence number of the next.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
+    }
+
+    /// Says that what was written so far was seen by an earlier agent.
+    fn set_restored(&self) {
+        self.restored.store(self.written(), Ordering::Relaxed);
+    }
+
+    /// How many flows this agent has seen: those written, without those that an earlier agent left.
+    pub fn seen(&self) -> u64 {
+        self.written() - self.restored.load(Ordering::Relaxed)
     }
 
     /// The sequence number of the oldest flow that can be read; that of the next one while the ring is empty.

@@ -4,6 +4,7 @@
 //! `<name>.previous`, so that a file that the disk has damaged costs one change, not everything.
 
 mod keeper;
+mod stream;
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use keeper::{Keeper, KeeperStatus};
+pub use stream::{remove_unfinished, replace};
 
 /// What was found where a file was kept.
 #[derive(Debug)]
@@ -44,8 +46,7 @@ pub struct Damaged {
 
 /// Replaces a file, and makes its folders where they are missing. Readable by its owner alone.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let folder = make_folder(path)?;
     let temporary = beside(path, ".tmp");
     let written = write_new(&temporary, bytes).and_then(|()| {
         // The first time there is nothing before, and file systems without hard links keep one generation.
@@ -63,9 +64,21 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = open_private(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// The folder of a file, made where it is missing.
+fn make_folder(path: &Path) -> io::Result<&Path> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    Ok(folder)
+}
+
+/// An empty file for its owner alone.
+fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// Reads a kept file. One that `decode` refuses is moved aside, and the generation before is tried.

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use palomar_model::flow::FlowEndpoint;
 
+use crate::ring::{BATCH, Ring, TimeWindow};
+
 /// How long a namespace is told after its last flow, in nanoseconds.
 const KEEP_NS: i64 = 3_600_000_000_000;
 /// An end that was told so recently is not told again.
@@ -43,6 +45,23 @@ impl SeenNamespaces {
         let mut seen = self.lock();
         seen.retain(|_, at_ns| now_ns.saturating_sub(*at_ns) < KEEP_NS);
         seen.keys().cloned().collect()
+    }
+
+    /// Learns the namespaces of the flows that a ring holds of the hour before `now_ns`: those of an earlier agent.
+    pub fn learn(self: &Arc<Self>, ring: &Ring, now_ns: i64) {
+        let window = TimeWindow { since_ns: now_ns.saturating_sub(KEEP_NS), until_ns: i64::MAX };
+        let mut writer = NamespaceWriter::new(Arc::clone(self));
+        let (mut at, end) = (ring.oldest(), ring.written());
+        let mut records = Vec::with_capacity(BATCH);
+        while at < end {
+            let batch = ring.read(ring.skip_to(at..end, window)..end, &mut records);
+            for record in &records {
+                for id in [record.source, record.destination] {
+                    writer.see(id.index(), batch.names.endpoint(id), record.time_ns);
+                }
+            }
+            at = batch.first + records.len() as u64;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NamespaceKey, i64>> {

@@ -316,6 +316,35 @@ fn namespaces_are_seen_for_an_hour() {
 }
 
 #[test]
+fn the_namespaces_of_a_ring_that_was_restored_are_known() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let mut bench = bench();
+    let key = |name: &str| NamespaceKey { cluster: "default".into(), namespace: name.into() };
+    bench.change(|directory| {
+        let Some(entry) = directory.addresses.get(&IpAddr::from(CLIENT)) else { panic!("no client") };
+        let mut elsewhere = PodEntry::clone(entry);
+        let mut end = (*elsewhere.flow_endpoint).clone();
+        end.pod = Some(ObjectName::new("elsewhere", "client"));
+        elsewhere.flow_endpoint = Arc::new(end);
+        directory.addresses.insert(OUTSIDE.into(), Arc::new(elsewhere));
+    });
+    bench.flow(KernelEvent { source_address: OUTSIDE.into(), ..event() });
+    let before = 1_005_000;
+    let later = HOUR.unsigned_abs() / 2;
+    for _ in 0..900 {
+        bench.flow(KernelEvent { monotonic_ns: later, ..event() });
+    }
+    let learnt = |now_ns| {
+        let namespaces = Arc::new(SeenNamespaces::default());
+        namespaces.learn(&bench.ring, now_ns);
+        namespaces.list(now_ns)
+    };
+    assert_eq!(learnt(before + HOUR - 1), bench.namespaces.list(before + HOUR - 1));
+    assert_eq!(learnt(before + HOUR + 1), [key("np-demo")]);
+    assert_eq!(learnt(before + 2 * HOUR), []);
+}
+
+#[test]
 fn what_the_queue_gave_was_written_or_counted_as_lost() {
     let Bench { enricher, ring, .. } = bench();
     let losses = Arc::new(Losses::default());

@@ -66,6 +66,14 @@ impl Log {
         }
     }
 
+    /// The intervals of a source as losses that, added in their order, make them anew.
+    pub fn losses_of(&self, source: LossSource) -> impl Iterator<Item = Loss> {
+        self.of(source).iter().map(move |interval| {
+            let Interval { count_before, count_after, first_ns, last_ns } = *interval;
+            Loss { source, count: count_after - count_before, first_ns, last_ns }
+        })
+    }
+
     /// The intervals of a source, in the order in which they were counted.
     pub fn of(&self, source: LossSource) -> &VecDeque<Interval> {
         &self.sources[source.index()]

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::gap::Gap;
 use super::log::{Interval, Log};
 use super::source::LossSource;
 use super::{Loss, Losses};
@@ -16,6 +17,8 @@ pub struct LossTeller {
     changes: u64,
     /// The earliest loss that was ahead of the reader then; `i64::MAX` if there was none.
     ahead_ns: i64,
+    /// The first gap that was not reached yet.
+    next_gap: usize,
 }
 
 /// All that a source lost up to this count was told, or is not to be told.
@@ -37,10 +40,12 @@ impl LossTeller {
             told: [Told::NOTHING; LossSource::ALL.len()],
             changes: 0,
             ahead_ns: i64::MIN,
+            next_gap: 0,
         }
     }
 
-    pub(super) fn skip(&mut self, log: &Log) {
+    pub(super) fn skip(&mut self, log: &Log, gaps: &[Gap]) {
+        self.next_gap = gaps.len();
         for source in LossSource::ALL {
             self.told[source.index()] = log
                 .of(source)
@@ -60,6 +65,15 @@ impl LossTeller {
         self.ahead_ns = i64::MAX;
         let log = losses.log();
         LossSource::ALL.into_iter().filter_map(|source| self.tell_source(&log, source, upto_ns)).collect()
+    }
+
+    /// The gaps to be told to a reader that has come to the moment `upto_ns`: each once.
+    pub fn tell_gaps(&mut self, losses: &Losses, upto_ns: i64) -> Vec<Gap> {
+        let ahead = losses.gaps.get(self.next_gap..).unwrap_or_default();
+        let reached = ahead.partition_point(|gap| gap.first_ns <= upto_ns);
+        self.next_gap += reached;
+        let told = ahead[..reached].iter().filter(|gap| gap.overlaps(self.since_ns, self.until_ns));
+        told.copied().collect()
     }
 
     fn tell_source(&mut self, log: &Log, source: LossSource, upto_ns: i64) -> Option<Loss> {

@@ -14,7 +14,7 @@ pub fn server_status(ring: &Ring, uptime: Duration, now_ns: i64) -> ServerStatus
     ServerStatusResponse {
         num_flows: ring.len(),
         max_flows: ring.capacity().flows(),
-        seen_flows: ring.written(),
+        seen_flows: ring.seen(),
         uptime_ns: u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX),
         version: version(),
         flows_rate: flows_rate(ring, now_ns),
