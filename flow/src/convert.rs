@@ -1,8 +1,9 @@
-//! Typed flows to Hubble's messages.
+//! Typed flows to Hubble's messages, and messages to the typed flows that come nearest.
 
 mod node;
 mod policies;
 mod transport;
+mod typed;
 
 use std::net::IpAddr;
 
@@ -15,6 +16,7 @@ use palomar_proto::observer::get_flows_response::ResponseTypes;
 use prost_types::Timestamp;
 
 pub use node::NodeContext;
+pub use typed::{Typed, nanoseconds};
 
 use self::policies::PolicyLists;
 use crate::summary;
@@ -29,7 +31,7 @@ pub fn to_proto(flow: &Flow, node: &NodeContext) -> proto::Flow {
     proto::Flow {
         time: Some(timestamp(flow.time_ns)),
         uuid: format_uuid(flow.uuid),
-        emitter: Some(node.emitter().clone()),
+        emitter: node.emitter().cloned(),
         verdict: flow.verdict as i32,
         drop_reason: drop_reason.into(),
         ip: Some(proto::Ip {

@@ -1,17 +1,20 @@
 //! Flow filters, and the rim between typed flows and protobuf.
 //!
 //! * [`filter`]: Hubble's `FlowFilter`, compiled, over any [`view::FlowView`] of a flow.
-//! * [`convert`]: typed flows to Hubble's messages; [`mask`]: only the fields that were asked for.
+//! * [`convert`]: typed flows to Hubble's messages, and back; [`rest`]: what a message says beyond a typed flow.
+//! * [`mask`]: only the fields that were asked for.
 //! * [`json`]: the JSON of those messages, byte for byte as Hubble's CLI prints it.
 //! * [`summary`]: the text in brackets at the end of a line.
 
 #![forbid(unsafe_code)]
 
 pub mod convert;
+mod difference;
 pub mod filter;
 pub mod go;
 pub mod json;
 pub mod mask;
+pub mod rest;
 mod schema;
 pub mod selector;
 pub mod summary;

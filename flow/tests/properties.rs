@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use palomar_flow::convert::{self, NodeContext};
+use palomar_flow::convert::{self, NodeContext, Typed};
 use palomar_flow::filter::{Filters, Memo};
 use palomar_flow::json;
 use palomar_flow::view::{Address, EndpointView, FlowView, Side, Transport, TypedFlow, Uuid};
@@ -19,6 +19,7 @@ use palomar_proto::flow::FlowFilter;
 use palomar_proto::observer::GetFlowsResponse;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use prost::Message as _;
 
 /// A flow whose ends have keys, as in a ring where endpoints are interned.
 struct Keyed<'a> {
@@ -132,7 +133,7 @@ fn any_transport() -> impl Strategy<Value = PacketTransport> {
         (port(), port()).prop_map(|(source, destination)| PacketTransport::Sctp { source, destination }),
         Just(PacketTransport::Icmp { kind: 8, code: 0 }),
         Just(PacketTransport::Icmpv6 { kind: 128, code: 0 }),
-        Just(PacketTransport::Other(47)),
+        select(vec![2, 47, 112]).prop_map(PacketTransport::Other),
     ]
 }
 
@@ -196,6 +197,59 @@ const FIELDS: &[&str] = &[
     r#""encrypted":[false]"#,
 ];
 
+/// Fields that a typed flow does not have and no filter reads, as JSON members.
+const UNREAD: &[&str] = &[
+    r#""emitter":{"name":"Hubble","version":"1.19.4"}"#,
+    r#""ethernet":{"source":"0a:b0:cc:e3:82:b5"}"#,
+    r#""file":{"name":"bpf_lxc.c","line":1343}"#,
+    r#""auth_type":"SPIRE""#,
+    r#""proxy_port":15001"#,
+    r#""Summary":"TCP""#,
+    r#""trace_reason":"SRV6_ENCAP""#,
+    r#""ingress_allowed_by":[{"name":"a","labels":["k8s:b=c"],"kind":"CiliumNetworkPolicy"}]"#,
+];
+
+/// Fields beyond a typed flow that filters read.
+const READ: &[&str] = &[
+    r#""IP":{"encrypted":true,"source_xlated":"10.0.0.1"}"#,
+    r#""l4":{"TCP":{"flags":{"NS":true}}}"#,
+    r#""source":{"workloads":[{"name":"web","kind":"ReplicaSet"}]}"#,
+    r#""source":{"labels":["container:app=web"]}"#,
+    r#""verdict":"REDIRECTED""#,
+    r#""l7":{"type":"REQUEST","http":{"method":"GET"}}"#,
+    r#""destination_names":["a.example.com"]"#,
+    r#""node_name":"prod/k2""#,
+    r#""is_reply":true"#,
+    r#""traffic_direction":"EGRESS""#,
+];
+
+/// What a message tells of a flow; what it does not is as in every flow that is read from one.
+fn told(flow: &Flow) -> Flow {
+    let usual = match flow.event {
+        Event::Trace(ObservationPoint::ToEndpoint) => Direction::Ingress,
+        Event::Trace(_) => Direction::Egress,
+        // the list that the policy stands in tells it
+        Event::Drop(_) | Event::PolicyVerdict(_) => flow.direction,
+    };
+    let is_trace = matches!(flow.event, Event::Trace(_));
+    let says = |direction: Direction| {
+        let local = if direction == Direction::Ingress { &flow.destination } else { &flow.source };
+        flow.event.traffic_direction(flow.state, direction, local.id != 0)
+    };
+    Flow {
+        policies: if is_trace { Arc::new([]) } else { Arc::clone(&flow.policies) },
+        policy_revision: if is_trace { 0 } else { flow.policy_revision },
+        state: if is_trace { flow.state } else { ConnectionState::New },
+        direction: if says(usual) == says(flow.direction) { usual } else { flow.direction },
+        transport: match flow.transport {
+            PacketTransport::Other(number) if ![2, 112].contains(&number) => PacketTransport::Other(255),
+            transport => transport,
+        },
+        interface: if flow.interface.0 == 0 { (0, "".into()) } else { flow.interface.clone() },
+        ..flow.clone()
+    }
+}
+
 fn any_filters() -> impl Strategy<Value = Vec<FlowFilter>> {
     let filter = subsequence(FIELDS, 0..4).prop_map(|fields| {
         let text = format!("{{{}}}", fields.join(","));
@@ -233,6 +287,38 @@ proptest! {
         };
         for (first, second) in FIELDS.iter().zip(&FIELDS[1..]) {
             prop_assert_eq!(matches(&[first, second]), matches(&[first]) && matches(&[second]));
+        }
+    }
+
+    #[test]
+    fn a_typed_flow_comes_back_from_its_message((flow, _) in any_flow()) {
+        let typed = Typed::of(&convert::to_proto(&flow, &node()), &node());
+        prop_assert_eq!(typed, Typed { flow: told(&flow), rest: None });
+    }
+
+    #[test]
+    fn what_a_typed_flow_leaves_out_is_kept_and_told_apart_by_whether_filters_read_it(
+        (flow, _) in any_flow(),
+        unread in subsequence(UNREAD, 0..UNREAD.len()), read in subsequence(READ, 0..3),
+    ) {
+        let node = node();
+        let mut message = convert::to_proto(&flow, &node);
+        let members = format!("{{{}}}", [&unread[..], &read[..]].concat().join(","));
+        let more = json::parse::<palomar_proto::flow::Flow>(&members);
+        // two members of one name are no JSON
+        prop_assume!(more.is_ok());
+        message.merge(&more.unwrap().message.encode_to_vec()[..]).unwrap();
+        let typed = Typed::of(&message, &node);
+        prop_assert_eq!(&typed.to_proto(&node), &message);
+        let is_filtered = typed.rest.as_ref().is_some_and(palomar_flow::rest::Rest::is_filtered);
+        if read.is_empty() {
+            prop_assert!(!is_filtered, "{:?}", unread);
+        }
+        for field in FIELDS {
+            let filter = json::parse::<FlowFilter>(&format!("{{{field}}}")).unwrap().message;
+            let filters = Filters::compile(&[filter], &[]).unwrap();
+            let says = filters.matches(&TypedFlow { flow: &typed.flow, node: &node });
+            prop_assert!(is_filtered || says == filters.matches(&message), "{}", field);
         }
     }
 

@@ -63,7 +63,7 @@ impl Encoder {
     /// An encoder for the flows of a node.
     pub fn new(mask: FieldMask, node: &NodeContext) -> Self {
         let node_flow = proto::Flow {
-            emitter: Some(node.emitter().clone()),
+            emitter: node.emitter().cloned(),
             node_name: node.name().to_owned(),
             node_labels: node.labels().to_vec(),
             ..proto::Flow::default()

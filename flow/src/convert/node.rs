@@ -1,14 +1,14 @@
 //! What all flows of one node have in common.
 
 use palomar_model::labels::Labels;
-use palomar_proto::flow::Emitter;
+use palomar_proto::flow::{Emitter, Flow};
 
 /// Name, labels and emitter that stand in every flow of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeContext {
     name: String,
     labels: Vec<String>,
-    emitter: Emitter,
+    emitter: Option<Emitter>,
 }
 
 impl NodeContext {
@@ -20,8 +20,13 @@ impl NodeContext {
         Self {
             name,
             labels: labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
-            emitter: Emitter { name: "Palomar".into(), version: version.to_owned() },
+            emitter: Some(Emitter { name: "Palomar".into(), version: version.to_owned() }),
         }
+    }
+
+    /// The node that told a flow: name, labels and emitter as they stand in the message.
+    pub fn of_flow(flow: &Flow) -> Self {
+        Self { name: flow.node_name.clone(), labels: flow.node_labels.clone(), emitter: flow.emitter.clone() }
     }
 
     /// `cluster/node`, or `node`.
@@ -34,8 +39,8 @@ impl NodeContext {
         &self.labels
     }
 
-    /// Who tells the flow.
-    pub const fn emitter(&self) -> &Emitter {
-        &self.emitter
+    /// Who tells the flow; `None` for a node of another make that does not say.
+    pub const fn emitter(&self) -> Option<&Emitter> {
+        self.emitter.as_ref()
     }
 }
