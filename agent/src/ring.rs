@@ -24,6 +24,7 @@ mod interner;
 mod names;
 mod record;
 pub mod saved;
+mod stretch;
 mod table;
 mod time_index;
 mod uuid;
@@ -46,6 +47,7 @@ pub use capacity::{Capacity, InvalidCapacity};
 pub use id::{EndpointId, InterfaceId, PoliciesId, ServiceId};
 pub use names::{Interface, Names};
 pub use record::Record;
+use stretch::Stretch;
 pub use table::Table;
 pub use time_index::TimeWindow;
 pub use uuid::{FlowUuids, UuidRun};
@@ -54,12 +56,18 @@ pub use writer::Writer;
 /// How many records a reader copies at once at most.
 pub const BATCH: usize = 256;
 
+/// Blocks in a group, unless the whole ring is smaller.
+const GROUP_BLOCKS: u64 = 128;
+
 /// What readers share. Made by [`Ring::new`] together with the only [`Writer`].
 #[derive(Debug)]
 pub struct Ring {
     capacity: Capacity,
     blocks: Box<[RwLock<Block>]>,
     block_len: u64,
+    /// The times of so many blocks each.
+    groups: Box<[RwLock<Stretch>]>,
+    group_len: u64,
     /// Sequence number of the next flow: how many were ever written. Stored under the lock of the block that
     /// the flow went to, so that under a block's lock it tells which of the block's records are whole.
     written: AtomicU64,
@@ -91,11 +99,24 @@ impl Ring {
 
     /// An empty ring whose flows have these UUIDs.
     pub fn with_uuids(capacity: Capacity, uuids: FlowUuids) -> (Writer, Arc<Self>) {
-        let block_len = capacity.slots().min(BLOCK_LEN);
+        Self::with_lengths(capacity, BLOCK_LEN, BLOCK_LEN * GROUP_BLOCKS, uuids)
+    }
+
+    /// With so many flows in a block and in a group, powers of two both.
+    fn with_lengths(
+        capacity: Capacity,
+        block_len: u64,
+        group_len: u64,
+        uuids: FlowUuids,
+    ) -> (Writer, Arc<Self>) {
+        let slots = capacity.slots();
+        let (block_len, group_len) = (slots.min(block_len), slots.min(group_len));
         let ring = Arc::new(Self {
             capacity,
-            blocks: (0..capacity.slots() / block_len).map(|_| RwLock::default()).collect(),
+            blocks: (0..slots / block_len).map(|_| RwLock::default()).collect(),
             block_len,
+            groups: (0..slots / group_len).map(|_| RwLock::default()).collect(),
+            group_len,
             written: AtomicU64::new(0),
             names: ArcSwap::default(),
             arrivals: Notify::new(),
@@ -208,6 +229,11 @@ impl Ring {
     fn slot(&self, sequence: u64) -> &RwLock<Block> {
         let block = (sequence % self.capacity.slots()) / self.block_len;
         &self.blocks[usize::try_from(block).expect("invariant: there are as many blocks as usize can count")]
+    }
+
+    fn group(&self, sequence: u64) -> &RwLock<Stretch> {
+        let group = (sequence % self.capacity.slots()) / self.group_len;
+        &self.groups[usize::try_from(group).expect("invariant: there are fewer groups than blocks")]
     }
 
     /// Position of a flow in its block.

@@ -54,10 +54,12 @@ impl Oracle {
 }
 
 /// Walks the ring with the time index, forwards or backwards.
-fn search(ring: &Ring, window: TimeWindow, back: bool) -> Vec<u64> {
+pub fn search(ring: &Ring, window: TimeWindow, back: bool) -> Vec<u64> {
     let (mut start, mut end) = (ring.oldest(), ring.written());
     let (mut found, mut records) = (Vec::new(), Vec::new());
     while start < end {
+        // what is overwritten meanwhile can no longer be read back
+        start = start.max(ring.oldest().min(end));
         let batch = if back {
             end = ring.skip_back_to(start..end, window);
             ring.read_back(start..end, &mut records)
@@ -84,10 +86,11 @@ proptest! {
     #[test]
     fn the_ring_agrees_with_a_queue(
         exponent in 1_u32..13,
+        (block, group) in (0_u32..11, 0_u32..8),
         steps in prop::collection::vec(step(), 1..40),
     ) {
         let capacity = Capacity::try_from((1_u64 << exponent) - 1).unwrap();
-        let (mut writer, ring) = Ring::new(capacity);
+        let (mut writer, ring) = Ring::with_lengths(capacity, 1 << block, 1 << (block + group), FlowUuids::random());
         let mut oracle =
             Oracle { held: VecDeque::new(), capacity: usize::try_from(capacity.flows()).unwrap(), written: 0 };
         let (mut readers, mut clock) = ([0_u64; 3], 0_i64);

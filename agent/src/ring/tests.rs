@@ -182,3 +182,49 @@ fn readers_beside_a_writer_see_every_flow_once_or_as_missed_and_never_a_wrong_na
         }
     });
 }
+
+#[test]
+fn a_search_beside_a_writer_whose_clock_is_set_back_and_forward_passes_no_flow_over() {
+    const TOTAL: u64 = 60_000;
+    // hours that come again, and jump
+    let time_of =
+        |sequence: u64| i64::try_from(sequence / 300 * 7_919 % 50 * 1_000 + sequence % 300).unwrap();
+    let (mut writer, ring) = Ring::with_lengths(capacity(4_095), 64, 512, FlowUuids::random());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let searches: Vec<_> = [true, false]
+            .into_iter()
+            .map(|back| {
+                let (ring, done) = (&ring, &done);
+                scope.spawn(move || {
+                    let mut looked_at = 0;
+                    for hour in (0..50).cycle() {
+                        if done.load(Ordering::Acquire) && looked_at > 0 {
+                            return;
+                        }
+                        let window = TimeWindow { since_ns: hour * 1_000, until_ns: hour * 1_000 + 150 };
+                        let before = ring.written();
+                        let found = oracle_tests::search(ring, window, back);
+                        let expected: Vec<u64> =
+                            (ring.oldest()..before).filter(|n| window.holds(time_of(*n))).collect();
+                        looked_at += expected.len();
+                        let kept = found.iter().filter(|n| expected.contains(n)).count();
+                        assert_eq!(kept, expected.len(), "hour {hour}, back {back}");
+                    }
+                })
+            })
+            .collect();
+        let mut written = 0;
+        while written < TOTAL {
+            let count = (written % 97 + 1).min(TOTAL - written);
+            let records: Vec<Record> =
+                (written..written + count).map(|n| record(&mut writer, n, time_of(n))).collect();
+            writer.append(&records);
+            written += count;
+        }
+        done.store(true, Ordering::Release);
+        for search in searches {
+            search.join().unwrap();
+        }
+    });
+}

@@ -12,6 +12,7 @@ use super::id::{EndpointId, InterfaceId, PoliciesId, ServiceId};
 use super::interner::Interner;
 use super::names::{Interface, Names};
 use super::record::Record;
+use super::stretch::Times;
 
 /// Writes flows. There is one for each ring.
 ///
@@ -100,9 +101,21 @@ impl Writer {
             .slot(sequence)
             .write()
             .expect("invariant: nothing panics while it holds a block's lock");
-        block.store(sequence, place, now, len);
+        let times = Times::of(now.iter().map(|record| record.time_ns));
+        block.store(sequence, place, now, times, len);
+        self.index(sequence, times);
         written.store(sequence + now.len() as u64, Ordering::Release);
         rest
+    }
+
+    /// Tells the group of a flow's block of times that are written now, before the flows can be read.
+    fn index(&self, sequence: u64, times: Times) {
+        let group = self.ring.group(sequence);
+        let mut group = group.write().expect("invariant: nothing panics while it holds a group's lock");
+        if sequence.is_multiple_of(self.ring.group_len) {
+            group.begin(sequence);
+        }
+        group.add(times);
     }
 
     fn touch(&mut self, records: &[Record]) {
