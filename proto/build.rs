@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {
         println!("cargo::rerun-if-changed={file}");
     }
-    let commented = protox::compile(FILES, ["."])?;
+    // the definition of definitions, to print those of other servers by
+    let commented = protox::compile(FILES.into_iter().chain(["google/protobuf/descriptor.proto"]), ["."])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     fs::write(out.join("descriptors.bin"), without_comments(commented.clone()).encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(without_deprecation(commented))?;

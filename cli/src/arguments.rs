@@ -1,22 +1,26 @@
 //! The command line: what was given, before anything is made of it.
 //!
-//! clap splits it and prints the help; values are checked where they are used, in the order in which they were given,
-//! because `--not` belongs to the flag after it and because the first wrong value is the one to report.
+//! [`commands`] is the table of all commands and flags. A line is split by it as Hubble's CLI splits its own
+//! ([`parse`]); clap makes the help of the same table.
 
+pub mod commands;
 mod connection;
 mod declare;
 mod error;
 mod filters;
 mod formatting;
 mod given;
+mod help;
+mod line;
 mod selectors;
-mod tree;
+mod suggest;
+pub mod value;
 
-#[cfg(test)]
-pub use declare::Purpose;
+pub use connection::FLAGS as SETTINGS;
+pub use declare::{Declared, Kind};
 pub use error::UsageError;
 #[cfg(test)]
-pub use filters::args as filter_args;
-pub use filters::is_filter;
-pub use given::{Flag, Given, parse_number};
-pub use tree::{Parsed, help, parse};
+pub use filters::{ADDRESSES, EVENTS, PODS};
+pub use given::{Entry, Given, Origin};
+pub use help::{help, tree};
+pub use line::{Parsed, parse};

@@ -16,12 +16,17 @@ use crate::status::agent::{attach_name, mode_name};
 use crate::surroundings::Surroundings;
 
 /// Runs the command.
-pub async fn list(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
+pub async fn list(
+    parsed: &Parsed,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
     let output = output(&parsed.given)?;
-    let connection = Connection::from_flags(&parsed.given)?;
     let mut client = PalomarClient::new(connection.connect().await?);
-    let answer = connection.call(ListEndpointsRequest {}, |request| client.list_endpoints(request)).await;
-    let answer = answer.map_err(|status| failure(&connection, &status))?;
+    let answer = connection
+        .call(surroundings.err, ListEndpointsRequest {}, |request| client.list_endpoints(request))
+        .await;
+    let answer = answer.map_err(|status| failure(connection, &status))?;
     match output {
         Output::Json => print_json(&to_json(&answer), surroundings),
         Output::Table => print_tables(&answer, surroundings),

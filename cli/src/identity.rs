@@ -15,7 +15,11 @@ use crate::render::{Columns, identity_name};
 use crate::surroundings::Surroundings;
 
 /// `identity get`: the number, then its labels, one a line.
-pub async fn get(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
+pub async fn get(
+    parsed: &Parsed,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
     let output = output(&parsed.given)?;
     let Some(word) = parsed.words.first() else {
         bail!(UsageError::MissingArgument("an identity, as a number or a reserved name"));
@@ -24,16 +28,16 @@ pub async fn get(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result
         "unknown" => 0,
         word => parse_identity(word).map_err(|reason| anyhow::anyhow!("{word:?}: {reason}"))?,
     };
-    let connection = Connection::from_flags(&parsed.given)?;
     let mut client = PalomarClient::new(connection.connect().await?);
     let request = GetIdentityRequest { identity: number };
-    let answer = match connection.call(request, |request| client.get_identity(request)).await {
-        Ok(answer) => answer,
-        Err(status) if status.code() == Code::NotFound => {
-            bail!("no identity {number} is known to the agent at {}", connection.target)
-        }
-        Err(status) => return Err(failure(&connection, &status)),
-    };
+    let answer =
+        match connection.call(surroundings.err, request, |request| client.get_identity(request)).await {
+            Ok(answer) => answer,
+            Err(status) if status.code() == Code::NotFound => {
+                bail!("no identity {number} is known to the agent at {}", connection.target)
+            }
+            Err(status) => return Err(failure(connection, &status)),
+        };
     let Some(identity) = answer.identity else {
         bail!("the answer of {} holds no identity", connection.target);
     };
@@ -51,12 +55,17 @@ pub async fn get(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result
 }
 
 /// `identity list`: one a line.
-pub async fn list(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
+pub async fn list(
+    parsed: &Parsed,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
     let output = output(&parsed.given)?;
-    let connection = Connection::from_flags(&parsed.given)?;
     let mut client = PalomarClient::new(connection.connect().await?);
-    let answer = connection.call(ListIdentitiesRequest {}, |request| client.list_identities(request)).await;
-    let identities = answer.map_err(|status| failure(&connection, &status))?.identities;
+    let answer = connection
+        .call(surroundings.err, ListIdentitiesRequest {}, |request| client.list_identities(request))
+        .await;
+    let identities = answer.map_err(|status| failure(connection, &status))?.identities;
     if output == Output::Json {
         return print_json(&Value::Array(identities.iter().map(to_json).collect()), surroundings);
     }

@@ -1,42 +1,48 @@
 //! `palomar`, the command line: flags → request, response → text.
 //!
-//! * [`arguments`]: what was given, split by clap.
-//! * [`observe`], [`status`], [`identity`], [`endpoint`], [`list`]: the commands.
-//! * [`render`]: flows as text, one file a format.
+//! * [`arguments`]: the commands and flags, and what was given of them.
+//! * [`settings`]: connection flags from the environment and the config files.
+//! * [`observe`], [`status`], [`identity`], [`endpoint`], [`list`], [`watch`], [`reflect`], [`config`]: the commands.
+//! * [`render`]: flows and events as text, one file a format.
 //! * [`time`]: times and durations as users write and read them.
 
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod config;
 pub mod connection;
 pub mod endpoint;
 pub mod identity;
 pub mod list;
 mod log;
+mod manual;
 pub mod observe;
 mod palomar_api;
+pub mod reflect;
 pub mod render;
 mod rpc;
+pub mod settings;
 pub mod status;
 mod surroundings;
 pub mod time;
 mod version;
+pub mod watch;
 
 use std::io::{self, ErrorKind};
 
 use anyhow::{Result, bail};
 
-use arguments::{Parsed, UsageError};
+use arguments::commands::ROOT;
+use arguments::{Declared, Parsed, UsageError};
+use connection::Connection;
+use observe::Filters;
+use settings::Settings;
 pub use surroundings::Surroundings;
-
-/// Flags that may come from the environment, as `PALOMAR_SERVER` or `HUBBLE_SERVER`.
-const FROM_ENVIRONMENT: [&str; 6] =
-    ["server", "timeout", "request-timeout", "debug", "allowlist", "denylist"];
 
 /// Runs a command line, given without the name of the program. Returns the exit code: 0, or 1 with the reason on
 /// stderr. A reader of the output who has gone away is no failure.
 pub async fn run(words: &[String], surroundings: &mut Surroundings<'_>) -> u8 {
-    let outcome = match dispatch(words, surroundings).await {
+    let outcome = match Box::pin(dispatch(words, surroundings)).await {
         Ok(()) => surroundings.out.flush().map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };
@@ -53,38 +59,80 @@ pub async fn run(words: &[String], surroundings: &mut Surroundings<'_>) -> u8 {
 }
 
 async fn dispatch(words: &[String], surroundings: &mut Surroundings<'_>) -> Result<()> {
-    let mut parsed = arguments::parse(words)?;
-    if parsed.given.switch("help")?.unwrap_or(false) {
-        return print_help(&parsed.command, surroundings);
+    let mut parsed = arguments::parse(&ROOT, words)?;
+    // the first wrong flag is the one to tell, and filter flags are judged one by one
+    let filters = Filters::from_flags(&parsed.given)?;
+    if let Some(wrong) = parsed.wrong.take() {
+        bail!(wrong);
     }
-    parsed.given.complete(&FROM_ENVIRONMENT, |flag| surroundings.flag_variable(flag));
-    let command: Vec<&str> = parsed.command.iter().map(String::as_str).collect();
-    match command.as_slice() {
-        [] if parsed.given.switch("version")?.unwrap_or(false) => version::print(surroundings),
+    if parsed.given.switch("help")? {
+        return print_help(&parsed.path, surroundings);
+    }
+    match parsed.path.as_slice() {
+        [] if parsed.given.switch("version")? => version::print(surroundings),
         ["version"] => version::print(surroundings),
-        ["observe"] => observe::run(&parsed, surroundings).await,
-        ["status"] => status::run(&parsed, surroundings).await,
-        ["identity", "get"] => identity::get(&parsed, surroundings).await,
-        ["identity", "list"] => identity::list(&parsed, surroundings).await,
-        ["endpoint", "list"] => endpoint::list(&parsed, surroundings).await,
-        ["list", "nodes"] => list::nodes(&parsed, surroundings).await,
-        ["list", "namespaces"] => list::namespaces(&parsed, surroundings).await,
         ["help"] => help_on(&parsed, surroundings),
-        _ => print_help(&parsed.command, surroundings),
+        ["completion"] => manual::completion(&parsed, surroundings),
+        ["man"] => manual::man(&parsed, surroundings),
+        ["config", "view"] => config::view(&parsed, surroundings),
+        ["config", "get"] => config::get(&parsed, surroundings),
+        ["config", "set"] => config::set(&parsed, surroundings),
+        ["config", "reset"] => config::reset(&parsed, surroundings),
+        path if parsed.command.commands.is_empty() || path == ["observe"] => {
+            let raw = raw_filter_flags(&parsed);
+            let settings = Settings::load(&parsed.given, surroundings)?;
+            settings.complete(&mut parsed.given, &raw, surroundings)?;
+            let connection = Connection::from_flags(&parsed.given)?;
+            Box::pin(ask(&parsed, filters, connection, surroundings)).await
+        }
+        path => print_help(path, surroundings),
     }
+}
+
+/// The commands that speak to a server.
+async fn ask(
+    parsed: &Parsed,
+    filters: Filters,
+    connection: Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
+    match parsed.path.as_slice() {
+        ["observe"] | ["observe", "flows"] => {
+            observe::flows(parsed, filters, &connection, surroundings).await
+        }
+        ["observe", "agent-events"] => observe::agent_events(parsed, &connection, surroundings).await,
+        ["observe", "debug-events"] => observe::debug_events(parsed, &connection, surroundings).await,
+        ["status"] => status::run(parsed, &connection, surroundings).await,
+        ["identity", "get"] => identity::get(parsed, &connection, surroundings).await,
+        ["identity", "list"] => identity::list(parsed, &connection, surroundings).await,
+        ["endpoint", "list"] => endpoint::list(parsed, &connection, surroundings).await,
+        ["list", "nodes"] => list::nodes(parsed, &connection, surroundings).await,
+        ["list", "namespaces"] => list::namespaces(parsed, &connection, surroundings).await,
+        ["watch", "peers"] => watch::peers(&connection, surroundings).await,
+        ["reflect"] => reflect::run(&connection, surroundings).await,
+        path => print_help(path, surroundings),
+    }
+}
+
+/// `--allowlist` and `--denylist` are settings of the commands that have them.
+fn raw_filter_flags(parsed: &Parsed) -> Vec<&'static Declared> {
+    ["allowlist", "denylist"].into_iter().filter_map(|name| ROOT.long(parsed.command, name)).collect()
 }
 
 fn help_on(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
     let path: Vec<&str> = parsed.words.iter().map(String::as_str).collect();
     let Some(text) = arguments::help(&path) else {
-        bail!(UsageError::UnknownCommand { command: path.join(" "), parent: "palomar".to_owned() });
+        bail!(UsageError::UnknownCommand {
+            command: path.join(" "),
+            parent: ROOT.name.to_owned(),
+            suggestions: String::new(),
+        });
     };
     Ok(surroundings.out.write_all(text.as_bytes())?)
 }
 
-fn print_help(command: &[String], surroundings: &mut Surroundings<'_>) -> Result<()> {
-    let path: Vec<&str> = command.iter().map(String::as_str).collect();
-    let text = arguments::help(&path).expect("invariant: the path was parsed by the same tree");
+fn print_help(path: &[&str], surroundings: &mut Surroundings<'_>) -> Result<()> {
+    let text = arguments::help(path).expect("invariant: the path was found in the same table");
     Ok(surroundings.out.write_all(text.as_bytes())?)
 }
 

@@ -2,13 +2,13 @@
 
 use anyhow::{Result, bail};
 use palomar_flow::json::{self, JsonMessage};
-use palomar_proto::observer::observer_client::ObserverClient;
 use palomar_proto::observer::{GetNamespacesRequest, GetNodesRequest, Node};
 use palomar_proto::relay::NodeState;
 use serde_json::Value;
 
 use crate::arguments::{Given, Parsed};
 use crate::connection::Connection;
+use crate::observe::client;
 use crate::palomar_api::print_json;
 use crate::render::Columns;
 use crate::render::escape::escape;
@@ -24,12 +24,16 @@ enum Format {
 }
 
 /// `list nodes`, sorted by name.
-pub async fn nodes(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
+pub async fn nodes(
+    parsed: &Parsed,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
     let format = format(&parsed.given)?;
-    let connection = Connection::from_flags(&parsed.given)?;
-    let mut client = ObserverClient::new(connection.connect().await?);
-    let answer = connection.call(GetNodesRequest {}, |request| client.get_nodes(request)).await;
-    let mut nodes = answer.map_err(|status| rpc::failure(&status))?.nodes;
+    let mut client = client(connection.connect().await?);
+    let answer =
+        connection.call(surroundings.err, GetNodesRequest {}, |request| client.get_nodes(request)).await;
+    let mut nodes = answer.map_err(|status| rpc::coded_failure(&status))?.nodes;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     if format == Format::Json {
         return print_messages(&nodes, surroundings);
@@ -50,12 +54,17 @@ pub async fn nodes(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Resu
 }
 
 /// `list namespaces`, in the server's order.
-pub async fn namespaces(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
+pub async fn namespaces(
+    parsed: &Parsed,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
     let format = format(&parsed.given)?;
-    let connection = Connection::from_flags(&parsed.given)?;
-    let mut client = ObserverClient::new(connection.connect().await?);
-    let answer = connection.call(GetNamespacesRequest {}, |request| client.get_namespaces(request)).await;
-    let namespaces = answer.map_err(|status| rpc::failure(&status))?.namespaces;
+    let mut client = client(connection.connect().await?);
+    let answer = connection
+        .call(surroundings.err, GetNamespacesRequest {}, |request| client.get_namespaces(request))
+        .await;
+    let namespaces = answer.map_err(|status| rpc::coded_failure(&status))?.namespaces;
     if format == Format::Json {
         return print_messages(&namespaces, surroundings);
     }
@@ -93,7 +102,8 @@ fn node_cells(node: &Node) -> [String; 8] {
         Ok(NodeState::NodeError) => "Error",
         Ok(NodeState::UnknownNodeState) | Err(_) => "Unknown",
     };
-    let seconds = node.uptime_ns / 1_000_000_000;
+    // rounded, as Go rounds a duration
+    let seconds = node.uptime_ns.saturating_add(500_000_000) / 1_000_000_000;
     let age = if seconds > 0 { format_duration(seconds * 1_000_000_000) } else { not_available() };
     let rate = if seconds > 0 { format!("{:.2}", ratio(node.seen_flows, seconds)) } else { not_available() };
     let fill = match node.max_flows {

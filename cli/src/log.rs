@@ -1,5 +1,6 @@
 //! Lines on stderr that are not the answer: key=value, as other tools of this family write them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use chrono::{SecondsFormat, Utc};
@@ -15,7 +16,12 @@ pub enum Level {
 }
 
 /// Writes one line, with fields after the message.
-pub fn line(err: &mut dyn Write, level: Level, message: &str, fields: &[(&str, &str)]) -> io::Result<()> {
+pub fn line(
+    err: &mut dyn Write,
+    level: Level,
+    message: &str,
+    fields: &[(&str, Cow<'_, str>)],
+) -> io::Result<()> {
     let level = match level {
         Level::Debug => "DEBUG",
         Level::Warn => "WARN",

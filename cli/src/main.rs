@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         out: &mut io::stdout(),
         err: &mut io::stderr(),
         out_is_terminal: io::stdout().is_terminal(),
+        directory: std::env::current_dir().unwrap_or_default(),
         now: chrono::Utc::now(),
         variables: &|name| std::env::var(name).ok(),
     };

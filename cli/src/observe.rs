@@ -1,17 +1,23 @@
 //! `palomar observe`: flags to a request, responses to lines.
 
+mod events;
 mod file;
 mod filter;
+mod input;
 mod live;
 mod mask;
 mod output;
 mod raw_filters;
 mod request;
 mod selectors;
+mod stream;
 mod tail;
 
+pub use events::{agent_events, debug_events};
 pub use filter::{Filters, parse_identity};
+pub(crate) use live::client;
 pub use mask::default_mask;
+pub(crate) use stream::until_interrupted;
 
 use anyhow::{Result, bail};
 
@@ -19,19 +25,24 @@ use crate::arguments::Parsed;
 use crate::connection::Connection;
 use crate::surroundings::Surroundings;
 
-/// Runs the command.
-pub async fn run(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
-    if let Some(events @ ("agent-events" | "debug-events")) = parsed.words.first().map(String::as_str) {
-        bail!("observe {events} is not built; observe prints flows only");
-    }
-    let connection = Connection::from_flags(&parsed.given)?;
-    let observe = request::Observe::from_flags(&parsed.given, surroundings)?;
+/// Prints flows: of files, if any is named, else of a server.
+pub async fn flows(
+    parsed: &Parsed,
+    filters: Filters,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
+    let observe = request::Observe::from_flags(&parsed.given, filters, surroundings)?;
     if observe.print_raw_filters {
         return raw_filters::print(&observe.request, surroundings);
     }
-    observe.tell_request(&connection, surroundings)?;
-    match &observe.input_file {
-        Some(path) => file::run(path, &observe, surroundings),
-        None => live::run(connection, &observe, surroundings).await,
+    if observe.input_files.is_empty() {
+        observe.tell_request(&connection.target.to_string(), surroundings)?;
+        return live::run(connection, &observe, surroundings).await;
     }
+    if connection.is_forwarded() {
+        bail!("cannot use --input-file and --auto-port-forward together");
+    }
+    observe.tell_request(&observe.input_files.join(","), surroundings)?;
+    file::run(&observe, surroundings)
 }

@@ -8,13 +8,12 @@ use anyhow::{Context, Result, bail};
 use palomar_flow::json;
 use palomar_proto::observer::observer_client::ObserverClient;
 use palomar_proto::observer::{ServerStatusRequest, ServerStatusResponse};
-use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::arguments::Parsed;
-use crate::connection::Connection;
+use crate::connection::{Connection, Link};
 use crate::rpc;
 use crate::surroundings::Surroundings;
 
@@ -30,7 +29,11 @@ enum Format {
 }
 
 /// Runs the command. A server that does not serve is a failure.
-pub async fn run(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
+pub async fn run(
+    parsed: &Parsed,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
     let name = parsed.given.text("output").unwrap_or("compact");
     let format = match name {
         "compact" => Format::Compact,
@@ -39,9 +42,8 @@ pub async fn run(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result
         "tab" | "table" => Format::Table,
         _ => bail!("invalid output format: {name}"),
     };
-    let connection = Connection::from_flags(&parsed.given)?;
     let channel = connection.connect().await.context("failed getting status")?;
-    let health = health(&connection, channel.clone()).await?;
+    let health = health(connection, channel.clone(), surroundings).await?;
     if format == Format::Compact {
         let answer = match health {
             ServingStatus::Serving => "Ok".to_owned(),
@@ -53,20 +55,26 @@ pub async fn run(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result
         bail!("not healthy");
     }
     let mut observer = ObserverClient::new(channel.clone());
-    let status = connection.call(ServerStatusRequest {}, |request| observer.server_status(request)).await;
-    let status = status.map_err(|status| rpc::failure(&status))?;
+    let request = ServerStatusRequest {};
+    let status = connection.call(surroundings.err, request, |request| observer.server_status(request)).await;
+    let failed = |status| rpc::coded_failure(&status);
+    let status = status.map_err(failed).context("failed to get hubble server status")?;
     print(format, &status, surroundings)?;
     if format == Format::Compact {
-        agent::print(&connection, channel, surroundings).await?;
+        agent::print(connection, channel, surroundings).await?;
     }
     Ok(())
 }
 
-async fn health(connection: &Connection, channel: Channel) -> Result<ServingStatus> {
+async fn health(
+    connection: &Connection,
+    channel: Link,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<ServingStatus> {
     let mut client = HealthClient::new(channel);
     let request = HealthCheckRequest { service: SERVICE.to_owned() };
-    let answer = connection.call(request, |request| client.check(request)).await;
-    let answer = answer.map_err(|status| rpc::failure(&status)).context("failed getting status")?;
+    let answer = connection.call(surroundings.err, request, |request| client.check(request)).await;
+    let answer = answer.map_err(|status| rpc::coded_failure(&status)).context("failed getting status")?;
     Ok(ServingStatus::try_from(answer.status).unwrap_or(ServingStatus::Unknown))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
@@ -15,6 +16,8 @@ pub struct Surroundings<'a> {
     pub err: &'a mut dyn Write,
     /// Whether the output ends on a terminal.
     pub out_is_terminal: bool,
+    /// Where the command was given.
+    pub directory: PathBuf,
     /// When the command was given.
     pub now: DateTime<Utc>,
     /// Looks up an environment variable; `None` also for one that is not UTF-8.
@@ -26,22 +29,14 @@ impl Surroundings<'_> {
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.variables)(name)
     }
-
-    /// The value that the environment has for a flag: our variable before Hubble's; empty ones do not count.
-    pub fn flag_variable(&self, flag: &str) -> Option<String> {
-        let name = flag.to_uppercase().replace('-', "_");
-        ["PALOMAR", "HUBBLE"]
-            .into_iter()
-            .filter_map(|product| self.variable(&format!("{product}_{name}")))
-            .find(|value| !value.is_empty())
-    }
 }
 
 impl fmt::Debug for Surroundings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { input: _, out: _, err: _, out_is_terminal, now, variables: _ } = self;
+        let Self { input: _, out: _, err: _, out_is_terminal, directory, now, variables: _ } = self;
         f.debug_struct("Surroundings")
             .field("out_is_terminal", out_is_terminal)
+            .field("directory", directory)
             .field("now", now)
             .finish_non_exhaustive()
     }

@@ -14,6 +14,7 @@ mod write;
 
 use palomar_proto::{flow, observer, palomar::v1, peer, relay};
 use prost::Message;
+use prost_types::FileDescriptorProto;
 
 pub use lexer::Position;
 pub use read::{InvalidJson, Parsed};
@@ -63,10 +64,21 @@ json_messages!(
     relay::NodeStatusEvent = "relay.NodeStatusEvent",
 );
 
+/// What a file of definitions is, among the messages.
+const FILE_NAME: &str = "google.protobuf.FileDescriptorProto";
+
 /// The JSON of a message, on one line without a line end.
 pub fn to_string<M: JsonMessage>(message: &M) -> Result<String, Unprintable> {
     let mut out = String::new();
     Writer::default().write(message, &mut out)?;
+    Ok(out)
+}
+
+/// The definitions of a file as Go prints them, which is what Hubble's CLI shows: names as in JSON, enum values by
+/// number.
+pub fn definitions(file: &FileDescriptorProto) -> Result<String, Unprintable> {
+    let mut out = String::new();
+    write::write_with(write::EnumStyle::Number, FILE_NAME, &file.encode_to_vec(), &mut out)?;
     Ok(out)
 }
 
@@ -82,6 +94,13 @@ impl Writer {
         encode(message, &mut self.encoded);
         write::write(M::NAME, &self.encoded, out)
     }
+}
+
+/// Bytes in base 64 with padding, as JSON has them.
+pub fn base64(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    text::write_base64(bytes, &mut out);
+    out
 }
 
 fn encode(message: &impl Message, out: &mut Vec<u8>) {

@@ -5,18 +5,20 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
-use crate::Target;
+use crate::dial::{DialError, dial};
 use crate::http2::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
+use crate::{ClientTls, Target};
 
 /// How long to wait for a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the connection, name resolution included.
+    /// For the connection, name resolution and TLS handshake included.
     pub dial: Duration,
     /// For the whole of a unary call ([`unary`]). Streams have no deadline.
     pub unary: Duration,
@@ -25,15 +27,15 @@ pub struct Timeouts {
 /// Why there is no channel.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The system refused; the kind tells a missing socket, a refusal and missing rights apart.
+    /// There is no connection.
     #[error("cannot connect to {target}")]
     Unreachable {
         /// Where to.
         target: Target,
-        /// What the system said.
-        source: io::Error,
+        /// What was tried last, and what came of it.
+        source: DialError,
     },
-    /// Anything else, such as a name that does not resolve.
+    /// There is a connection and no HTTP/2 on it.
     #[error("cannot connect to {target}")]
     Transport {
         /// Where to.
@@ -58,24 +60,45 @@ impl Default for Timeouts {
     }
 }
 
-/// Connects to a server. The channel reconnects by itself when the connection breaks later.
+/// Connects to a server without TLS. The channel reconnects by itself when the connection breaks later.
 ///
 /// HTTP/2 pings are left off: stock servers close connections of clients that ping often.
 pub async fn connect(target: &Target, timeouts: Timeouts) -> Result<Channel, ConnectError> {
+    connect_with(target, None, timeouts).await
+}
+
+/// Connects to a server with TLS, otherwise as [`connect`].
+pub async fn connect_tls(
+    target: &Target,
+    tls: &ClientTls,
+    timeouts: Timeouts,
+) -> Result<Channel, ConnectError> {
+    connect_with(target, Some(tls), timeouts).await
+}
+
+async fn connect_with(
+    target: &Target,
+    tls: Option<&ClientTls>,
+    timeouts: Timeouts,
+) -> Result<Channel, ConnectError> {
     let transport = |source| ConnectError::Transport { target: target.clone(), source };
-    let endpoint = Endpoint::from_shared(uri(target))
+    let endpoint = Endpoint::from_shared(uri(target, tls))
         .map_err(transport)?
         .connect_timeout(timeouts.dial)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(MAX_FRAME_BYTES)
-        .tcp_nodelay(true);
+        .max_frame_size(MAX_FRAME_BYTES);
+    let link = (target.clone(), tls.cloned());
+    let connector = tower::service_fn(move |_uri| {
+        let (target, tls) = link.clone();
+        async move { dial(target, tls).await.map(TokioIo::new) }
+    });
     let timed_out = || ConnectError::Timeout { target: target.clone(), after: timeouts.dial };
-    match timeout(timeouts.dial, endpoint.connect()).await {
+    match timeout(timeouts.dial, endpoint.connect_with_connector(connector)).await {
         Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(error)) => Err(match system_error(&error) {
-            Some(source) if source.kind() == io::ErrorKind::TimedOut => timed_out(),
-            Some(source) => ConnectError::Unreachable { target: target.clone(), source },
+        Ok(Err(error)) => Err(match cause(&error) {
+            Some(Cause::Dial(source)) => ConnectError::Unreachable { target: target.clone(), source },
+            Some(Cause::TimedOut) => timed_out(),
             None => transport(error),
         }),
         Err(_elapsed) => Err(timed_out()),
@@ -100,23 +123,30 @@ where
     }
 }
 
-fn uri(target: &Target) -> String {
-    match target {
-        Target::Unix(_) => target.to_string(),
-        Target::Tcp { .. } => format!("http://{target}"),
+/// What requests name as their server; the connection goes where [`dial`] takes it.
+fn uri(target: &Target, tls: Option<&ClientTls>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    match (tls.and_then(ClientTls::server_name), target) {
+        (Some(name), _) => format!("{scheme}://{name}"),
+        (None, Target::Unix(_)) => format!("{scheme}://localhost"),
+        (None, Target::Tcp { .. }) => format!("{scheme}://{target}"),
     }
 }
 
-/// The system's error at the root of a transport error, if there is one.
-fn system_error(error: &tonic::transport::Error) -> Option<io::Error> {
+enum Cause {
+    Dial(DialError),
+    TimedOut,
+}
+
+/// What is at the root of a transport error, if it is one of ours.
+fn cause(error: &tonic::transport::Error) -> Option<Cause> {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<io::Error>() {
-            match found.raw_os_error() {
-                Some(code) => return Some(io::Error::from_raw_os_error(code)),
-                None if found.kind() == io::ErrorKind::TimedOut => return Some(found.kind().into()),
-                None => {}
-            }
+        if let Some(found) = error.downcast_ref::<DialError>() {
+            return Some(Cause::Dial(found.clone()));
+        }
+        if error.downcast_ref::<io::Error>().is_some_and(|found| found.kind() == io::ErrorKind::TimedOut) {
+            return Some(Cause::TimedOut);
         }
         cause = error.source();
     }

@@ -18,7 +18,7 @@ const DEFAULT_PORT: u16 = 4245;
 pub enum Target {
     /// A Unix socket, by its path; never empty. A relative path is meant from the working directory.
     Unix(PathBuf),
-    /// A TCP port, without TLS.
+    /// A TCP port.
     Tcp {
         /// Name, IPv4 address, or IPv6 address without brackets; never empty.
         host: String,
@@ -33,9 +33,6 @@ pub enum InvalidTarget {
     /// There is no text.
     #[error("the server address is empty; choose from: {CHOICES}")]
     Empty,
-    /// `tls://…`: understood, and not to be had.
-    #[error("server address {0:?} asks for TLS, which is not built yet; choose from: {CHOICES}")]
-    TlsNotBuilt(String),
     /// A scheme other than those known.
     #[error("server address {0:?} has an unknown scheme; choose from: {CHOICES}")]
     Scheme(String),
@@ -56,7 +53,7 @@ pub enum InvalidTarget {
     Brackets(String),
 }
 
-const CHOICES: &str = "unix:///path, host:port";
+const CHOICES: &str = "unix:///path, host:port, tls://host:port";
 
 /// The local agent if its socket is there, else port 4245 of this host.
 ///
@@ -78,7 +75,8 @@ fn default_target_at(socket: &Path) -> Target {
 impl FromStr for Target {
     type Err = InvalidTarget;
 
-    /// Takes `unix:///path` (also `unix:path`) and `host:port`, where an empty host is this one.
+    /// Takes `unix:///path` (also `unix:path`) and `host:port`, where an empty host is this one; also with gRPC's
+    /// `dns:///` before it.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let rejected = || text.to_owned();
         if text.is_empty() {
@@ -90,10 +88,10 @@ impl FromStr for Target {
                 path => Ok(Self::Unix(path.into())),
             };
         }
-        match text.split_once("://") {
-            Some(("tls", _)) => return Err(InvalidTarget::TlsNotBuilt(rejected())),
-            Some(_) => return Err(InvalidTarget::Scheme(rejected())),
-            None => {}
+        let text =
+            text.strip_prefix("dns:///").or_else(|| text.strip_prefix("passthrough:///")).unwrap_or(text);
+        if text.contains("://") {
+            return Err(InvalidTarget::Scheme(rejected()));
         }
         let (host, port) = split_port(text).ok_or_else(|| InvalidTarget::NoPort(rejected()))?;
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -152,6 +150,7 @@ mod tests {
             ("an IPv4 address", "127.0.0.1:1", tcp("127.0.0.1", 1)),
             ("an IPv6 address in brackets", "[fd00::1]:65535", tcp("fd00::1", 65535)),
             ("no host is this host", ":4244", tcp("localhost", 4244)),
+            ("gRPC's own way to write it", "dns:///relay:80", tcp("relay", 80)),
         ];
         for (what, text, wanted) in cases {
             let target = text.parse::<Target>();
@@ -164,7 +163,7 @@ mod tests {
     fn what_names_no_server_is_refused_for_its_reason() {
         type Why = fn(String) -> InvalidTarget;
         let cases: [(&str, &str, Why); 14] = [
-            ("TLS is not built", "tls://relay:443", InvalidTarget::TlsNotBuilt),
+            ("TLS, which is no part of a target", "tls://relay:443", InvalidTarget::Scheme),
             ("a web address", "https://relay:443", InvalidTarget::Scheme),
             ("a socket without a path", "unix://", InvalidTarget::NoPath),
             ("a name alone", "relay", InvalidTarget::NoPort),
@@ -187,8 +186,8 @@ mod tests {
 
     #[test]
     fn errors_name_the_text_and_the_choices() {
-        let error = "tls://relay:443".parse::<Target>().unwrap_err().to_string();
-        for part in ["tls://relay:443", "not built yet", "unix:///path", "host:port"] {
+        let error = "ftp://relay:443".parse::<Target>().unwrap_err().to_string();
+        for part in ["ftp://relay:443", "unknown scheme", "unix:///path", "host:port"] {
             assert!(error.contains(part), "{error}");
         }
     }

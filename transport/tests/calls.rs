@@ -9,7 +9,7 @@ use palomar_proto::peer::peer_client::PeerClient;
 use palomar_proto::peer::peer_server::{Peer, PeerServer};
 use palomar_proto::peer::{ChangeNotification, NotifyRequest};
 use palomar_transport::{
-    ConnectError, Target, Timeouts, UnixSocket, bind_tcp, connect, server_builder, unary,
+    ConnectError, DialError, Target, Timeouts, UnixSocket, bind_tcp, connect, server_builder, unary,
 };
 use tokio::sync::oneshot;
 use tokio_stream::{Stream, once};
@@ -87,7 +87,10 @@ async fn errors_name_the_target_and_keep_the_systems_reason() {
     for (what, target, kind) in cases {
         let error = connect(&target, Timeouts::default()).await.unwrap_err();
         assert_eq!(error.to_string(), format!("cannot connect to {target}"), "{what}");
-        assert!(matches!(error, ConnectError::Unreachable { source, .. } if source.kind() == kind), "{what}");
+        let ConnectError::Unreachable { source: DialError::Connect { source, .. }, .. } = error else {
+            panic!("{what}: {error:?}");
+        };
+        assert_eq!(source.kind(), kind, "{what}");
     }
 }
 

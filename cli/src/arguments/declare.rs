@@ -1,25 +1,26 @@
 //! How flags are declared.
 
-use clap::{Arg, ArgAction};
-
-/// What a declaration is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Splitting a command line: a switch also takes `=true` and `=false`.
-    Parse,
-    /// Printing the help, where that would be in the way.
-    Help,
-}
-
-/// What follows a flag.
+/// What a flag holds, and what may follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A value of that name.
-    Valued(&'static str),
-    /// Nothing.
+    /// A text.
+    Text,
+    /// A whole number.
+    Number,
+    /// A port, or zero.
+    Port,
+    /// A duration.
+    Duration,
+    /// Texts separated by commas; the flag may be repeated.
+    List,
+    /// On if it stands there, or off with `=false`.
     Switch,
-    /// Nothing, or `=false`: a switch that is on unless turned off.
+    /// The same, for one that is on unless turned off.
     Toggle,
+    /// Part of a filter, with a value that the filter checks.
+    Filter,
+    /// Part of a filter, without a value; one that is given with `=` does not count.
+    Mark,
 }
 
 /// A flag of a group.
@@ -29,56 +30,78 @@ pub struct Declared {
     pub long: &'static str,
     /// If it has a short name.
     pub short: Option<char>,
-    /// What follows it.
+    /// What it holds.
     pub kind: Kind,
+    /// The name of its value in the help; empty for one without value.
+    pub value: &'static str,
+    /// The values that a shell may offer; not all that are taken.
+    pub choices: &'static [&'static str],
     /// For the user.
     pub help: &'static str,
 }
 
-/// A flag with a value.
-pub const fn valued(long: &'static str, value: &'static str, help: &'static str) -> Declared {
-    Declared { long, short: None, kind: Kind::Valued(value), help }
+/// A flag with a text.
+pub const fn text(long: &'static str, value: &'static str, help: &'static str) -> Declared {
+    Declared { long, short: None, kind: Kind::Text, value, choices: &[], help }
 }
 
 /// A flag that turns something on.
 pub const fn switch(long: &'static str, help: &'static str) -> Declared {
-    Declared { long, short: None, kind: Kind::Switch, help }
+    Declared { kind: Kind::Switch, ..text(long, "", help) }
 }
 
 /// A flag to turn something off.
 pub const fn toggle(long: &'static str, help: &'static str) -> Declared {
-    Declared { long, short: None, kind: Kind::Toggle, help }
+    Declared { kind: Kind::Toggle, ..text(long, "BOOL", help) }
+}
+
+/// A filter flag with a value.
+pub const fn filter(long: &'static str, value: &'static str, help: &'static str) -> Declared {
+    Declared { kind: Kind::Filter, ..text(long, value, help) }
+}
+
+/// A filter flag without a value.
+pub const fn mark(long: &'static str, help: &'static str) -> Declared {
+    Declared { kind: Kind::Mark, ..text(long, "", help) }
 }
 
 impl Declared {
     /// With a short name.
+    #[must_use]
     pub const fn short(self, short: char) -> Self {
         Self { short: Some(short), ..self }
     }
 
-    /// The flag for clap. It may be repeated; values are taken as they are, even with a dash.
-    pub fn arg(self, purpose: Purpose) -> Arg {
-        let arg = Arg::new(self.long).long(self.long).help(self.help);
-        let arg = match self.short {
-            Some(short) => arg.short(short),
-            None => arg,
-        };
-        match (self.kind, purpose) {
-            (Kind::Valued(name), _) => {
-                arg.action(ArgAction::Append).value_name(name).allow_hyphen_values(true)
-            }
-            (Kind::Switch, Purpose::Help) => arg.action(ArgAction::SetTrue),
-            (Kind::Switch | Kind::Toggle, _) => arg
-                .action(ArgAction::Append)
-                .value_name("BOOL")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true"),
+    /// With another kind of value than a text.
+    #[must_use]
+    pub const fn of(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// With values for a shell to offer.
+    #[must_use]
+    pub const fn choices(self, choices: &'static [&'static str]) -> Self {
+        Self { choices, ..self }
+    }
+
+    /// What the flag stands for where nothing follows it; `None`: it needs a value.
+    pub const fn alone(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Switch | Kind::Toggle | Kind::Mark => Some("true"),
+            _ => None,
         }
     }
-}
 
-/// All flags of a group, under its heading.
-pub fn group(flags: &[Declared], heading: &'static str, purpose: Purpose) -> Vec<Arg> {
-    flags.iter().map(|flag| flag.arg(purpose).help_heading(heading)).collect()
+    /// Whether it makes up a filter together with others.
+    pub const fn is_filter(&self) -> bool {
+        matches!(self.kind, Kind::Filter | Kind::Mark)
+    }
+
+    /// How messages name it: `--verdict`, `-n, --namespace`.
+    pub fn shown(&self) -> String {
+        match self.short {
+            Some(short) => format!("-{short}, --{}", self.long),
+            None => format!("--{}", self.long),
+        }
+    }
 }

@@ -1,75 +1,109 @@
 //! Flags as they were given, in their order.
 
+use std::fmt;
+use std::time::Duration;
+
 use super::UsageError;
-use crate::time::parse_duration;
+use super::declare::{Declared, Kind};
+use super::value::{parse_bool, parse_number, parse_port, parse_wait};
 
-/// A flag by its names.
+/// Where a value comes from; prints as the place to look for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flag {
-    /// Its long name, without dashes.
-    pub long: String,
-    /// Its short name, if it has one.
-    pub short: Option<char>,
+pub enum Origin {
+    /// The command line.
+    Line,
+    /// The environment; the name of the variable.
+    Variable(String),
+    /// A configuration file; its path.
+    File(String),
 }
 
-/// All flags of a command line with their values; a switch has the value `true` if none was given.
-#[derive(Debug, Default)]
+/// A flag with its value; a switch has the value `true` if none was given.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The flag.
+    pub flag: &'static Declared,
+    /// Its value.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// All flags of a command line with their values.
+#[derive(Debug, Clone, Default)]
 pub struct Given {
-    entries: Vec<(Flag, String)>,
+    entries: Vec<Entry>,
 }
 
-impl Flag {
-    /// The error for a value that this flag refuses.
-    pub fn refuse(&self, value: &str, reason: impl Into<String>) -> UsageError {
-        let flag = match self.short {
-            Some(short) => format!("-{short}, --{}", self.long),
-            None => format!("--{}", self.long),
-        };
-        UsageError::Value { value: value.to_owned(), flag, reason: reason.into() }
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line => f.write_str("the command line"),
+            Self::Variable(name) => write!(f, "{name} in the environment"),
+            Self::File(path) => write!(f, "config file {path}"),
+        }
+    }
+}
+
+impl Entry {
+    /// The error for a value that the flag refuses.
+    pub fn refuse(&self, reason: impl Into<String>) -> UsageError {
+        let (value, reason) = (self.value.clone(), reason.into());
+        match &self.origin {
+            Origin::Line => UsageError::Value { value, flag: self.flag.shown(), reason },
+            origin => UsageError::Setting { value, key: self.flag.long, place: origin.to_string(), reason },
+        }
     }
 }
 
 impl Given {
-    /// From flags in the order of the command line.
-    pub fn new(entries: Vec<(Flag, String)>) -> Self {
-        Self { entries }
+    /// Adds a flag after the others.
+    pub fn push(&mut self, flag: &'static Declared, value: impl Into<String>, origin: Origin) {
+        self.entries.push(Entry { flag, value: value.into(), origin });
     }
 
-    /// All flags in the order of the command line.
-    pub fn iter(&self) -> impl Iterator<Item = (&Flag, &str)> {
-        self.entries.iter().map(|(flag, value)| (flag, value.as_str()))
+    /// All flags in the order of the command line; what comes from elsewhere follows.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
-    /// Adds values from elsewhere for flags that were not given: `value` is asked with the long name of each.
-    pub fn complete(&mut self, flags: &[&str], value: impl Fn(&str) -> Option<String>) {
-        for long in flags
-            .iter()
-            .filter(|long| !self.entries.iter().any(|(flag, _)| flag.long == **long))
-            .collect::<Vec<_>>()
-        {
-            if let Some(value) = value(long) {
-                self.entries.push((Flag { long: (*long).to_owned(), short: None }, value));
-            }
-        }
+    /// Whether the flag was given.
+    pub fn has(&self, long: &str) -> bool {
+        self.all(long).next().is_some()
     }
 
-    /// The values of one flag.
-    pub fn all(&self, long: &str) -> impl Iterator<Item = &str> {
-        self.iter().filter(move |(flag, _)| flag.long == long).map(|(_, value)| value)
+    /// The entries of one flag.
+    pub fn all(&self, long: &str) -> impl Iterator<Item = &Entry> {
+        self.iter().filter(move |entry| entry.flag.long == long)
     }
 
     /// The value of a flag that counts once: its last.
     pub fn text(&self, long: &str) -> Option<&str> {
-        self.all(long).last()
+        self.all(long).last().map(|entry| entry.value.as_str())
     }
 
-    /// A switch: `None` if not given.
-    pub fn switch(&self, long: &str) -> Result<Option<bool>, UsageError> {
-        self.parsed(long, |value| match value {
-            "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-            "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-            _ => Err(number_error("ParseBool", value, "invalid syntax")),
-        })
+    /// The values of a flag that holds a list.
+    pub fn list(&self, long: &str) -> Vec<String> {
+        let values = self.all(long).flat_map(|entry| entry.value.split(','));
+        values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The value of a flag as one text: that of a list has all its values.
+    pub fn list_or_text(&self, flag: &Declared) -> String {
+        match flag.kind {
+            Kind::List => self.list(flag.long).join(","),
+            _ => self.text(flag.long).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// A switch; off if not given.
+    pub fn switch(&self, long: &str) -> Result<bool, UsageError> {
+        Ok(self.parsed(long, parse_bool)?.unwrap_or(false))
+    }
+
+    /// A switch that is on if not given.
+    pub fn toggle(&self, long: &str) -> Result<bool, UsageError> {
+        Ok(self.parsed(long, parse_bool)?.unwrap_or(true))
     }
 
     /// A number.
@@ -77,13 +111,14 @@ impl Given {
         self.parsed(long, parse_number)
     }
 
-    /// A duration; negative ones are refused.
-    pub fn duration(&self, long: &str) -> Result<Option<std::time::Duration>, UsageError> {
-        self.parsed(long, |value| {
-            let nanos = parse_duration(value).map_err(|error| error.to_string())?;
-            let nanos = u64::try_from(nanos).map_err(|_| "a negative duration".to_owned())?;
-            Ok(std::time::Duration::from_nanos(nanos))
-        })
+    /// A port, or zero.
+    pub fn port(&self, long: &str) -> Result<Option<u16>, UsageError> {
+        self.parsed(long, parse_port)
+    }
+
+    /// A duration that is not negative.
+    pub fn duration(&self, long: &str) -> Result<Option<Duration>, UsageError> {
+        self.parsed(long, parse_wait)
     }
 
     /// Every value is checked, the last one counts.
@@ -93,21 +128,9 @@ impl Given {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, UsageError> {
         let mut last = None;
-        for (flag, value) in self.iter().filter(|(flag, _)| flag.long == long) {
-            last = Some(parse(value).map_err(|reason| flag.refuse(value, reason))?);
+        for entry in self.all(long) {
+            last = Some(parse(&entry.value).map_err(|reason| entry.refuse(reason))?);
         }
         Ok(last)
     }
-}
-
-/// A decimal number; the error is Go's.
-pub fn parse_number(text: &str) -> Result<u64, String> {
-    text.parse().ok().filter(|_| !text.starts_with('+')).ok_or_else(|| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        number_error("ParseUint", text, if digits { "value out of range" } else { "invalid syntax" })
-    })
-}
-
-fn number_error(function: &str, text: &str, reason: &str) -> String {
-    format!("strconv.{function}: parsing {}: {reason}", palomar_flow::go::quote::Quoted(text))
 }

@@ -1,10 +1,9 @@
-//! Flows from a file of JSON lines.
+//! Flows from files of JSON lines.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use palomar_flow::filter::Filters;
 use palomar_flow::json;
@@ -12,71 +11,125 @@ use palomar_flow::view::NoFlow;
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 
+use super::input::{self, LINE_LIMIT, Line, Lines};
+use super::live::BUFFER;
 use super::request::Observe;
 use super::selectors::Selectors;
 use crate::log;
 use crate::render::Printer;
 use crate::surroundings::Surroundings;
 
-/// Bytes of a line; a longer one is no flow.
-const LINE_LIMIT: u64 = 1 << 20;
+/// The last responses of a file are kept in memory: no more than so many.
+const MOST_LAST: u64 = 1_000_000;
 
-/// Prints the responses of a file that match; `-` is stdin. Masks are not applied, and nothing is followed.
-pub fn run(path: &str, observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()> {
+/// Prints the responses of the files that match, one file after the other. Masks are not applied, and nothing is
+/// followed.
+pub fn run(observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()> {
+    let opened = input::open(&observe.input_files, &mut *surroundings.input)?;
     let filters = Filters::compile(&observe.request.whitelist, &observe.request.blacklist)?;
-    let mut file;
-    let input: &mut dyn BufRead = if path == "-" {
-        &mut *surroundings.input
-    } else {
-        file = BufReader::new(open(path)?);
-        &mut file
+    if let Some(last) = observe.selectors.last.filter(|last| *last > MOST_LAST) {
+        bail!("--last must be <= 1_000_000, got {last}");
+    }
+    let out = BufWriter::with_capacity(BUFFER, &mut *surroundings.out);
+    let printer = Printer::new(observe.options, out, &mut *surroundings.err);
+    let mut copy = Copy {
+        filters,
+        selectors: &observe.selectors,
+        left: observe.selectors.first.unwrap_or(u64::MAX),
+        kept: VecDeque::new(),
+        unknown_told: false,
+        printer,
     };
-    let mut printer =
-        Printer::new(observe.options, BufWriter::new(&mut *surroundings.out), &mut *surroundings.err);
-    let mut reader = Reader { input, unknown_told: false };
-    let outcome = copy(&mut reader, &filters, &observe.selectors, &mut printer);
-    let finished = printer.finish();
+    let mut outcome = Ok(());
+    for (name, reader) in opened {
+        let read = input::unpacked(reader).map_err(anyhow::Error::from).and_then(|reader| copy.file(reader));
+        outcome = read.with_context(|| format!("read {name}"));
+        if outcome.is_err() || copy.left == 0 {
+            break;
+        }
+    }
+    // also what came of a file that broke
+    let finished = copy.finish();
     outcome?;
     Ok(finished?)
 }
 
-/// The error is worded as Go's.
-fn open(path: &str) -> Result<File> {
-    use std::io::ErrorKind;
-    match File::open(path) {
-        Ok(file) => Ok(file),
-        Err(error) if error.kind() == ErrorKind::NotFound => bail!("open {path}: no such file or directory"),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => bail!("open {path}: permission denied"),
-        Err(error) => bail!("open {path}: {error}"),
-    }
+struct Copy<'a, O, E> {
+    filters: Filters,
+    selectors: &'a Selectors,
+    /// Responses that are still wanted.
+    left: u64,
+    /// The last ones, if only those are wanted.
+    kept: VecDeque<GetFlowsResponse>,
+    /// Whether it was said that something in the input is not known.
+    unknown_told: bool,
+    printer: Printer<O, E>,
 }
 
-fn copy<O: Write, E: Write>(
-    reader: &mut Reader<'_>,
-    filters: &Filters,
-    selectors: &Selectors,
-    printer: &mut Printer<O, E>,
-) -> Result<()> {
-    let mut kept = VecDeque::new();
-    let mut left = selectors.first.unwrap_or(u64::MAX);
-    while left > 0 {
-        let Some(response) = reader.next(printer.err())? else { break };
-        if !is_in_range(&response, selectors) || !matches(filters, &response) {
-            continue;
+impl<O: Write, E: Write> Copy<'_, O, E> {
+    fn file(&mut self, reader: impl io::Read) -> Result<()> {
+        let mut lines = Lines::new(reader);
+        while self.left > 0 {
+            // what was printed is handed on before more input is waited for, which may be long in coming
+            let Some(line) = lines.next(|| self.printer.flush())? else { break };
+            let Some(response) = self.parse(&line)? else { continue };
+            if is_in_range(&response, self.selectors) && matches(&self.filters, &response) {
+                self.take(response)?;
+            }
         }
-        left -= 1;
-        match selectors.last {
-            None => printer.print(&response)?,
+        Ok(())
+    }
+
+    fn take(&mut self, response: GetFlowsResponse) -> io::Result<()> {
+        self.left -= 1;
+        match self.selectors.last {
+            None => self.printer.print(&response)?,
             Some(last) => {
-                kept.push_back(response);
-                if u64::try_from(kept.len()).is_ok_and(|kept| kept > last) {
-                    kept.pop_front();
+                self.kept.push_back(response);
+                if u64::try_from(self.kept.len()).is_ok_and(|kept| kept > last) {
+                    self.kept.pop_front();
                 }
             }
         }
+        Ok(())
     }
-    kept.iter().try_for_each(|response| printer.print(response))?;
-    Ok(())
+
+    /// The response of a line, if it is one. Other lines are warned of, as are fields that are not known, once.
+    fn parse(&mut self, line: &Line<'_>) -> io::Result<Option<GetFlowsResponse>> {
+        let bytes = match line {
+            Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return Ok(None),
+            Line::Whole(line) => *line,
+            Line::TooLong => {
+                let error = format!("it is longer than {LINE_LIMIT} bytes");
+                self.warn("a line is left out", "error", &error)?;
+                return Ok(None);
+            }
+        };
+        match json::parse::<GetFlowsResponse>(&String::from_utf8_lossy(bytes)) {
+            Ok(parsed) => {
+                if let Some(unknown) = parsed.unknown.filter(|_| !self.unknown_told) {
+                    self.unknown_told = true;
+                    self.warn("what is not known of the input is left out", "first", &unknown.to_string())?;
+                }
+                Ok(Some(parsed.message))
+            }
+            Err(error) => {
+                self.warn("a line is left out", "error", &error.to_string())?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn warn(&mut self, message: &str, name: &str, value: &str) -> io::Result<()> {
+        log::line(self.printer.err(), log::Level::Warn, message, &[(name, value.into())])
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        for response in std::mem::take(&mut self.kept) {
+            self.printer.print(&response)?;
+        }
+        self.printer.finish()
+    }
 }
 
 fn matches(filters: &Filters, response: &GetFlowsResponse) -> bool {
@@ -86,57 +139,16 @@ fn matches(filters: &Filters, response: &GetFlowsResponse) -> bool {
     }
 }
 
-/// Both ends of the range belong to it. A response without time is older than any.
+/// Both ends of the range belong to it. A response without time is of 1970, as in Hubble.
 fn is_in_range(response: &GetFlowsResponse, selectors: &Selectors) -> bool {
     let time = response
         .time
         .as_ref()
-        .map_or(i128::MIN, |time| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos));
+        .map_or(0, |time| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos));
     selectors.since.is_none_or(|since| nanos(since) <= time)
         && selectors.until.is_none_or(|until| time <= nanos(until))
 }
 
 fn nanos(time: DateTime<Utc>) -> i128 {
     i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos())
-}
-
-struct Reader<'a> {
-    input: &'a mut dyn BufRead,
-    unknown_told: bool,
-}
-
-impl Reader<'_> {
-    /// The next line that is a response. Others are warned of, as are fields that are not known, once.
-    fn next(&mut self, err: &mut dyn Write) -> Result<Option<GetFlowsResponse>> {
-        loop {
-            let mut line = Vec::new();
-            let mut limited = std::io::Read::take(&mut *self.input, LINE_LIMIT);
-            if limited.read_until(b'\n', &mut line)? == 0 {
-                return Ok(None);
-            }
-            if u64::try_from(line.len()).is_ok_and(|length| length == LINE_LIMIT)
-                && line.last() != Some(&b'\n')
-            {
-                bail!("a line of the input is longer than {LINE_LIMIT} bytes");
-            }
-            if line.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            let text = String::from_utf8_lossy(&line);
-            match json::parse::<GetFlowsResponse>(&text) {
-                Ok(parsed) => {
-                    if let Some(unknown) = parsed.unknown.filter(|_| !self.unknown_told) {
-                        self.unknown_told = true;
-                        let message = "what is not known of the input is left out";
-                        log::line(err, log::Level::Warn, message, &[("first", &unknown.to_string())])?;
-                    }
-                    return Ok(Some(parsed.message));
-                }
-                Err(error) => {
-                    let message = "a line is left out";
-                    log::line(err, log::Level::Warn, message, &[("error", &error.to_string())])?;
-                }
-            }
-        }
-    }
 }

@@ -24,9 +24,8 @@ pub fn default_mask() -> FieldMask {
     FieldMask { paths: STOCK_DEFAULT.into_iter().chain(PRINTED_AS_WELL).map(str::to_owned).collect() }
 }
 
-/// The mask that a user asked for: paths, comma-separated and repeatable. A path that no flow has is an error.
-pub fn custom_mask<'a>(values: impl Iterator<Item = &'a str>) -> Result<FieldMask> {
-    let paths: Vec<String> = values.flat_map(|value| value.split(',')).map(str::to_owned).collect();
+/// The mask that a user asked for. A path that no flow has is an error.
+pub fn custom_mask(paths: Vec<String>) -> Result<FieldMask> {
     mask::FieldMask::compile(&paths).context("failed to construct field mask")?;
     Ok(FieldMask { paths })
 }

@@ -10,22 +10,16 @@ use crate::time::TimeFormat;
 /// From the flags, the terminal and the environment.
 pub fn options(given: &Given, surroundings: &Surroundings<'_>) -> Result<Options> {
     let format = format(given, surroundings)?;
-    let numeric =
-        given.switch("numeric")?.unwrap_or(false) || !given.switch("ip-translation")?.unwrap_or(true);
-    let silent = given.switch("silent-errors")?.unwrap_or(false);
-    let debug = given.switch("debug")?.unwrap_or(false);
+    let numeric = given.switch("numeric")? || !given.toggle("ip-translation")?;
+    let policy_names = given.switch("print-policy-names")?;
     Ok(Options {
         format,
         time: given.text("time-format").map(TimeFormat::named).unwrap_or_default(),
         naming: if numeric { Naming::Numeric } else { Naming::Names },
-        policy_names: if given.switch("print-policy-names")?.unwrap_or(false) {
-            PolicyNames::Show
-        } else {
-            PolicyNames::Hide
-        },
-        print_node_name: given.switch("print-node-name")?.unwrap_or(false),
+        policy_names: if policy_names { PolicyNames::Show } else { PolicyNames::Hide },
+        print_node_name: given.switch("print-node-name")?,
         colour: colour(given.text("color").unwrap_or("auto"), surroundings),
-        node_states: match (silent, debug) {
+        node_states: match (given.switch("silent-errors")?, given.switch("debug")?) {
             (true, _) => NodeStates::Silent,
             (false, true) => NodeStates::All,
             (false, false) => NodeStates::Trouble,
@@ -39,22 +33,26 @@ fn format(given: &Given, surroundings: &Surroundings<'_>) -> Result<Format> {
         "compact" => Format::Compact,
         "dict" => Format::Dict,
         "tab" | "table" => Format::Table,
-        "json" if legacy_json(surroundings) => Format::LegacyJson,
+        "json" | "JSON" if legacy_json(surroundings) => Format::LegacyJson,
         "json" | "jsonpb" | "JSON" => Format::Json,
         _ => bail!("invalid output format: {name}"),
     };
-    if format == Format::Table && given.switch("follow")?.unwrap_or(false) {
+    if format == Format::Table && given.switch("follow")? {
         bail!("table output format is not compatible with follow mode");
     }
-    if format != Format::Json && given.text("field-mask").is_some() {
+    if format != Format::Json && !given.list("field-mask").is_empty() {
         bail!("{name} output format is not compatible with custom field mask");
     }
     Ok(format)
 }
 
+/// Whether old scripts are to be served: the variable has options between commas, in any case.
 fn legacy_json(surroundings: &Surroundings<'_>) -> bool {
-    let options = surroundings.variable("HUBBLE_COMPAT").unwrap_or_default();
-    options.split(',').any(|option| option == "legacy-json-output")
+    let options =
+        ["PALOMAR_COMPAT", "HUBBLE_COMPAT"].into_iter().find_map(|name| surroundings.variable(name));
+    options.is_some_and(|options| {
+        options.split(',').any(|option| option.eq_ignore_ascii_case("legacy-json-output"))
+    })
 }
 
 fn colour(when: &str, surroundings: &Surroundings<'_>) -> Colour {

@@ -1,13 +1,18 @@
 //! The resolved command line: what is asked, of whom, and how the answer is printed.
 
-use anyhow::{Result, bail};
+use std::io::{self, Write};
+
+use anyhow::Result;
+use chrono::DateTime;
+use palomar_flow::json;
+use palomar_proto::flow::FlowFilter;
 use palomar_proto::observer::GetFlowsRequest;
+use prost_types::Timestamp;
 
 use super::filter::Filters;
 use super::selectors::Selectors;
 use super::{mask, output};
 use crate::arguments::Given;
-use crate::connection::Connection;
 use crate::log;
 use crate::render::{Format, Options};
 use crate::surroundings::Surroundings;
@@ -21,67 +26,82 @@ pub struct Observe {
     pub selectors: Selectors,
     /// How to print.
     pub options: Options,
-    /// A file to read from, instead of a server.
-    pub input_file: Option<String>,
+    /// Files to read from, instead of a server.
+    pub input_files: Vec<String>,
     /// Print the filters, and send nothing.
     pub print_raw_filters: bool,
     debug: bool,
 }
 
 impl Observe {
-    /// Resolves the flags.
-    pub fn from_flags(given: &Given, surroundings: &Surroundings<'_>) -> Result<Self> {
-        let filters = Filters::from_flags(given)?;
-        let selectors = Selectors::from_flags(given, surroundings.now)?;
+    /// Resolves the flags. Contradictions are told in the order in which Hubble's CLI looks for them.
+    pub fn from_flags(given: &Given, filters: Filters, surroundings: &Surroundings<'_>) -> Result<Self> {
+        filters.check_end()?;
         let options = output::options(given, surroundings)?;
-        let input_file = given.text("input-file").map(str::to_owned);
+        let selectors = Selectors::from_flags(given, surroundings.now)?;
+        let lists = filters.into_lists(given)?;
+        let fields = given.list("field-mask");
+        let field_mask = if !fields.is_empty() {
+            Some(mask::custom_mask(fields)?)
+        } else if given.toggle("use-default-field-masks")? && options.format != Format::Json {
+            Some(mask::default_mask())
+        } else {
+            None
+        };
+        let files = given.all("input-file").map(|entry| entry.value.clone());
+        let input_files: Vec<String> = files.filter(|file| !file.is_empty()).collect();
         let mut request = GetFlowsRequest {
-            whitelist: filters.allow,
-            blacklist: filters.deny,
+            whitelist: lists.allow,
+            blacklist: lists.deny,
+            field_mask,
             ..GetFlowsRequest::default()
         };
-        if input_file.is_some() {
-            limit_of_files(&selectors)?;
-        } else {
+        if input_files.is_empty() {
             selectors.apply(&mut request);
         }
-        let default_mask = given.switch("use-default-field-masks")?.unwrap_or(true);
-        request.field_mask = if given.text("field-mask").is_some() {
-            Some(mask::custom_mask(given.all("field-mask"))?)
-        } else {
-            (default_mask && options.format != Format::Json).then(mask::default_mask)
-        };
         Ok(Self {
             request,
             selectors,
             options,
-            input_file,
-            print_raw_filters: given.switch("print-raw-filters")?.unwrap_or(false),
-            debug: given.switch("debug")?.unwrap_or(false),
+            input_files,
+            print_raw_filters: given.switch("print-raw-filters")?,
+            debug: given.switch("debug")?,
         })
     }
 
     /// With `--debug`, says on stderr what is asked.
-    pub fn tell_request(&self, connection: &Connection, surroundings: &mut Surroundings<'_>) -> Result<()> {
+    pub fn tell_request(&self, of: &str, surroundings: &mut Surroundings<'_>) -> Result<()> {
         if !self.debug {
             return Ok(());
         }
-        let target = self.input_file.clone().unwrap_or_else(|| connection.target.to_string());
-        let request = format!("{:?}", self.request);
-        log::line(
-            surroundings.err,
-            log::Level::Debug,
-            "asking for flows",
-            &[("of", &target), ("req", &request)],
-        )?;
-        Ok(surroundings.err.flush()?)
+        let GetFlowsRequest { number, first, follow, whitelist, blacklist, since, until, field_mask, .. } =
+            &self.request;
+        let fields = field_mask.as_ref().map_or_else(String::new, |mask| mask.paths.join(","));
+        let text = format!(
+            "number={number} first={first} follow={follow} since={} until={} allowlist=[{}] denylist=[{}] \
+             field_mask={fields}",
+            time_text(since.as_ref()),
+            time_text(until.as_ref()),
+            filters_text(whitelist)?,
+            filters_text(blacklist)?,
+        );
+        Ok(tell("asking for flows", of, &text, surroundings.err)?)
     }
 }
 
-/// The last responses of a file are kept in memory.
-fn limit_of_files(selectors: &Selectors) -> Result<()> {
-    match selectors.last {
-        Some(last) if last > 1_000_000 => bail!("--last must be <= 1_000_000, got {last}"),
-        _ => Ok(()),
-    }
+/// Says on stderr what is asked.
+pub fn tell(message: &str, of: &str, request: &str, err: &mut dyn Write) -> io::Result<()> {
+    log::line(err, log::Level::Debug, message, &[("of", of.into()), ("req", request.into())])?;
+    err.flush()
+}
+
+/// A time for messages; `none` if there is none.
+pub fn time_text(time: Option<&Timestamp>) -> String {
+    let known = time.and_then(|time| DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?));
+    known.map_or_else(|| "none".to_owned(), |time| time.to_rfc3339())
+}
+
+fn filters_text(filters: &[FlowFilter]) -> Result<String> {
+    let texts = filters.iter().map(json::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(texts.join(","))
 }

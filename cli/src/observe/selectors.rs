@@ -29,12 +29,12 @@ pub struct Selectors {
 }
 
 impl Selectors {
-    /// Times before `now` are reckoned from there.
+    /// Times before `now` are reckoned from there. The flags of all kinds of events contradict each other alike.
     pub fn from_flags(given: &Given, now: DateTime<Utc>) -> Result<Self> {
         let last = given.number("last")?.filter(|number| *number > 0);
         let first = given.number("first")?.filter(|number| *number > 0);
-        let all = given.switch("all")?.unwrap_or(false);
-        let follow = given.switch("follow")?.unwrap_or(false);
+        let all = given.switch("all")?;
+        let follow = given.switch("follow")?;
         let conflicts = [
             ("--first and --last", first.is_some() && last.is_some()),
             ("--first and --all", first.is_some() && all),
@@ -58,19 +58,41 @@ impl Selectors {
         self.since.is_some() && self.last.is_some() && !self.follow
     }
 
+    /// The number in a request for agent or debug events: unlike that for flows, it has its default also when
+    /// following.
+    pub fn number_of_events(&self) -> u64 {
+        match (self.first.or(self.last), self.since.is_some() || self.until.is_some()) {
+            (Some(number), _) => number,
+            (None, true) => 0,
+            (None, false) if self.all => u64::MAX,
+            (None, false) => DEFAULT_NUMBER,
+        }
+    }
+
+    /// The beginning of the range as requests have it.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.since.map(timestamp)
+    }
+
+    /// The end of the range as requests have it.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until.map(timestamp)
+    }
+
     /// Fills the request of a server.
     pub fn apply(&self, request: &mut GetFlowsRequest) {
-        let unlimited = self.follow || self.since.is_some() || self.until.is_some();
-        request.number = match (self.first.or(self.last), self.all) {
-            (Some(number), _) => number,
-            (None, true) => u64::MAX,
-            (None, false) if unlimited => 0,
-            (None, false) => DEFAULT_NUMBER,
+        let in_range = self.since.is_some() || self.until.is_some();
+        request.number = match self.first.or(self.last) {
+            Some(number) => number,
+            None if in_range => 0,
+            None if self.all => u64::MAX,
+            None if self.follow => 0,
+            None => DEFAULT_NUMBER,
         };
         request.first = self.first.is_some();
         request.follow = self.follow;
-        request.since = self.since.map(timestamp);
-        request.until = self.until.map(timestamp);
+        request.since = self.since();
+        request.until = self.until();
     }
 }
 

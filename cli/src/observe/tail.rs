@@ -1,45 +1,64 @@
-//! The last N flows of a range, where the server gives the first N.
+//! The last N of a range, where the server gives the first N.
 
 use std::collections::VecDeque;
 
-use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
+use palomar_proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse, GetFlowsResponse};
 
-/// Keeps the last responses. Only flows count toward the number, and only flows are dropped: that something was lost
-/// stays worth knowing.
-#[derive(Debug)]
-pub struct Tail {
-    number: u64,
-    flows: u64,
-    kept: VecDeque<GetFlowsResponse>,
+/// A response that may count toward a number.
+pub trait Counted {
+    /// Whether it does. One that does not is worth knowing whatever the number.
+    fn counts(&self) -> bool;
 }
 
-impl Tail {
-    /// For the last `number` flows.
-    pub fn new(number: u64) -> Self {
-        Self { number, flows: 0, kept: VecDeque::new() }
+/// Keeps the last responses. Only those that count are dropped: that something was lost stays worth knowing.
+#[derive(Debug)]
+pub struct Tail<T> {
+    number: u64,
+    counted: u64,
+    kept: VecDeque<T>,
+}
+
+impl<T: Counted> Tail<T> {
+    /// For the last `number`.
+    pub const fn new(number: u64) -> Self {
+        Self { number, counted: 0, kept: VecDeque::new() }
     }
 
-    /// Adds a response, which may push an older flow out.
-    pub fn push(&mut self, response: GetFlowsResponse) {
-        self.flows += u64::from(is_flow(&response));
+    /// Adds a response, which may push an older one out.
+    pub fn push(&mut self, response: T) {
+        self.counted += u64::from(response.counts());
         self.kept.push_back(response);
-        if self.flows > self.number {
-            if let Some(oldest) = self.kept.iter().position(is_flow) {
+        if self.counted > self.number {
+            if let Some(oldest) = self.kept.iter().position(T::counts) {
                 self.kept.remove(oldest);
             }
-            self.flows -= 1;
+            self.counted -= 1;
         }
     }
 
     /// What was kept, in order.
-    pub fn into_responses(self) -> impl Iterator<Item = GetFlowsResponse> {
+    pub fn into_responses(self) -> impl Iterator<Item = T> {
         self.kept.into_iter()
     }
 }
 
-fn is_flow(response: &GetFlowsResponse) -> bool {
-    matches!(response.response_types, Some(ResponseTypes::Flow(_)))
+impl Counted for GetFlowsResponse {
+    fn counts(&self) -> bool {
+        matches!(self.response_types, Some(ResponseTypes::Flow(_)))
+    }
+}
+
+impl Counted for GetAgentEventsResponse {
+    fn counts(&self) -> bool {
+        true
+    }
+}
+
+impl Counted for GetDebugEventsResponse {
+    fn counts(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

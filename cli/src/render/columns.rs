@@ -48,11 +48,7 @@ impl Columns {
             while from < widths.len() {
                 let reach = widths[from..].iter().take_while(|line| line.len() > column).count();
                 let cells = self.lines[from..from + reach].iter().map(|line| line[column].chars().count());
-                // a column of nothing takes no room
-                let width = cells
-                    .max()
-                    .filter(|longest| *longest > 0)
-                    .map_or(0, |longest| (longest + PADDING).max(MIN_WIDTH));
+                let width = cells.max().map_or(0, |longest| (longest + PADDING).max(MIN_WIDTH));
                 widths[from..from + reach].iter_mut().for_each(|line| line[column] = width);
                 from += reach.max(1);
             }

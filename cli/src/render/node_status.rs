@@ -10,8 +10,9 @@ use super::escape::escape;
 use super::event::enum_name;
 use super::printer::{Envelope, Options};
 
-/// A list of nodes is cut before the name that would make it longer than this.
+/// A list of nodes is cut before the name that would make it longer than this, separators included.
 const NAMES_LENGTH: usize = 50;
+const SEPARATOR: &str = ", ";
 
 /// Whether a user wants to know without having asked for details.
 pub fn is_trouble(status: &NodeStatusEvent) -> bool {
@@ -40,14 +41,17 @@ pub fn line(
     }
 }
 
-/// Writes one field a line.
+/// Writes one field a line, below a rule if anything was written before.
 pub fn dict(
     out: &mut impl Write,
     options: Options,
     status: &NodeStatusEvent,
     envelope: Envelope<'_>,
+    is_first: bool,
 ) -> io::Result<()> {
-    writeln!(out, "{RULE}")?;
+    if !is_first {
+        writeln!(out, "{RULE}")?;
+    }
     field(out, "TIMESTAMP", &options.time.print(envelope.time))?;
     field(out, "STATE", &enum_name(status.state_change, NodeState::as_str_name))?;
     field(out, "NODES", &names(&status.node_names))?;
@@ -60,15 +64,44 @@ pub fn dict(
 
 /// The first names, at least one, and how many more there are.
 fn names(all: &[String]) -> String {
-    let mut shown = String::new();
-    for (at, name) in all.iter().enumerate() {
-        if at > 0 {
-            if shown.len() + name.len() > NAMES_LENGTH {
-                return format!("{shown} (and {} more)", all.len() - at);
-            }
-            shown.push_str(", ");
-        }
-        shown.push_str(&escape(name));
+    let mut length = 0;
+    let fitting = all.iter().take_while(|name| {
+        length += name.len() + SEPARATOR.len();
+        length <= NAMES_LENGTH
+    });
+    let shown = fitting.count().max(1).min(all.len());
+    let names: Vec<_> = all[..shown].iter().map(|name| escape(name)).collect();
+    match all.len() - shown {
+        0 => names.join(SEPARATOR),
+        more => format!("{} (and {more} more)", names.join(SEPARATOR)),
     }
-    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A word of Ns by its length.
+    fn counted(word: &str) -> String {
+        let rest = word.trim_start_matches('N');
+        if rest.len() == word.len() { word.to_owned() } else { format!("{}{rest}", word.len() - rest.len()) }
+    }
+
+    #[test]
+    fn long_lists_are_cut_where_hubble_cuts_them() {
+        let table: [(&[usize], &str); 6] = [
+            (&[], ""),
+            (&[60], "60"),
+            (&[60, 1], "60 (and 1 more)"),
+            // a separator counts for each name, the last one as well
+            (&[20, 26], "20, 26"),
+            (&[20, 27], "20 (and 1 more)"),
+            (&[20, 20, 20], "20, 20 (and 1 more)"),
+        ];
+        for (lengths, wanted) in table {
+            let all: Vec<String> = lengths.iter().map(|length| "N".repeat(*length)).collect();
+            let shown: Vec<String> = names(&all).split(' ').map(counted).collect();
+            assert_eq!(shown.join(" "), wanted, "{lengths:?}");
+        }
+    }
 }

@@ -158,13 +158,18 @@ impl<O: Write, E: Write> Printer<O, E> {
         }
         // both streams often end on one terminal: what came first is to stand first
         self.out.flush()?;
-        self.records += 1;
         match self.options.format {
             Format::Compact | Format::Table => {
                 node_status::line(&mut self.err, self.options, status, envelope)?;
             }
-            Format::Dict => node_status::dict(&mut self.err, self.options, status, envelope)?,
-            Format::Json | Format::LegacyJson => self.json.write(&mut self.err, response)?,
+            Format::Dict => {
+                let is_first = self.records == 0;
+                self.records += 1;
+                node_status::dict(&mut self.err, self.options, status, envelope, is_first)?;
+            }
+            Format::Json => self.json.write(&mut self.err, response)?,
+            // as in Hubble
+            Format::LegacyJson => {}
         }
         self.err.flush()
     }

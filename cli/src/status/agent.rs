@@ -8,11 +8,10 @@ use palomar_proto::palomar::v1::{
     AttachKind, ClusterSource, GetAgentStatusRequest, GetAgentStatusResponse, GetLossRequest,
     GetLossResponse, LossCounter, PolicyMode, StageCounts,
 };
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::grouped;
-use crate::connection::Connection;
+use crate::connection::{Connection, Link};
 use crate::log;
 use crate::render::Columns;
 use crate::render::escape::escape;
@@ -21,15 +20,17 @@ use crate::surroundings::Surroundings;
 /// Prints the agent's lines; nothing if the server is no Palomar agent.
 pub async fn print(
     connection: &Connection,
-    channel: Channel,
+    channel: Link,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<()> {
     let mut client = PalomarClient::new(channel);
-    let agent = connection.call(GetAgentStatusRequest {}, |request| client.get_agent_status(request)).await;
+    let agent = connection
+        .call(surroundings.err, GetAgentStatusRequest {}, |request| client.get_agent_status(request))
+        .await;
     if let Some(agent) = told(agent, "agent", surroundings)? {
         print_agent(&agent, surroundings.out)?;
     }
-    let loss = connection.call(GetLossRequest {}, |request| client.get_loss(request)).await;
+    let loss = connection.call(surroundings.err, GetLossRequest {}, |request| client.get_loss(request)).await;
     if let Some(loss) = told(loss, "losses", surroundings)? {
         print_loss(&loss, surroundings.out)?;
     }
@@ -46,7 +47,7 @@ fn told<T>(
         Err(status) if status.code() == Code::Unimplemented => Ok(None),
         Err(status) => {
             let message = format!("the server did not tell of its {what}");
-            log::line(surroundings.err, log::Level::Warn, &message, &[("error", status.message())])?;
+            log::line(surroundings.err, log::Level::Warn, &message, &[("error", status.message().into())])?;
             Ok(None)
         }
     }

@@ -18,18 +18,27 @@ pub fn print(status: &ServerStatusResponse, out: &mut dyn Write) -> io::Result<(
         Some(rate) => writeln!(out, "Flows/s: {rate:.2}")?,
         None => writeln!(out, "Flows/s: N/A")?,
     }
-    let unavailable = status.num_unavailable_nodes.unwrap_or(0);
-    if let Some(connected) = status.num_connected_nodes {
-        writeln!(out, "Connected Nodes: {connected}/{}", u64::from(connected) + u64::from(unavailable))?;
+    let unavailable = status.num_unavailable_nodes;
+    match (status.num_connected_nodes, unavailable) {
+        (Some(connected), Some(unavailable)) => {
+            let total = u64::from(connected) + u64::from(unavailable);
+            writeln!(out, "Connected Nodes: {connected}/{total}")?;
+        }
+        (Some(connected), None) => writeln!(out, "Connected Nodes: {connected}")?,
+        (None, _) => {}
     }
-    if unavailable > 0 {
-        nodes(unavailable, &status.unavailable_nodes, out)?;
+    match unavailable {
+        Some(unavailable) if unavailable > 0 => nodes(unavailable, &status.unavailable_nodes, out),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
+/// How many, and the names, if any are told.
 fn nodes(count: u32, names: &[String], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Unavailable Nodes: {count}")?;
+    if names.is_empty() {
+        return Ok(());
+    }
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
     names.sort_unstable();
     for name in &names {

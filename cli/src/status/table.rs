@@ -27,7 +27,7 @@ pub fn table(status: &ServerStatusResponse, out: &mut dyn Write) -> io::Result<(
 
 fn fields(status: &ServerStatusResponse, unavailable: &'static str) -> [(&'static str, String); 8] {
     let not_available = || "N/A".to_owned();
-    let nodes = |number: Option<u32>| number.map_or_else(not_available, |number| grouped(number.into()));
+    let nodes = |number: Option<u32>| number.map_or_else(not_available, |number| number.to_string());
     let rate = if status.flows_rate > 0.0 { format!("{:.2}", status.flows_rate) } else { not_available() };
     [
         ("NUM FLOWS", grouped(status.num_flows)),

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{assert_same, fixture_path, palomar};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 24] = [
     "",
     "observe",
     "status",
@@ -17,6 +17,18 @@ const COMMANDS: [&str; 12] = [
     "list nodes",
     "list namespaces",
     "version",
+    "observe flows",
+    "observe agent-events",
+    "observe debug-events",
+    "watch",
+    "watch peers",
+    "reflect",
+    "config",
+    "config view",
+    "config get",
+    "config set",
+    "config reset",
+    "completion",
 ];
 
 #[test]
@@ -38,8 +50,10 @@ fn the_help_of_every_command_is_as_agreed() {
 
 #[test]
 fn a_command_that_only_groups_others_prints_its_help() {
-    for command in ["identity", "endpoint", "list"] {
-        assert_eq!(palomar(&[command]).run(), palomar(&[command, "--help"]).run(), "{command}");
+    for command in ["identity", "endpoint", "list", "list ns", "watch", "config", "config bogus"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let group = &words[..1];
+        assert_eq!(palomar(&words).run(), palomar(&[group, &["--help"]].concat()).run(), "{command}");
     }
     let none: [&str; 0] = [];
     assert_eq!(palomar(&none).run(), palomar(&["-h"]).run());

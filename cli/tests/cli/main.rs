@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod config;
 mod filters_offline;
 mod formats;
 mod help;
@@ -13,4 +14,5 @@ mod requests;
 mod server;
 mod server_outputs;
 mod support;
+mod tls;
 mod usage;

@@ -10,10 +10,13 @@ use palomar_proto::observer::observer_server::{Observer, ObserverServer};
 use palomar_proto::observer::*;
 use palomar_proto::palomar::v1 as own;
 use palomar_proto::palomar::v1::palomar_server::{Palomar, PalomarServer};
+use palomar_proto::peer::peer_server::{Peer, PeerServer};
+use palomar_proto::peer::{ChangeNotification, NotifyRequest};
+use palomar_transport::{TlsFiles, TlsListener};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Router, TcpIncoming};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -32,9 +35,15 @@ pub struct Stub {
     pub endless: bool,
     pub nodes: Result<Vec<Node>, Status>,
     pub namespaces: Vec<Namespace>,
+    pub agent_events: Result<Vec<GetAgentEventsResponse>, Status>,
+    pub debug_events: Result<Vec<GetDebugEventsResponse>, Status>,
+    pub peers: Vec<ChangeNotification>,
     pub headers: Vec<(&'static str, &'static str)>,
     pub agent: Option<Agent>,
     pub asked: Arc<Mutex<Vec<GetFlowsRequest>>>,
+    pub asked_for_events: Arc<Mutex<Vec<GetAgentEventsRequest>>>,
+    /// The `authorization` header of each call for flows; empty for none.
+    pub authorized: Arc<Mutex<Vec<String>>>,
     pub calls: Arc<Mutex<Vec<&'static str>>>,
 }
 
@@ -56,9 +65,14 @@ impl Default for Stub {
             endless: false,
             nodes: Err(Status::unimplemented("GetNodes not implemented")),
             namespaces: Vec::new(),
+            agent_events: Err(Status::unimplemented("GetAgentEvents not yet implemented")),
+            debug_events: Err(Status::unimplemented("GetDebugEvents not yet implemented")),
+            peers: Vec::new(),
             headers: Vec::new(),
             agent: None,
             asked: Arc::default(),
+            asked_for_events: Arc::default(),
+            authorized: Arc::default(),
             calls: Arc::default(),
         }
     }
@@ -69,13 +83,29 @@ impl Stub {
     pub fn serve(&self) -> SocketAddr {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = incoming.local_addr().unwrap();
+        tokio::spawn(self.router().serve_with_incoming(incoming));
+        address
+    }
+
+    /// The same with TLS.
+    pub fn serve_tls(&self, files: TlsFiles) -> SocketAddr {
+        let listener = TlsListener::bind("127.0.0.1:0".parse().unwrap(), files, |_| {}).unwrap();
+        let address = listener.local_addr();
+        tokio::spawn(self.router().serve_with_incoming(listener));
+        address
+    }
+
+    fn router(&self) -> Router {
         let own = self.agent.clone().map(PalomarServer::new);
-        let server = palomar_transport::server_builder()
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(palomar_proto::FILE_DESCRIPTOR_SET)
+            .build_v1alpha();
+        palomar_transport::server_builder()
             .add_service(ObserverServer::new(self.clone()))
             .add_service(HealthServer::new(self.clone()))
-            .add_optional_service(own);
-        tokio::spawn(server.serve_with_incoming(incoming));
-        address
+            .add_service(PeerServer::new(self.clone()))
+            .add_service(reflection.unwrap())
+            .add_optional_service(own)
     }
 
     fn called(&self, call: &'static str) {
@@ -86,6 +116,19 @@ impl Stub {
 pub fn flow_response(summary: &str) -> GetFlowsResponse {
     let flow = Flow { summary: summary.to_owned(), ..Flow::default() };
     GetFlowsResponse { node_name: String::new(), time: None, response_types: Some(ResponseTypes::Flow(flow)) }
+}
+
+fn answers<T: Send + 'static>(events: Vec<T>) -> Response<Answers<T>> {
+    Response::new(Box::pin(tokio_stream::iter(events.into_iter().map(Ok))))
+}
+
+#[tonic::async_trait]
+impl Peer for Stub {
+    type NotifyStream = Answers<ChangeNotification>;
+
+    async fn notify(&self, _: Request<NotifyRequest>) -> Result<Response<Self::NotifyStream>, Status> {
+        Ok(answers(self.peers.clone()))
+    }
 }
 
 #[tonic::async_trait]
@@ -113,6 +156,8 @@ impl Observer for Stub {
         &self,
         request: Request<GetFlowsRequest>,
     ) -> Result<Response<Self::GetFlowsStream>, Status> {
+        let header = request.metadata().get("authorization").map_or("", |value| value.to_str().unwrap());
+        self.authorized.lock().unwrap().push(header.to_owned());
         let request = request.into_inner();
         let mut flows = self.flows.clone()?;
         if request.since.is_some() && request.number > 0 {
@@ -143,9 +188,10 @@ impl Observer for Stub {
 
     async fn get_agent_events(
         &self,
-        _: Request<GetAgentEventsRequest>,
+        request: Request<GetAgentEventsRequest>,
     ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
-        Err(Status::unimplemented("GetAgentEvents not yet implemented"))
+        self.asked_for_events.lock().unwrap().push(request.into_inner());
+        Ok(answers(self.agent_events.clone()?))
     }
 
     type GetDebugEventsStream = Answers<GetDebugEventsResponse>;
@@ -154,7 +200,7 @@ impl Observer for Stub {
         &self,
         _: Request<GetDebugEventsRequest>,
     ) -> Result<Response<Self::GetDebugEventsStream>, Status> {
-        Err(Status::unimplemented("GetDebugEvents not yet implemented"))
+        Ok(answers(self.debug_events.clone()?))
     }
 
     async fn get_nodes(&self, _: Request<GetNodesRequest>) -> Result<Response<GetNodesResponse>, Status> {

@@ -23,6 +23,7 @@ pub struct Palomar {
     variables: Vec<(String, String)>,
     input: String,
     on_terminal: bool,
+    directory: Option<PathBuf>,
 }
 
 /// When the goldens were recorded; relative times are reckoned from here.
@@ -50,6 +51,12 @@ impl Palomar {
         self
     }
 
+    /// In this directory; else in none.
+    pub fn directory(mut self, path: &Path) -> Self {
+        self.directory = Some(path.to_owned());
+        self
+    }
+
     /// Outside of a runtime.
     pub fn run(self) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -57,6 +64,10 @@ impl Palomar {
     }
 
     pub async fn run_async(self) -> Outcome {
+        Box::pin(self.run_inside()).await
+    }
+
+    async fn run_inside(self) -> Outcome {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let variables = self.variables;
         let code = run(
@@ -66,6 +77,7 @@ impl Palomar {
                 out: &mut out,
                 err: &mut err,
                 out_is_terminal: self.on_terminal,
+                directory: self.directory.unwrap_or_else(|| PathBuf::from("/nonexistent")),
                 now: now(),
                 variables: &|name| {
                     variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())

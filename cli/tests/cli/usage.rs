@@ -4,15 +4,41 @@ use crate::support::{fixture_path, palomar};
 
 #[test]
 fn errors_are_worded_as_those_of_hubble() {
-    let table: [(&[&str], &str); 16] = [
+    let table: [(&[&str], &str); 30] = [
         (&["bogus"], "unknown command \"bogus\" for \"palomar\""),
         (&["identity", "bogus"], "unknown command \"bogus\" for \"palomar identity\""),
         (&["help", "bogus"], "unknown command \"bogus\" for \"palomar\""),
         (&["observe", "--bogus"], "unknown flag: --bogus"),
         (&["observe", "--bogus=1"], "unknown flag: --bogus"),
         (&["observe", "-x"], "unknown shorthand flag: 'x' in -x"),
+        (&["observe", "-4xy"], "unknown shorthand flag: 'x' in -xy"),
         (&["observe", "--pod"], "flag needs an argument: --pod"),
-        (&["status", "extra"], "unexpected argument \"extra\""),
+        (&["observe", "-4n"], "flag needs an argument: 'n' in -n"),
+        (&["observe", "--=x"], "bad flag syntax: --=x"),
+        (&["statsu"], "unknown command \"statsu\" for \"palomar\"\n\nDid you mean this?\n\tstatus"),
+        (&["bogus", "--bogus"], "unknown command \"bogus\" for \"palomar\""),
+        (&["observe", "--not", "-o", "yaml"], "trailing --not found in the arguments"),
+        (&["observe", "agent-events", "--pod", "a"], "unknown flag: --pod"),
+        (&["observe", "--pod", "a/b", "agent-events"], "unknown flag: --pod"),
+        (
+            &["observe", "--verdict", "x", "--bogus"],
+            "invalid argument \"x\" for \"--verdict\" flag: invalid --verdict value: x",
+        ),
+        (&["observe", "--bogus", "--verdict", "x"], "unknown flag: --bogus"),
+        (
+            &["observe", "--verdict", "x", "--help"],
+            "invalid argument \"x\" for \"--verdict\" flag: invalid --verdict value: x",
+        ),
+        (&["observe", "-o", "yaml", "--first", "1", "--last", "1"], "invalid output format: yaml"),
+        (
+            &["observe", "--allowlist", "x", "--since", "y"],
+            "failed to parse the since time: failed to convert y to time",
+        ),
+        (
+            &["observe", "-n", "a", "-n", "b", "--pod", "c/x"],
+            "invalid argument \"c/x\" for \"--pod\" flag: namespace conflict: \"a\" does not contain \"c/x\"",
+        ),
+        (&["identity", "list", "extra"], "unexpected argument \"extra\""),
         (&["status", "-o", "bogus"], "invalid output format: bogus"),
         (&["list", "nodes", "-o", "yaml"], "unknown output format: yaml"),
         (
@@ -29,8 +55,8 @@ fn errors_are_worded_as_those_of_hubble() {
             "invalid argument \"5\" for \"--timeout\" flag: time: missing unit in duration \"5\"",
         ),
         (
-            &["observe", "--server", "tls://relay:443"],
-            "server address \"tls://relay:443\" asks for TLS, which is not built yet; choose from: unix:///path, host:port",
+            &["observe", "--server", "ftp://relay:443"],
+            "server address \"ftp://relay:443\" has an unknown scheme; choose from: unix:///path, host:port, tls://host:port",
         ),
         (
             // the first wrong value is told, whatever its flag

@@ -38,10 +38,16 @@ fn push_unicode(byte: u8, out: &mut String) {
     out.extend([digit(byte >> 4), digit(byte & 0xf)]);
 }
 
-/// Appends a quoted string of bytes: base 64 with padding.
+/// Appends a quoted string of bytes.
 pub(super) fn write_bytes(bytes: &[u8], out: &mut String) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     out.push('"');
+    write_base64(bytes, out);
+    out.push('"');
+}
+
+/// Appends bytes in base 64 with padding.
+pub(super) fn write_base64(bytes: &[u8], out: &mut String) {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
         let group = chunk.iter().fold(0_usize, |group, byte| group << 8 | usize::from(*byte))
             << (8 * (3 - chunk.len()));
@@ -51,7 +57,6 @@ pub(super) fn write_bytes(bytes: &[u8], out: &mut String) {
             out.push(if is_padding { '=' } else { char::from(digit) });
         }
     }
-    out.push('"');
 }
 
 /// The bytes of a text in base 64, in the standard or the URL alphabet, padded or not; `None` for anything else.

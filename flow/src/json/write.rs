@@ -24,8 +24,26 @@ pub enum Unprintable {
 }
 
 pub(super) fn write(name: &str, encoded: &[u8], out: &mut String) -> Result<(), Unprintable> {
+    write_with(EnumStyle::Name, name, encoded, out)
+}
+
+/// How enum values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EnumStyle {
+    /// As protobuf's JSON has them; one without a name by number.
+    Name,
+    /// As Go writes the definitions of a server.
+    Number,
+}
+
+pub(super) fn write_with(
+    enums: EnumStyle,
+    name: &str,
+    encoded: &[u8],
+    out: &mut String,
+) -> Result<(), Unprintable> {
     let id = SCHEMA.find(name).expect("invariant: a test finds every name of a JsonMessage");
-    let mut writer = Writer { out, entries: Vec::new(), depth: 0 };
+    let mut writer = Writer { out, entries: Vec::new(), depth: 0, enums };
     writer.message(SCHEMA.message(id), encoded)
 }
 
@@ -34,6 +52,7 @@ struct Writer<'a, 'out> {
     /// Fields of the messages that are being written, innermost last: position in the declaration, and value.
     entries: Vec<(usize, Value<'a>)>,
     depth: usize,
+    enums: EnumStyle,
 }
 
 impl<'a> Writer<'a, '_> {
@@ -137,8 +156,8 @@ impl<'a> Writer<'a, '_> {
             (Kind::Enum(id), Value::Varint(value)) => {
                 let value = as_i32(value);
                 match SCHEMA.enumeration(id).name(value) {
-                    Some(name) => self.quoted(name),
-                    None => integer(itoa::Buffer::new().format(value)),
+                    Some(name) if self.enums == EnumStyle::Name => self.quoted(name),
+                    _ => integer(itoa::Buffer::new().format(value)),
                 }
             }
             (Kind::Double, Value::Fixed64(bits)) => number::write_double(f64::from_bits(bits), self.out),

@@ -2,7 +2,7 @@
 
 use palomar_proto::flow::EventTypeFilter;
 
-use crate::arguments::parse_number;
+use crate::arguments::value::parse_decimal;
 use crate::render::OBSERVATION_POINTS;
 
 const TYPES: [(&str, i32); 8] = [
@@ -72,7 +72,7 @@ fn sub_type(event: Option<i32>, text: &str) -> Result<i32, String> {
 
 /// Go takes 32 bits without a sign; those that the field cannot hold are out of range here.
 fn number(text: &str) -> Result<i32, String> {
-    let number = parse_number(text)?;
+    let number = parse_decimal(text)?;
     i32::try_from(number).map_err(|_| {
         format!("strconv.ParseUint: parsing {}: value out of range", palomar_flow::go::quote::Quoted(text))
     })

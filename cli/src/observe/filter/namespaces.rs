@@ -23,21 +23,18 @@ impl Namespaces {
         }
     }
 
-    /// Refuses names whose own namespace is none of the given ones, and services in another namespace than pods.
+    /// Refuses names whose own namespace is another than those given, and services in another namespace than pods.
+    /// Says all that is wrong, a line each.
     pub fn check(&self, filter: &FlowFilter) -> Result<(), String> {
         let sources = [&filter.source_pod, &filter.source_service];
         let destinations = [&filter.destination_pod, &filter.destination_service];
-        for names in sources.into_iter().chain(destinations) {
-            contained(&self.either, names)?;
-        }
-        for names in sources {
-            contained(&self.source, names)?;
-        }
-        for names in destinations {
-            contained(&self.destination, names)?;
-        }
-        same(&filter.source_pod, &filter.source_service)?;
-        same(&filter.destination_pod, &filter.destination_service)
+        let either = sources.into_iter().chain(destinations).map(|names| contained(&self.either, names));
+        let source = sources.into_iter().map(|names| contained(&self.source, names));
+        let destination = destinations.into_iter().map(|names| contained(&self.destination, names));
+        let services = [sources, destinations].into_iter().map(|[pods, services]| same(pods, services));
+        let checks = either.chain(source).chain(destination).chain(services);
+        let wrong: Vec<String> = checks.filter_map(Result::err).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
     /// Puts the namespaces before the names; where there are none, any pod of these namespaces is meant.
@@ -51,27 +48,24 @@ impl Namespaces {
     }
 }
 
-/// The namespace of a name, if it says one.
+/// The namespace of a name, if it says one that is not empty.
 fn namespace(name: &str) -> Option<&str> {
-    name.split_once('/').map(|(namespace, _)| namespace)
+    name.split_once('/').map(|(namespace, _)| namespace).filter(|namespace| !namespace.is_empty())
 }
 
+/// Each namespace has to be that of every name that has one, as in Hubble: with two namespaces no name may have its
+/// own.
 fn contained(namespaces: &[String], names: &[String]) -> Result<(), String> {
-    let stray = names.iter().find(|name| {
-        !namespaces.is_empty()
-            && namespace(name).is_some_and(|own| !namespaces.iter().any(|known| known == own))
-    });
-    match stray {
-        Some(name) => {
-            let known: Vec<String> = namespaces.iter().map(|known| Quoted(known).to_string()).collect();
-            Err(format!("namespace conflict: {} does not contain {}", known.join(", "), Quoted(name)))
+    for known in namespaces {
+        if let Some(name) = names.iter().find(|name| namespace(name).is_some_and(|own| own != known)) {
+            return Err(format!("namespace conflict: {} does not contain {}", Quoted(known), Quoted(name)));
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 fn same(pods: &[String], services: &[String]) -> Result<(), String> {
-    for pod in pods.iter().filter_map(|pod| namespace(pod)).filter(|pod| !pod.is_empty()) {
+    for pod in pods.iter().filter_map(|pod| namespace(pod)) {
         if let Some(service) = services.iter().find(|service| namespace(service).unwrap_or("") != pod) {
             return Err(format!(
                 "namespace of service {} conflict with pod {}",
@@ -93,9 +87,11 @@ fn prefix(namespaces: &[String], pods: &mut Vec<String>, services: &mut Vec<Stri
     for names in [pods, services] {
         *names = names
             .iter()
-            .flat_map(|name| match namespace(name) {
-                Some(_) => vec![name.clone()],
-                None => namespaces.iter().map(|namespace| format!("{namespace}/{name}")).collect(),
+            .flat_map(|name| {
+                if name.contains('/') {
+                    return vec![name.clone()];
+                }
+                namespaces.iter().map(|namespace| format!("{namespace}/{name}")).collect()
             })
             .collect();
     }

@@ -8,7 +8,7 @@ use crate::arguments::Given;
 
 /// Appends the filters of every value of a flag; a value may hold several, one after the other.
 pub fn append(filters: &mut Vec<FlowFilter>, given: &Given, flag: &str) -> Result<()> {
-    for value in given.all(flag) {
+    for value in given.all(flag).map(|entry| entry.value.as_str()) {
         let mut rest = value.trim_end();
         while !rest.is_empty() {
             let fail =

@@ -4,7 +4,7 @@ use palomar_flow::go::quote::Quoted;
 use palomar_model::identity::Identity;
 use palomar_proto::flow::{DropReason, IpVersion, TcpFlags, TrafficDirection, Verdict, Workload};
 
-use crate::arguments::parse_number;
+use crate::arguments::value::parse_decimal;
 
 /// Known by name as a flag, and by its number to printers.
 const OVERLAY_TO_ENCRYPT: (&str, u32) = ("overlay-to-encrypt", 11);
@@ -99,7 +99,7 @@ pub fn parse_http_header(text: &str) -> Result<(String, String), String> {
 
 /// A number above zero.
 pub fn parse_ip_trace_id(text: &str) -> Result<u64, String> {
-    match parse_number(text) {
+    match parse_decimal(text) {
         Ok(0) => Err("invalid --ip-trace-id value; must be greater than 0".to_owned()),
         Ok(number) => Ok(number),
         Err(reason) => Err(format!("invalid --ip-trace-id value: {reason}")),
