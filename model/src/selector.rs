@@ -1,5 +1,7 @@
 //! Label selectors, as Kubernetes evaluates them.
 
+use std::fmt;
+
 use crate::labels::Labels;
 
 /// A label selector: all requirements must hold. Empty: matches everything.
@@ -55,6 +57,31 @@ impl Requirement {
     }
 }
 
+/// `role=frontend`, `role in (a, b)`, `role not in (a, b)`, `role exists`, `role does not exist`
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::In(key, values) => match values.as_slice() {
+                [value] => write!(f, "{key}={value}"),
+                _ => write!(f, "{key} in ({})", values.join(", ")),
+            },
+            Self::NotIn(key, values) => write!(f, "{key} not in ({})", values.join(", ")),
+            Self::Exists(key) => write!(f, "{key} exists"),
+            Self::DoesNotExist(key) => write!(f, "{key} does not exist"),
+        }
+    }
+}
+
+/// The requirements, `, ` between them; nothing where everything matches.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, requirement) in self.requirements.iter().enumerate() {
+            write!(f, "{}{requirement}", if position == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +107,21 @@ mod tests {
             assert_eq!(requirement.matches(&labels), expected, "{name}");
         }
         assert!(Selector::default().matches(&Labels::new()), "an empty selector matches no labels at all");
+    }
+
+    #[test]
+    fn selectors_print_as_people_say_them() {
+        let values = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let requirements = vec![
+            Requirement::In("role".into(), values(&["frontend"])),
+            Requirement::In("tier".into(), values(&["a", "b"])),
+            Requirement::NotIn("env".into(), values(&["test"])),
+            Requirement::Exists("app".into()),
+            Requirement::DoesNotExist("old".into()),
+        ];
+        assert_eq!(
+            Selector { requirements }.to_string(),
+            "role=frontend, tier in (a, b), env not in (test), app exists, old does not exist"
+        );
     }
 }

@@ -5,12 +5,14 @@
 //! | [`draft`] | the spec as its author wrote it, absent and empty kept apart |
 //! | [`validate`] | draft → [`palomar_model::netpol::NetworkPolicy`], or an error that names the field |
 //! | [`mod@decide`] | the oracle: one packet, straight from the text of `NetworkPolicy` |
+//! | [`explain`] | the same question with all its reasons, and where the ends are names |
 //! | [`set`] | which policies select a pod |
 //! | [`cidr`] | CIDR classes: which ipBlocks cover an address |
 //! | [`universe`] | the internal identities and classes that a table is compiled for |
 //! | [`mod@compile`] | a set of policies → the entries of the kernel's `rules` map |
 //! | [`compiled`] | those entries, and the kernel's look-up as a function |
 //! | [`scope`] | protocols and ports as prefixes |
+//! | [`yaml`] | a policy as text that kubectl takes |
 //! | [`rule_sets`] | interned numbers for sets of rules |
 //!
 //! Pure: no I/O, no async, no clock, no protobuf.
@@ -22,6 +24,7 @@ pub mod compile;
 pub mod compiled;
 pub mod decide;
 pub mod draft;
+pub mod explain;
 mod interner;
 pub mod rule_sets;
 pub mod scope;
@@ -29,6 +32,7 @@ pub mod set;
 pub mod subject;
 pub mod universe;
 pub mod validate;
+pub mod yaml;
 
 pub use cidr::{CidrClass, ClassTable, Classes};
 pub use compile::{Compiler, compile, compile_for};

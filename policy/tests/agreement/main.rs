@@ -2,6 +2,7 @@
 //! as the kernel does. They agree on the verdict, on every rule that allows and on every policy that isolates, for
 //! every peer, address, protocol and port that these policies could tell apart.
 
+mod explain;
 mod generate;
 mod naive;
 

@@ -1,0 +1,117 @@
+//! A world, prepared for questions.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use palomar_model::labels::Labels;
+use palomar_model::object::ObjectName;
+use palomar_model::world::{Pod, Service, World};
+
+use super::missing::Missing;
+use crate::subject::Subject;
+
+/// Who has which address.
+#[derive(Debug)]
+pub struct Index<'w> {
+    world: &'w World,
+    owners: HashMap<IpAddr, Owner<'w>>,
+    namespace_labels: HashMap<&'w str, Labels>,
+}
+
+/// Who has an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner<'w> {
+    Pod(&'w Pod),
+    /// Pods that all say so; at least two.
+    Pods(Vec<&'w Pod>),
+    Service(&'w Service),
+    /// A node, and the host-network pod that told of it, if it was one. The name is empty where it is not known.
+    Node(&'w str, Option<&'w Pod>),
+}
+
+impl<'w> Index<'w> {
+    /// Prepares a world; work in proportion to it.
+    pub fn new(world: &'w World) -> Self {
+        let mut index = Self { world, owners: HashMap::new(), namespace_labels: HashMap::new() };
+        for service in world.services.values() {
+            for address in &service.cluster_ips {
+                index.owners.insert(*address, Owner::Service(service));
+            }
+        }
+        let (host, own): (Vec<&Arc<Pod>>, Vec<_>) = world.pods.values().partition(|pod| pod.host_network);
+        for pod in own {
+            let namespace = pod.name.namespace.as_str();
+            let labels = || world.namespace_labels(namespace);
+            index.namespace_labels.entry(namespace).or_insert_with(labels);
+            for address in &pod.addresses {
+                index.claim(*address, pod);
+            }
+        }
+        for pod in host {
+            for address in &pod.addresses {
+                index.owners.insert(*address, Owner::Node(&pod.node, Some(pod)));
+            }
+        }
+        // What a node says of itself is surer than what a pod says.
+        for node in world.nodes.values() {
+            for address in &node.addresses {
+                index.owners.insert(*address, Owner::Node(&node.name, None));
+            }
+        }
+        index
+    }
+
+    fn claim(&mut self, address: IpAddr, pod: &'w Pod) {
+        let owner = match self.owners.remove(&address) {
+            None | Some(Owner::Service(_) | Owner::Node(..)) => Owner::Pod(pod),
+            Some(Owner::Pod(other)) => Owner::Pods(vec![other, pod]),
+            Some(Owner::Pods(mut others)) => {
+                others.push(pod);
+                Owner::Pods(others)
+            }
+        };
+        self.owners.insert(address, owner);
+    }
+
+    /// The world that was prepared.
+    pub fn world(&self) -> &'w World {
+        self.world
+    }
+
+    /// Who has an address; `None`: nobody of this world.
+    pub(super) fn owner(&self, address: IpAddr) -> Option<&Owner<'w>> {
+        self.owners.get(&address)
+    }
+
+    /// Whether other pods say that they have this pod's address too.
+    pub(super) fn check_owner(&self, pod: &Pod, address: IpAddr) -> Result<(), Missing> {
+        match self.owner(address) {
+            Some(Owner::Pods(pods)) if pods.iter().any(|claiming| claiming.name == pod.name) => {
+                Err(Missing::Owner { address, pods: pods.iter().map(|pod| pod.name.clone()).collect() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A pod as selectors see it; `None` for a host-network pod.
+    pub fn subject<'i>(&'i self, pod: &'i Pod) -> Option<Subject<'i>> {
+        if pod.host_network {
+            return None;
+        }
+        Some(Subject {
+            namespace: &pod.name.namespace,
+            namespace_labels: self.namespace_labels.get(pod.name.namespace.as_str())?,
+            pod_labels: &pod.labels,
+            named_ports: &pod.named_ports,
+        })
+    }
+
+    /// Pods of a namespace whose names begin as this one does, or this one as theirs; a few.
+    pub(super) fn near_names(&self, name: &ObjectName) -> Vec<ObjectName> {
+        let pods = self.world.pods.keys().filter(|pod| pod.namespace == name.namespace);
+        let near =
+            pods.filter(|pod| pod.name.starts_with(&name.name) || name.name.starts_with(pod.name.as_str()));
+        near.take(3).cloned().collect()
+    }
+}

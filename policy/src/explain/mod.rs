@@ -1,0 +1,112 @@
+//! May this end connect to that one, and why: who isolates, which rule decides, why every other did not, and the
+//! smallest change that would allow it. Pure, and in step with [`crate::decide`]: an answer is given only where every
+//! fact that it hangs on is known.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `question` | the ends, as users write them |
+//! | `index` | a world, prepared: who has which address |
+//! | `path` | the ways that a connection may take: address families, the pods behind a service |
+//! | `peer` | the other end of a direction, as far as it is known |
+//! | `rules` | one direction, rule by rule |
+//! | `clause` | the first clause of a rule that does not hold |
+//! | `missing` | facts that would have to be known |
+//! | `change` | the smallest change that would allow it |
+//! | `answer` | verdicts, and who decided |
+//! | `prober` | many questions to one world |
+
+mod answer;
+mod change;
+mod clause;
+mod index;
+mod missing;
+mod path;
+mod peer;
+mod prober;
+mod question;
+mod rules;
+
+use palomar_model::packet::Protocol;
+use palomar_model::verdict::Direction;
+
+pub use answer::{Answer, Deciding, DirectionAnswer, Verdict};
+pub use change::{Change, Edit, smallest_change};
+pub use clause::Clause;
+pub use index::Index;
+pub use missing::Missing;
+pub use path::{Party, Path, Standing};
+pub use prober::Prober;
+pub use question::{End, InvalidEnd, Question};
+pub use rules::{DirectionExplanation, Outcome, RuleExplanation};
+
+use peer::Side;
+
+/// The whole answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation<'w> {
+    /// The short form.
+    pub answer: Answer<'w>,
+    /// Every way that the connection may take; empty where an end is not known.
+    pub paths: Vec<PathExplanation<'w>>,
+}
+
+/// One way that the connection may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathExplanation<'w> {
+    /// Which.
+    pub path: Path<'w>,
+    /// Both directions together.
+    pub verdict: Verdict,
+    /// At the end that connects.
+    pub egress: DirectionExplanation<'w>,
+    /// At the end that answers.
+    pub ingress: DirectionExplanation<'w>,
+}
+
+/// Answers a question. Many are answered faster by a [`Prober`].
+pub fn explain<'w>(index: &Index<'w>, question: &Question) -> Explanation<'w> {
+    match path::resolve(index, question) {
+        Ok(paths) => {
+            let paths = paths.into_iter().map(|path| PathExplanation::of(index, path, question.protocol));
+            let paths: Vec<_> = paths.collect();
+            let answers = paths.iter().map(|path| (path.path, path.answer()));
+            Explanation { answer: answer::combine(answers), paths }
+        }
+        Err(missing) => Explanation { answer: Answer::unknown(missing), paths: Vec::new() },
+    }
+}
+
+// === impl PathExplanation ===
+
+impl<'w> PathExplanation<'w> {
+    fn of(index: &Index<'w>, path: Path<'w>, protocol: Protocol) -> Self {
+        let direction = |direction| match Side::of(index, &path, direction) {
+            Some(side) => DirectionExplanation::of(index, &side, protocol, path.port),
+            None => DirectionExplanation::NOT_JUDGED,
+        };
+        let (egress, ingress) = (direction(Direction::Egress), direction(Direction::Ingress));
+        let verdict = egress.answer.verdict.both(ingress.answer.verdict);
+        Self { path, verdict, egress, ingress }
+    }
+
+    /// One of its directions.
+    pub fn direction(&self, direction: Direction) -> &DirectionExplanation<'w> {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    fn answer(&self) -> Answer<'w> {
+        // Where one direction is denied, what the other hangs on changes nothing.
+        let is_open = self.verdict == Verdict::Undecidable;
+        let sides = [&self.egress, &self.ingress].into_iter().filter(|_| is_open);
+        let missing = sides.flat_map(|side| side.missing.clone());
+        Answer {
+            verdict: self.verdict,
+            egress: self.egress.answer.clone(),
+            ingress: self.ingress.answer.clone(),
+            missing: missing.collect(),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Explanations agree with the oracle, the prober with the explanations, and the smallest change does what it says.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use palomar_model::labels::Labels;
+use palomar_model::netpol::NetworkPolicy;
+use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
+use palomar_model::verdict::Direction;
+use palomar_model::world::{Node, Pod, Service, ServicePort, TargetPort, World};
+use palomar_policy::explain::{
+    Answer, DirectionExplanation, End, Explanation, Index, Missing, Outcome, Path, PathExplanation, Prober,
+    Question, Standing, Verdict, explain, smallest_change,
+};
+use palomar_policy::{Decision, PeerKind, PeerView, Traffic, decide};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index as Pick, select};
+
+use crate::generate::{Cluster, cluster, world_addresses};
+
+const SERVICE: &str = "10.96.0.1";
+const NODES: [(&str, &str); 2] = [("n0", "64.0.0.254"), ("n1", "96.0.0.254")];
+
+/// The cluster's pods, some without an address, some that share the node's; nodes, and a service in each namespace.
+fn world(cluster: &Cluster, kinds: &[u8]) -> World {
+    let mut world = cluster.world.clone();
+    for (name, address) in NODES {
+        let addresses = vec![address.parse().expect("an address")];
+        let node = Node { name: name.into(), addresses, labels: Labels::new() };
+        world.nodes.insert(name.into(), Arc::new(node));
+    }
+    for (number, pod) in cluster.pods.iter().enumerate() {
+        let kind = kinds.get(number).copied().unwrap_or_default();
+        let name = ObjectName::new(&*pod.labels.namespace, format!("pod{number}"));
+        let (node, address) = NODES[number % 2];
+        let addresses = match kind {
+            0..=3 => pod.addresses.to_vec(),
+            4 | 5 => pod.addresses[..1].to_vec(),
+            6 => Vec::new(),
+            _ => vec![address.parse().expect("an address")],
+        };
+        let pod = Pod {
+            labels: (*pod.labels.pod_labels).clone(),
+            named_ports: pod.labels.named_ports.clone(),
+            node: if kind == 5 { String::new() } else { node.into() },
+            host_network: kind == 7,
+            addresses,
+            ..Pod::new(name.clone())
+        };
+        world.pods.insert(name, Arc::new(pod));
+    }
+    for (number, namespace) in ["a", "b"].into_iter().enumerate() {
+        let address: IpAddr = SERVICE.replace(".1", &format!(".{}", number + 1)).parse().expect("an address");
+        let port = |port, target| ServicePort { name: String::new(), protocol: Protocol::Tcp, port, target };
+        let service = Service {
+            name: ObjectName::new(namespace, "svc"),
+            cluster_ips: if number == 0 { vec![address] } else { Vec::new() },
+            ports: vec![port(80, TargetPort::Number(81)), port(81, TargetPort::Named("http".into()))],
+            selector: Some(Labels::new()),
+        };
+        world.services.insert(service.name.clone(), Arc::new(service));
+    }
+    world
+}
+
+/// Ends that there are, and a few that there are not.
+fn ends(world: &World) -> Vec<End> {
+    let pods = world.pods.values();
+    let addresses = pods.clone().flat_map(|pod| pod.addresses.clone());
+    let nodes = NODES.map(|(_, address)| End::Address(address.parse().expect("an address")));
+    let services = world.services.keys().map(|name| End::Service(name.clone()));
+    let none = [End::Pod(ObjectName::new("a", "none")), End::Named(ObjectName::new("b", "svc"))];
+    pods.map(|pod| End::Pod(pod.name.clone()))
+        .chain(addresses.map(End::Address))
+        .chain(world_addresses().take(6).map(End::Address))
+        .chain(nodes)
+        .chain(services)
+        .chain(none)
+        .collect()
+}
+
+fn policies(world: &World) -> impl Iterator<Item = &NetworkPolicy> {
+    world.policies.values().map(|policy| &**policy)
+}
+
+/// What the oracle says of one direction, were the peer at this address.
+fn by_oracle(
+    index: &Index<'_>,
+    path: &Path<'_>,
+    direction: Direction,
+    protocol: Protocol,
+    address: IpAddr,
+) -> Option<Decision> {
+    let (own, peer) = match direction {
+        Direction::Ingress => (path.to, path.from),
+        Direction::Egress => (path.from, path.to),
+    };
+    let endpoint = own.judged_pod()?;
+    let kind = match peer.standing {
+        Standing::Pod(pod) if pod.name == endpoint.name => PeerKind::Itself,
+        Standing::Pod(pod) => PeerKind::Pod(index.subject(pod)?),
+        Standing::Node { name, .. } if name == endpoint.node && !name.is_empty() => PeerKind::OwnNode,
+        Standing::Node { .. } | Standing::World => PeerKind::Other,
+    };
+    let traffic = Traffic { direction, protocol, port: path.port };
+    Some(decide(policies(index.world()), index.subject(endpoint)?, PeerView { kind, address }, traffic))
+}
+
+/// A decided verdict is the oracle's, at the peer's address or, where it is not known, at any.
+fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) -> Result<(), TestCaseError> {
+    for path in &explanation.paths {
+        for direction in Direction::BOTH {
+            let found = path.direction(direction);
+            let peer = if direction == Direction::Ingress { path.path.from } else { path.path.to };
+            let addresses: Vec<IpAddr> =
+                peer.address.map_or_else(|| world_addresses().collect(), |one| vec![one]);
+            for address in addresses {
+                let Some(decision) = by_oracle(index, &path.path, direction, protocol, address) else {
+                    prop_assert_eq!(found.answer.verdict, Verdict::Allowed);
+                    continue;
+                };
+                prop_assert_eq!(found.answer.isolated, decision != Decision::NotIsolated);
+                if found.answer.verdict != Verdict::Undecidable {
+                    let allowed = found.answer.verdict == Verdict::Allowed;
+                    prop_assert_eq!(allowed, decision.passes(), "{:?} {}", path.path, direction);
+                }
+                if peer.address.is_some() && path.path.service.is_none() && found.exemption.is_none() {
+                    let allows = found.rules.iter().filter(|rule| rule.outcome == Outcome::Allows);
+                    let allowing: Vec<_> = allows.map(|rule| rule.rule.clone()).collect();
+                    prop_assert_eq!(&allowing, decision.rules());
+                }
+            }
+            for rule in &found.rules {
+                if let Outcome::Fails(clauses) = &rule.outcome {
+                    prop_assert!(!clauses.is_empty());
+                    for clause in clauses {
+                        prop_assert!(!clause.wanted.is_empty() && !clause.found.is_empty(), "{clause}");
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A verdict is undecidable if and only if something is said to be missing.
+fn is_whole(answer: &Answer<'_>) -> Result<(), TestCaseError> {
+    prop_assert_eq!(answer.verdict == Verdict::Undecidable, !answer.missing.is_empty(), "{:?}", answer);
+    for side in [&answer.egress, &answer.ingress] {
+        prop_assert!(side.verdict != Verdict::Denied || side.isolated && !side.by.is_empty());
+        prop_assert!(side.verdict != Verdict::Undecidable || side.by.is_empty());
+    }
+    Ok(())
+}
+
+fn question() -> impl Strategy<Value = (Pick, Pick, Protocol, Option<u16>)> {
+    let protocols = select(vec![Protocol::Tcp, Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Icmp]);
+    let ports = select(vec![1_u16, 2, 79, 80, 80, 81, 81, 1024, 65_535]);
+    (any::<Pick>(), any::<Pick>(), protocols, ports)
+        .prop_map(|(from, to, protocol, port)| (from, to, protocol, protocol.has_ports().then_some(port)))
+}
+
+proptest! {
+    #[test]
+    fn explanations_agree_with_the_oracle_and_the_prober_with_them(
+        cluster in cluster(),
+        kinds in vec(0..8_u8, 4),
+        questions in vec(question(), 20),
+    ) {
+        let world = world(&cluster, &kinds);
+        let index = Index::new(&world);
+        let mut prober = Prober::new(&index);
+        let ends = ends(&world);
+        for (from, to, protocol, port) in questions {
+            let question = Question { from: from.get(&ends).clone(), to: to.get(&ends).clone(), protocol, port };
+            let explanation = explain(&index, &question);
+            agrees(&index, &explanation, protocol)?;
+            is_whole(&explanation.answer)?;
+            prop_assert_eq!(&prober.answer(&question), &explanation.answer, "{:?}", question);
+            prop_assert_eq!(&prober.answer(&question), &explanation.answer, "asked again");
+        }
+    }
+
+    #[test]
+    fn the_smallest_change_allows_closes_nothing_and_has_no_part_too_many(
+        cluster in cluster(),
+        kinds in vec(0..8_u8, 4),
+        questions in vec(question(), 12),
+    ) {
+        let before = world(&cluster, &kinds);
+        let index = Index::new(&before);
+        let ends = ends(&before);
+        for (from, to, protocol, port) in questions {
+            let question = Question { from: from.get(&ends).clone(), to: to.get(&ends).clone(), protocol, port };
+            let explanation = explain(&index, &question);
+            let change = smallest_change(&index, protocol, &explanation);
+            let differs = matches!(
+                explanation.answer.missing.as_slice(),
+                [Missing::WhichBackend { .. } | Missing::WhichFamily]
+            );
+            if explanation.answer.verdict != Verdict::Denied && !differs {
+                prop_assert_eq!(change, None);
+                continue;
+            }
+            let open = |side: &&DirectionExplanation<'_>| side.answer.verdict == Verdict::Undecidable;
+            if explanation.paths.iter().any(|path| [&path.egress, &path.ingress].iter().any(open)) {
+                prop_assert_eq!(change, None, "nothing is proposed where facts are missing");
+                continue;
+            }
+            let is_masked = |path: &PathExplanation<'_>| {
+                let (from, to) = (path.path.from.judged_pod(), path.path.to.judged_pod());
+                path.path.service.is_some() && (from.is_none() || from == to)
+            };
+            let Some(change) = change else {
+                prop_assert!(explanation.paths.iter().any(is_masked), "{:?}", question);
+                continue;
+            };
+            let verdict_after = |skipped: Option<usize>| {
+                let mut after = before.clone();
+                let edits = change.edits.iter().enumerate().filter(|(at, _)| Some(*at) != skipped);
+                edits.for_each(|(_, edit)| edit.apply(&mut after.policies));
+                explain(&Index::new(&after), &question).answer.verdict
+            };
+            prop_assert_eq!(verdict_after(None), Verdict::Allowed, "{:?} {:?}", question, change);
+            for skipped in 0..change.edits.len() {
+                prop_assert_ne!(verdict_after(Some(skipped)), Verdict::Allowed, "{:?}", change);
+            }
+            let mut after = before.clone();
+            change.apply(&mut after.policies);
+            let after_index = Index::new(&after);
+            let (mut old, mut new) = (Prober::new(&index), Prober::new(&after_index));
+            for end in ends.iter().take(before.pods.len()) {
+                for other in [Question { from: end.clone(), ..question.clone() }, Question { to: end.clone(), ..question.clone() }] {
+                    let was_allowed = old.answer(&other).verdict == Verdict::Allowed;
+                    prop_assert!(!was_allowed || new.answer(&other).verdict == Verdict::Allowed, "{:?}", other);
+                }
+            }
+        }
+    }
+}

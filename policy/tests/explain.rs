@@ -1,0 +1,446 @@
+//! What an explanation says, one sentence at a time.
+
+use std::sync::Arc;
+
+use palomar_model::labels::Labels;
+use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPort;
+use palomar_model::verdict::Direction;
+use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
+use palomar_policy::draft::NetworkPolicyDraft;
+use palomar_policy::explain::{Index, Outcome, Question, Verdict, explain, smallest_change};
+use serde_json::{Value, json};
+
+/// Two nodes; in `shop` the pods `web` (dual stack, port http 8080), `front`, `db`, `old` (ended), `new` (no address)
+/// and `agent` (host network on n1); in `bank` the pod `teller`; the services `web`, `store`, `far` and `bare`.
+fn world(policies: &[(&str, Value)]) -> World {
+    let mut world = World::default();
+    for (name, address) in [("n1", "10.0.0.1"), ("n2", "10.0.0.2")] {
+        let addresses = vec![address.parse().expect("an address")];
+        world
+            .nodes
+            .insert(name.into(), Arc::new(Node { name: name.into(), addresses, labels: Labels::new() }));
+    }
+    for name in ["shop", "bank"] {
+        let mut labels = Namespace::default_labels(name);
+        labels.insert("team".into(), name.into());
+        world.namespaces.insert(name.into(), Arc::new(Namespace { name: name.into(), labels }));
+    }
+    for (namespace, name, node, addresses) in [
+        ("shop", "web", "n1", &["10.1.0.1", "fd00::1"][..]),
+        ("shop", "front", "n1", &["10.1.0.2"]),
+        ("shop", "db", "n2", &["10.1.0.3"]),
+        ("shop", "old", "n1", &[]),
+        ("shop", "new", "n1", &[]),
+        ("shop", "agent", "n1", &["10.0.0.1"]),
+        ("shop", "six", "n1", &["fd00::6"]),
+        ("shop", "twin-a", "n1", &["10.1.0.9"]),
+        ("shop", "twin-b", "n1", &["10.1.0.9"]),
+        ("bank", "teller", "", &["10.1.0.4"]),
+    ] {
+        let http = NamedPort { name: "http".into(), protocol: Protocol::Tcp, number: 8080 };
+        let pod = Pod {
+            labels: Labels::from([("app".into(), name.into()), ("pod-template-hash".into(), "1".into())]),
+            node: node.into(),
+            host_network: name == "agent",
+            has_ended: name == "old",
+            addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
+            named_ports: [http].into_iter().filter(|_| name == "web").collect(),
+            ..Pod::new(ObjectName::new(namespace, name))
+        };
+        world.pods.insert(pod.name.clone(), Arc::new(pod));
+    }
+    let port = |port, target| ServicePort { name: String::new(), protocol: Protocol::Tcp, port, target };
+    let app = |app: &str| Some(Labels::from([("app".to_owned(), app.to_owned())]));
+    for (name, address, selector) in [
+        ("web", Some("10.96.0.1"), app("web")),
+        ("store", Some("10.96.0.2"), Some(Labels::from([("pod-template-hash".to_owned(), "1".to_owned())]))),
+        ("far", Some("10.96.0.3"), None),
+        ("bare", None, app("db")),
+        ("empty", Some("10.96.0.4"), app("nobody")),
+    ] {
+        let service = Service {
+            name: ObjectName::new("shop", name),
+            cluster_ips: address.map(|address| address.parse().expect("an address")).into_iter().collect(),
+            ports: vec![port(80, TargetPort::Named("http".into())), port(81, TargetPort::Number(8080))],
+            selector,
+        };
+        world.services.insert(service.name.clone(), Arc::new(service));
+    }
+    for (name, spec) in policies {
+        let (namespace, name) = name.split_once('/').expect("a namespace and a name");
+        let name = ObjectName::new(namespace, name);
+        let spec = Some(serde_json::from_value(spec.clone()).expect("the shape of a spec"));
+        let policy = NetworkPolicyDraft { name: name.clone(), spec }.validate().expect("a valid policy");
+        world.policies.insert(name, Arc::new(policy));
+    }
+    world
+}
+
+fn app(app: &str) -> Value {
+    json!({"matchLabels": {"app": app}})
+}
+
+fn question(from: &str, to: &str, port: u16) -> Question {
+    let (from, to) = (from.parse().expect("an end"), to.parse().expect("an end"));
+    Question { from, to, protocol: Protocol::Tcp, port: Some(port) }
+}
+
+/// The verdict, and what is missing.
+fn answer(world: &World, from: &str, to: &str, port: u16) -> (Verdict, Vec<String>) {
+    let answer = explain(&Index::new(world), &question(from, to, port)).answer;
+    (answer.verdict, answer.missing.iter().map(ToString::to_string).collect())
+}
+
+/// Why the first rule of the one policy of `shop` does not let that connection to `web` in, or `front` out.
+fn why(rule: &Value, direction: Direction, from: &str, to: &str, port: u16) -> Vec<String> {
+    let spec = match direction {
+        Direction::Ingress => json!({"podSelector": {}, "ingress": [rule]}),
+        Direction::Egress => json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]}),
+    };
+    let world = world(&[("shop/p", spec)]);
+    let explanation = explain(&Index::new(&world), &question(from, to, port));
+    match &explanation.paths[0].direction(direction).rules[0].outcome {
+        Outcome::Fails(clauses) => clauses.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Why an ingress rule with this one peer does not let the other end in.
+fn why_not_from(peer: &Value, from: &str) -> Vec<String> {
+    why(&json!({"from": [peer]}), Direction::Ingress, from, "shop/web", 81)
+}
+
+#[test]
+fn of_a_peer_with_selectors_the_first_requirement_that_failed_is_told_with_the_peers_label() {
+    let expression = |key: &str, operator: &str, values: &[&str]| json!({"podSelector": {"matchExpressions": [{"key": key, "operator": operator, "values": values}]}});
+    let team = |team: &str| json!({"matchLabels": {"team": team}});
+    let table = [
+        (json!({"podSelector": app("db")}), "front", "podSelector app=db: the peer has app=front"),
+        (
+            json!({"podSelector": {"matchLabels": {"role": "x"}}}),
+            "front",
+            "podSelector role=x: the peer has no label role",
+        ),
+        (
+            expression("app", "NotIn", &["front", "x"]),
+            "front",
+            "podSelector app not in (front, x): the peer has app=front",
+        ),
+        (expression("role", "Exists", &[]), "front", "podSelector role exists: the peer has no label role"),
+        (
+            expression("app", "DoesNotExist", &[]),
+            "front",
+            "podSelector app does not exist: the peer has app=front",
+        ),
+        (
+            json!({"podSelector": {}}),
+            "teller",
+            "podSelector of namespace shop (no namespaceSelector): the peer is in namespace bank",
+        ),
+        (
+            json!({"namespaceSelector": team("x")}),
+            "teller",
+            "namespaceSelector team=x: the peer's namespace bank has team=bank",
+        ),
+        (
+            json!({"namespaceSelector": team("bank"), "podSelector": app("x")}),
+            "teller",
+            "podSelector app=x: the peer has app=teller",
+        ),
+    ];
+    for (peer, from, expected) in table {
+        let namespace = if from == "teller" { "bank" } else { "shop" };
+        assert_eq!(why_not_from(&peer, &format!("{namespace}/{from}")), [format!("from[0].{expected}")]);
+    }
+}
+
+#[test]
+fn of_a_peer_that_is_no_pod_or_lies_outside_a_block_it_is_told_what_it_is() {
+    let table = [
+        (json!({"podSelector": {}}), "192.0.2.1", "podSelector any: the peer 192.0.2.1 is no pod"),
+        (
+            json!({"namespaceSelector": {}}),
+            "10.0.0.2",
+            "namespaceSelector any: the peer is node n2 (10.0.0.2), which no selector reaches",
+        ),
+        (
+            json!({"ipBlock": {"cidr": "192.0.2.0/24"}}),
+            "shop/front",
+            "ipBlock 192.0.2.0/24: the peer has 10.1.0.2",
+        ),
+        (
+            json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}),
+            "shop/front",
+            "ipBlock 10.0.0.0/8 except 10.1.0.0/16: the peer has 10.1.0.2",
+        ),
+    ];
+    for (peer, from, expected) in table {
+        assert_eq!(why_not_from(&peer, from), [format!("from[0].{expected}")]);
+    }
+    let to_db = json!({"to": [{"podSelector": app("db")}]});
+    assert_eq!(
+        why(&to_db, Direction::Egress, "shop/front", "shop/agent", 81),
+        [
+            "to[0].podSelector app=db: pod shop/agent shares its node's network, and no selector reaches a node"
+        ]
+    );
+}
+
+#[test]
+fn ports_are_told_where_a_peer_matched_and_every_peer_for_its_own_reason_where_none_did() {
+    let (inward, out) = (Direction::Ingress, Direction::Egress);
+    let table = [
+        (
+            json!([{"port": 80}, {"port": 90, "endPort": 99}, {"protocol": "UDP"}]),
+            inward,
+            "TCP 80, TCP 90-99, UDP",
+        ),
+        (json!([{"port": "http"}]), inward, "TCP http (the pod's 8080)"),
+        (json!([{"port": "https"}]), inward, "TCP https (the pod has no TCP port of that name)"),
+        (json!([{"port": "http"}]), out, "TCP http (which only a pod can have)"),
+    ];
+    for (ports, direction, expected) in table {
+        let (from, to) =
+            if direction == inward { ("shop/front", "shop/web") } else { ("shop/front", "192.0.2.1") };
+        let told = why(&json!({"ports": ports}), direction, from, to, 81);
+        assert_eq!(told, [format!("ports {expected}: the connection goes to TCP 81")]);
+    }
+    let both =
+        json!({"from": [{"podSelector": app("db")}, {"podSelector": app("x")}], "ports": [{"port": 9}]});
+    let told = why(&both, inward, "shop/front", "shop/web", 81);
+    assert_eq!(told.len(), 2, "each peer, and the ports not at all: {told:?}");
+    assert!(told[1].starts_with("from[1].podSelector app=x"));
+}
+
+#[test]
+fn policies_that_do_not_select_the_pod_are_told_apart_with_the_reason() {
+    let world = world(&[
+        ("shop/db", json!({"podSelector": app("db")})),
+        ("shop/out", json!({"podSelector": {}, "policyTypes": ["Egress"]})),
+        ("bank/all", json!({"podSelector": {}})),
+    ]);
+    let explanation = explain(&Index::new(&world), &question("bank/teller", "shop/web", 80));
+    let ingress = &explanation.paths[0].ingress;
+    assert!(ingress.isolated_by.is_empty() && ingress.rules.is_empty());
+    let told: Vec<_> =
+        ingress.not_selecting.iter().map(|(policy, clause)| format!("{}: {clause}", policy.name)).collect();
+    assert_eq!(told, ["shop/db: podSelector app=db: the pod has app=web"]);
+    assert_eq!(explanation.answer.verdict, Verdict::Allowed);
+}
+
+#[test]
+fn what_cannot_be_known_is_said_and_never_guessed() {
+    let lan = json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}]});
+    let blocks = world(&[("shop/lan", lan)]);
+    let table = [
+        (
+            "a pod that is not there",
+            "shop/fr",
+            "shop/web",
+            "shop/fr: there is neither a pod nor a service of that name; there is shop/front",
+        ),
+        ("a pod that has ended", "shop/old", "shop/web", "an address of pod shop/old, which has ended"),
+        (
+            "a pod without an address",
+            "shop/new",
+            "shop/web",
+            "the address of pod shop/new, which an ipBlock asks for",
+        ),
+        (
+            "an address that two pods claim",
+            "10.1.0.9",
+            "shop/web",
+            "which of the pods shop/twin-a, shop/twin-b has the address 10.1.0.9",
+        ),
+        (
+            "a pod whose address another claims",
+            "shop/twin-a",
+            "shop/web",
+            "which of the pods shop/twin-a, shop/twin-b has the address 10.1.0.9",
+        ),
+        (
+            "no common address family",
+            "shop/front",
+            "shop/six",
+            "an address family that both shop/front and shop/six have",
+        ),
+        ("a node to a pod whose node is not known", "10.0.0.1", "bank/teller", ""),
+        (
+            "a service without a selector",
+            "shop/front",
+            "shop/far",
+            "who stands behind service shop/far, which has no selector",
+        ),
+        (
+            "a service without pods",
+            "shop/front",
+            "shop/empty",
+            "a pod with an address behind TCP 80 of service shop/empty",
+        ),
+        (
+            "a service that connects",
+            "svc/shop/web",
+            "shop/db",
+            "who connects: service shop/web is connected to, and connects to nobody",
+        ),
+        (
+            "the world by way of a service",
+            "192.0.2.1",
+            "svc/shop/web",
+            "the source address that pods behind service shop/web see: nodes may have replaced it by their own",
+        ),
+    ];
+    for (name, from, to, expected) in table {
+        let (verdict, missing) = answer(&blocks, from, to, 80);
+        if expected.is_empty() {
+            assert_eq!(verdict, Verdict::Allowed, "{name}: nothing isolates it");
+        } else {
+            assert_eq!(verdict, Verdict::Undecidable, "{name}");
+            assert!(missing[0].starts_with(expected), "{name}: {missing:?}");
+        }
+    }
+    let (verdict, missing) = answer(&blocks, "shop/front", "svc/shop/web", 8080);
+    assert_eq!(
+        (verdict, missing),
+        (Verdict::Undecidable, vec!["a port TCP 8080 of service shop/web; it has TCP 80, TCP 81".into()])
+    );
+
+    let teller = world(&[("bank/none", json!({"podSelector": {}}))]);
+    let (verdict, missing) = answer(&teller, "10.0.0.1", "bank/teller", 80);
+    assert_eq!(
+        (verdict, missing),
+        (
+            Verdict::Undecidable,
+            vec!["the node that pod bank/teller is on: a node may always connect to its own pods".into()]
+        )
+    );
+    let (verdict, _) = answer(&teller, "192.0.2.1", "bank/teller", 80);
+    assert_eq!(verdict, Verdict::Denied);
+}
+
+#[test]
+fn facts_that_do_not_matter_are_not_asked_for() {
+    let selectors = world(&[(
+        "shop/front",
+        json!({"podSelector": app("web"), "ingress": [{"from": [{"podSelector": app("new")}]}]}),
+    )]);
+    assert_eq!(answer(&selectors, "shop/new", "shop/web", 80), (Verdict::Allowed, vec![]));
+    let closed = world(&[("shop/none", json!({"podSelector": {}}))]);
+    assert_eq!(answer(&closed, "shop/new", "shop/web", 80).0, Verdict::Denied);
+    assert_eq!(answer(&closed, "192.0.2.1", "svc/shop/web", 80).0, Verdict::Denied);
+    let out = world(&[
+        ("shop/out", json!({"podSelector": app("front"), "policyTypes": ["Egress"]})),
+        (
+            "shop/lan",
+            json!({"podSelector": app("new"), "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}),
+        ),
+    ]);
+    assert_eq!(answer(&out, "shop/front", "shop/new", 80), (Verdict::Denied, vec![]), "denied at its source");
+}
+
+#[test]
+fn nodes_reach_their_own_pods_and_host_network_pods_are_nodes() {
+    let closed = world(&[("shop/none", json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}))]);
+    let table = [
+        ("a node to its pod", "10.0.0.1", "shop/web", Verdict::Allowed),
+        ("a node to another node's pod", "10.0.0.2", "shop/web", Verdict::Denied),
+        ("a host-network pod to a pod of its node", "shop/agent", "shop/web", Verdict::Allowed),
+        ("a host-network pod to a pod of another node", "shop/agent", "shop/db", Verdict::Denied),
+        ("a pod to a host-network pod", "shop/web", "shop/agent", Verdict::Denied),
+        (
+            "the world to a host-network pod, which nothing isolates",
+            "192.0.2.1",
+            "shop/agent",
+            Verdict::Allowed,
+        ),
+        ("a pod to itself", "shop/web", "shop/web", Verdict::Allowed),
+    ];
+    for (name, from, to, expected) in table {
+        assert_eq!(answer(&closed, from, to, 80).0, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_service_is_judged_by_the_pods_behind_it_and_their_ports() {
+    let web = world(&[("shop/web", json!({"podSelector": {}, "ingress": [{"ports": [{"port": 8080}]}]}))]);
+    let table = [
+        ("by name, its target named", "shop/front", "svc/shop/web", 80, Verdict::Allowed),
+        ("by its address", "shop/front", "10.96.0.1", 81, Verdict::Allowed),
+        ("the pod itself on the service's port", "shop/front", "pod/shop/web", 80, Verdict::Denied),
+        ("a name that is a pod's and a service's is the pod", "shop/front", "shop/web", 80, Verdict::Denied),
+        ("a headless service leads to the pods' own ports", "shop/front", "shop/bare", 80, Verdict::Denied),
+        ("a headless service on an open port", "shop/front", "shop/bare", 8080, Verdict::Allowed),
+    ];
+    for (name, from, to, port, expected) in table {
+        assert_eq!(answer(&web, from, to, port).0, expected, "{name}");
+    }
+    let mut some = world(&[("shop/db", json!({"podSelector": app("db")}))]);
+    some.pods.retain(|name, _| !name.name.starts_with("twin"));
+    let (verdict, missing) = answer(&some, "bank/teller", "shop/store", 81);
+    assert_eq!(verdict, Verdict::Undecidable);
+    assert_eq!(missing, ["which pod behind service shop/store answers: 3 of 4 may be reached"]);
+}
+
+#[test]
+fn verdicts_that_differ_by_address_family_say_so() {
+    let six = json!({"podSelector": app("web"), "ingress": [{"from": [{"ipBlock": {"cidr": "fd00::/8"}}]}]});
+    let mut world = world(&[("shop/six", six)]);
+    let front = Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", "front")).unwrap());
+    front.addresses.push("fd00::2".parse().unwrap());
+    let (verdict, missing) = answer(&world, "shop/front", "shop/web", 80);
+    assert_eq!(verdict, Verdict::Undecidable);
+    assert_eq!(
+        missing,
+        ["the address family: the verdict is not the same over IPv4 and IPv6; ask for addresses"]
+    );
+    assert_eq!(answer(&world, "fd00::2", "fd00::1", 80).0, Verdict::Allowed);
+    assert_eq!(answer(&world, "10.1.0.2", "10.1.0.1", 80).0, Verdict::Denied);
+}
+
+/// The change for this question, as YAML.
+fn change(policies: &[(&str, Value)], from: &str, to: &str, port: u16) -> Option<String> {
+    let world = world(policies);
+    let index = Index::new(&world);
+    let explanation = explain(&index, &question(from, to, port));
+    Some(smallest_change(&index, Protocol::Tcp, &explanation)?.to_yaml(&world.policies))
+}
+
+#[test]
+fn the_smallest_change_adds_one_peer_where_a_rule_has_the_port_and_one_port_where_it_has_the_peer() {
+    let rule =
+        |from: &str, port: u16| json!({"from": [{"podSelector": app(from)}], "ports": [{"port": port}]});
+    let web = |rules: Vec<Value>| [("shop/web", json!({"podSelector": app("web"), "ingress": rules}))];
+    let peer = change(&web(vec![rule("db", 80)]), "shop/front", "shop/web", 80).unwrap();
+    assert!(
+        peer.contains("    - podSelector:  # added\n        matchLabels:\n          app: front\n    ports:"),
+        "{peer}"
+    );
+    let port = change(&web(vec![rule("front", 443)]), "shop/front", "shop/web", 80).unwrap();
+    assert!(port.contains("    - protocol: TCP  # added\n      port: 80\n"), "{port}");
+    let narrower = web(vec![json!({"from": [{"podSelector": app("db")}]}), rule("db", 80)]);
+    let narrower = change(&narrower, "shop/front", "shop/web", 80).unwrap();
+    let (first, second) = narrower.split_once("  - from:").unwrap().1.split_once("  - from:").unwrap();
+    assert!(!first.contains("added") && second.contains("added"), "the rule of one port: {narrower}");
+    assert_eq!(change(&web(vec![rule("front", 80)]), "shop/front", "shop/web", 80), None);
+}
+
+#[test]
+fn where_neither_peer_nor_port_is_there_a_new_policy_of_one_rule_is_the_smallest_change() {
+    let closed = [("shop/none", json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}))];
+    let yaml = change(&closed, "shop/front", "10.96.0.1", 80).unwrap();
+    assert_eq!(yaml, include_str!("explain/two-policies.yaml"));
+    let world = change(&closed, "192.0.2.1", "shop/db", 80).unwrap();
+    assert!(world.contains("    - ipBlock:\n        cidr: 192.0.2.1/32\n"), "{world}");
+    let bank = change(&closed, "bank/teller", "shop/db", 80).unwrap();
+    assert!(bank.contains("    - namespaceSelector:\n        matchLabels:\n          kubernetes.io/metadata.name: bank\n      podSelector:"), "{bank}");
+}
+
+#[test]
+fn a_new_policy_isolates_nobody_who_was_not_isolated() {
+    let picky = json!({"podSelector": {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}, {"key": "pod-template-hash", "operator": "In", "values": ["1", "2"]}]}});
+    let yaml = change(&[("shop/picky", picky)], "shop/front", "shop/web", 80).unwrap();
+    assert!(yaml.contains("- key: tier\n      operator: DoesNotExist"), "{yaml}");
+    assert!(yaml.contains("- key: pod-template-hash\n      operator: In"), "{yaml}");
+}
