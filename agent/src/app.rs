@@ -22,7 +22,7 @@ use crate::directory::Directory;
 use crate::door::Door;
 use crate::durable::{self, Keeper};
 use crate::enforce::{Enforcer, Saved};
-use crate::enrich::{self, Enricher, SeenNamespaces, Sources};
+use crate::enrich::{self, Attributions, Enricher, SeenNamespaces, Sources};
 use crate::identity::Registry;
 use crate::instance::{self, InstanceLock};
 use crate::kernel::KernelTables;
@@ -82,7 +82,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let links = Arc::new(links);
     let enforcer = Enforcer::adopt(KernelTables(Arc::clone(&maps)), saved)?;
     let tables_keeper = Keeper::start(&tables_path(&args.state_dir));
-    let attributions = enforcer.attributions();
+    let attributions: Arc<dyn Attributions> = Arc::new(enforcer.attributions());
     let facts: SharedFacts = Arc::new(ArcSwap::from_pointee(Facts::of(directory.load_full())));
     let hook = datapath.attacher.hook();
     let mut control = Control {
@@ -114,7 +114,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let enricher = Enricher::new(
         Sources {
             directory: Arc::clone(&directory),
-            attributions: Arc::new(attributions),
+            attributions: Arc::clone(&attributions),
             namespaces: Arc::clone(&namespaces),
         },
         writer,
@@ -136,6 +136,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         facts: Arc::new(Teller {
             facts,
             maps,
+            attributions,
             instance: instance::network_namespace()?.to_string(),
             source: cluster_world.kind(),
             hook,

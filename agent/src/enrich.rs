@@ -15,6 +15,8 @@ mod thread;
 mod tests;
 
 pub use attributions::{Attribution, Attributions, Decision};
+pub use ends::{End, Ends, LocalEnd};
 pub use enricher::{Enricher, Sources};
 pub use namespaces::{NamespaceKey, NamespaceWriter, SeenNamespaces};
+pub use owners::Owners;
 pub use thread::{EnrichThread, spawn};

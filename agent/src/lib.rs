@@ -16,6 +16,7 @@ pub mod check;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod connections;
 pub mod control;
 pub mod decode;
 pub mod directory;

@@ -7,6 +7,7 @@
 //! A query copies records out of the ring at its client's pace; a slow client delays nobody and is told what it
 //! missed. Messages are made of parts that were encoded once for each end of a flow.
 
+mod connection_stream;
 mod encoder;
 mod flow_service;
 mod health;
@@ -40,6 +41,7 @@ use crate::directory::Directory;
 use crate::enrich::SeenNamespaces;
 use crate::losses::Losses;
 use crate::ring::Ring;
+use connection_stream::MAX_CALLS;
 use flow_service::FlowService;
 use observer::ObserverService;
 pub use own_service::AgentFacts;
@@ -77,6 +79,7 @@ pub struct Api {
 struct Shared {
     served: Served,
     streams: Arc<Semaphore>,
+    connection_calls: Arc<Semaphore>,
     started: Instant,
     shutdown: watch::Sender<bool>,
 }
@@ -93,6 +96,7 @@ impl Api {
     pub fn new(served: Served) -> Self {
         let shared = Shared {
             streams: Arc::new(Semaphore::new(served.max_streams)),
+            connection_calls: Arc::new(Semaphore::new(MAX_CALLS)),
             served,
             started: Instant::now(),
             shutdown: watch::Sender::new(false),

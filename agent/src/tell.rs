@@ -8,8 +8,10 @@ use palomar_model::object::ObjectName;
 use palomar_proto::palomar::v1;
 
 use crate::config::ClusterSource;
+use crate::connections::{KernelConnections, Sources};
 use crate::control::{AttachState, EndpointFacts, Facts, SharedFacts};
 use crate::directory::{LocalEndpoint, PodEntry};
+use crate::enrich::Attributions;
 use crate::server::AgentFacts;
 
 /// Answers from the control path's newest facts and the kernel's maps.
@@ -18,6 +20,8 @@ pub struct Teller {
     pub facts: SharedFacts,
     /// The kernel's maps.
     pub maps: Arc<Maps>,
+    /// The meaning of the kernel's policy numbers.
+    pub attributions: Arc<dyn Attributions>,
     /// The network namespace's number.
     pub instance: String,
     /// Where the world comes from.
@@ -61,6 +65,14 @@ impl AgentFacts for Teller {
             (!a.is_pod, &a.namespace, &a.pod_name, a.id).cmp(&(!b.is_pod, &b.namespace, &b.pod_name, b.id))
         });
         v1::ListEndpointsResponse { endpoints, unseen_pods: unseen(&facts) }
+    }
+
+    fn connections(&self) -> Option<Sources> {
+        Some(Sources {
+            tables: Arc::new(KernelConnections(Arc::clone(&self.maps))),
+            directory: Arc::clone(&self.facts.load().directory),
+            attributions: Arc::clone(&self.attributions),
+        })
     }
 }
 

@@ -17,6 +17,7 @@ const RANKS: &[&str] = &[
     "source",
     "decode",
     "enrich",
+    "connections",
     "identity",
     "world",
     "links",

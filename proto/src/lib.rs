@@ -49,7 +49,7 @@ package!(
 /// Palomar's own services.
 pub mod palomar {
     package!(
-        /// Identities, endpoints, losses and the agent's own state.
+        /// Identities, endpoints, connections, losses and the agent's own state.
         v1,
         "palomar.v1"
     );

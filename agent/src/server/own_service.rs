@@ -9,6 +9,8 @@ use palomar_proto::palomar::v1::palomar_server::Palomar;
 use tonic::{Request, Response, Status};
 
 use super::Shared;
+use super::connection_stream::{ConnectionStream, MAX_CALLS};
+use crate::connections;
 use crate::directory::Directory;
 use crate::losses::{LossSource, Losses, StageCounts};
 
@@ -18,6 +20,10 @@ pub trait AgentFacts: Send + Sync {
     fn agent_status(&self) -> v1::GetAgentStatusResponse;
     /// What is watched on this node, and what cannot be: in the order that the message promises.
     fn endpoints(&self) -> v1::ListEndpointsResponse;
+    /// Where tracked connections are read from; `None` where none are tracked.
+    fn connections(&self) -> Option<connections::Sources> {
+        None
+    }
 }
 
 /// Answers the calls of `palomar.v1.Palomar`.
@@ -77,6 +83,26 @@ impl Palomar for OwnService {
         _: Request<v1::ListEndpointsRequest>,
     ) -> Result<Response<v1::ListEndpointsResponse>, Status> {
         Ok(Response::new(self.shared.served.facts.endpoints()))
+    }
+
+    type ListConnectionsStream = ConnectionStream;
+
+    async fn list_connections(
+        &self,
+        request: Request<v1::ListConnectionsRequest>,
+    ) -> Result<Response<ConnectionStream>, Status> {
+        let Shared { served, connection_calls, shutdown, .. } = &*self.shared;
+        let sources = served.facts.connections();
+        let sources =
+            sources.ok_or_else(|| Status::failed_precondition("no connections are tracked here"))?;
+        let permit = Arc::clone(connection_calls).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "{MAX_CALLS} lists of connections are made at once; try again"
+            ))
+        })?;
+        let query = connections::Query::new(request.get_ref(), sources)
+            .map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
+        Ok(Response::new(ConnectionStream::new(query, permit, shutdown.subscribe())))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The API over a ring that the test fills.
 
 mod calls;
+mod connections;
 mod fixture;
 mod following;
 mod losses;

@@ -108,6 +108,7 @@ fn agent() -> Stub {
             identity(60_437, &["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop"], false, 1),
         ],
         endpoints: ListEndpointsResponse { endpoints: vec![web, stray], unseen_pods: vec![unseen] },
+        ..Agent::default()
     };
     Stub { agent: Some(agent), ..Stub::default() }
 }

@@ -54,6 +54,9 @@ pub struct Agent {
     pub loss: own::GetLossResponse,
     pub identities: Vec<own::Identity>,
     pub endpoints: own::ListEndpointsResponse,
+    /// The messages of the answer, or of a part of it.
+    pub connections: Vec<own::ListConnectionsResponse>,
+    pub asked_for_connections: Arc<Mutex<Vec<own::ListConnectionsRequest>>>,
 }
 
 impl Default for Stub {
@@ -262,5 +265,15 @@ impl Palomar for Agent {
         _: Request<own::ListEndpointsRequest>,
     ) -> Result<Response<own::ListEndpointsResponse>, Status> {
         Ok(Response::new(self.endpoints.clone()))
+    }
+
+    type ListConnectionsStream = Answers<own::ListConnectionsResponse>;
+
+    async fn list_connections(
+        &self,
+        request: Request<own::ListConnectionsRequest>,
+    ) -> Result<Response<Self::ListConnectionsStream>, Status> {
+        self.asked_for_connections.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(Box::pin(tokio_stream::iter(self.connections.clone()).map(Ok))))
     }
 }

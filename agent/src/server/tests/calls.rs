@@ -25,7 +25,7 @@ use tonic_reflection::pb::v1alpha::server_reflection_response::MessageResponse;
 use super::fixture::{Fixture, fixture};
 
 /// Serves the fixture in a folder that must outlive the channel.
-async fn serve(fixture: &Fixture) -> (Channel, tempfile::TempDir, tokio::task::JoinHandle<()>) {
+pub async fn serve(fixture: &Fixture) -> (Channel, tempfile::TempDir, tokio::task::JoinHandle<()>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("palomar.sock");
     let incoming = UnixListenerStream::new(UnixListener::bind(&path).unwrap());
