@@ -1,15 +1,19 @@
 //! The gRPC API of one agent: Hubble's observer service, Palomar's own, health and reflection.
 //!
 //! ```text
-//! GetFlowsRequest → plan → query (ring, filters, losses) → encoder → stream
+//! GetFlowsRequest → plan → query (ring, filters, losses) → encoder → stream of chunks → body
 //! ```
 //!
-//! A query copies records out of the ring at its client's pace; a slow client delays nobody and is told what it
-//! missed. Messages are made of parts that were encoded once for each end of a flow.
+//! A query copies records out of the ring at its client's pace; a slow client delays nobody, holds a bounded number
+//! of bytes and is told what it missed. Messages are made of parts that were encoded once for each end of a flow.
 
+mod body;
+mod chunks;
 mod connection_stream;
 mod encoder;
+mod ends;
 mod flow_service;
+mod frames;
 mod health;
 mod loss_report;
 mod observer;
@@ -41,7 +45,9 @@ use crate::directory::Directory;
 use crate::enrich::SeenNamespaces;
 use crate::losses::Losses;
 use crate::ring::Ring;
+use chunks::Buffers;
 use connection_stream::MAX_CALLS;
+use ends::EncodedEnds;
 use flow_service::FlowService;
 use observer::ObserverService;
 pub use own_service::AgentFacts;
@@ -80,6 +86,8 @@ struct Shared {
     served: Served,
     streams: Arc<Semaphore>,
     connection_calls: Arc<Semaphore>,
+    ends: EncodedEnds,
+    buffers: Arc<Buffers>,
     started: Instant,
     shutdown: watch::Sender<bool>,
 }
@@ -97,6 +105,8 @@ impl Api {
         let shared = Shared {
             streams: Arc::new(Semaphore::new(served.max_streams)),
             connection_calls: Arc::new(Semaphore::new(MAX_CALLS)),
+            ends: EncodedEnds::default(),
+            buffers: Arc::default(),
             served,
             started: Instant::now(),
             shutdown: watch::Sender::new(false),

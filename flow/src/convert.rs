@@ -7,9 +7,8 @@ mod typed;
 
 use std::net::IpAddr;
 
-use palomar_model::flow::{Event, Flow, FlowEndpoint};
+use palomar_model::flow::{Flow, FlowEndpoint};
 use palomar_model::object::{ObjectName, Workload};
-use palomar_model::verdict::{Direction, EventKind, ObservationPoint};
 use palomar_proto::flow as proto;
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
@@ -19,21 +18,18 @@ pub use node::NodeContext;
 pub use typed::{Typed, nanoseconds};
 
 use self::policies::PolicyLists;
+use crate::sighting::Sighting;
 use crate::summary;
 use crate::uuid::format_uuid;
 
 /// The message for a flow that this node saw.
 pub fn to_proto(flow: &Flow, node: &NodeContext) -> proto::Flow {
-    let drop_reason = drop_reason(flow);
     let PolicyLists { egress_allowed_by, ingress_allowed_by, egress_denied_by, ingress_denied_by } =
         PolicyLists::of(flow);
-    let is_reply = flow.is_reply();
     proto::Flow {
         time: Some(timestamp(flow.time_ns)),
         uuid: format_uuid(flow.uuid),
         emitter: node.emitter().cloned(),
-        verdict: flow.verdict as i32,
-        drop_reason: drop_reason.into(),
         ip: Some(proto::Ip {
             source: flow.source_address.to_string(),
             destination: flow.destination_address.to_string(),
@@ -46,32 +42,34 @@ pub fn to_proto(flow: &Flow, node: &NodeContext) -> proto::Flow {
         r#type: proto::FlowType::L3L4.into(),
         node_name: node.name().to_owned(),
         node_labels: node.labels().to_vec(),
-        reply: is_reply == Some(true),
-        event_type: Some({
-            let (r#type, sub_type) = event_type(flow.event);
-            proto::CiliumEventType { r#type, sub_type }
-        }),
         source_service: flow.source_service.as_ref().map(service_to_proto),
         destination_service: flow.destination_service.as_ref().map(service_to_proto),
-        traffic_direction: traffic_direction(flow).into(),
-        policy_match_type: match flow.event {
-            Event::PolicyVerdict(match_type) => match_type as u32,
-            Event::Trace(_) | Event::Drop(_) => 0,
-        },
-        trace_observation_point: observation_point(flow.event).into(),
-        trace_reason: match flow.event {
-            Event::Trace(_) => flow.state as i32,
-            Event::Drop(_) | Event::PolicyVerdict(_) => 0,
-        },
-        drop_reason_desc: drop_reason.into(),
-        is_reply,
         interface: interface(flow)
             .map(|(index, name)| proto::NetworkInterface { index, name: name.to_owned() }),
-        summary: summary::of_flow(flow),
+        summary: summary::of_event(flow.transport, flow.source_address, flow.event),
         egress_allowed_by,
         ingress_allowed_by,
         egress_denied_by,
         ingress_denied_by,
+        ..seen_to_proto(Sighting::of(flow))
+    }
+}
+
+/// Those fields of a flow that follow from the event alone; all others are absent.
+pub(crate) fn seen_to_proto(sighting: Sighting) -> proto::Flow {
+    let (r#type, sub_type) = sighting.event_type();
+    let is_reply = sighting.is_reply();
+    proto::Flow {
+        verdict: sighting.verdict as i32,
+        drop_reason: sighting.drop_reason().into(),
+        drop_reason_desc: sighting.drop_reason().into(),
+        event_type: Some(proto::CiliumEventType { r#type, sub_type }),
+        reply: is_reply == Some(true),
+        is_reply,
+        traffic_direction: sighting.traffic_direction().into(),
+        policy_match_type: sighting.policy_match_type(),
+        trace_observation_point: sighting.observation_point().into(),
+        trace_reason: sighting.trace_reason(),
         ..proto::Flow::default()
     }
 }
@@ -126,46 +124,8 @@ pub(crate) fn ip_version(address: IpAddr) -> proto::IpVersion {
     }
 }
 
-/// Hubble's event type and sub-type.
-pub(crate) fn event_type(event: Event) -> (i32, i32) {
-    let sub_type = match event {
-        Event::Trace(point) => point as i32,
-        Event::Drop(reason) => reason.0.into(),
-        Event::PolicyVerdict(_) => 0,
-    };
-    let kind: EventKind = event.kind();
-    (kind as i32, sub_type)
-}
-
-/// The reason of a drop event and of a verdict that dropped; 0 elsewhere.
-pub(crate) fn drop_reason(flow: &Flow) -> u8 {
-    flow.event.drop_reason(flow.verdict).map_or(0, |reason| reason.0)
-}
-
-/// The direction that Hubble tells: see [`Event::traffic_direction`].
-pub(crate) fn traffic_direction(flow: &Flow) -> proto::TrafficDirection {
-    let local = match flow.direction {
-        Direction::Ingress => &flow.destination,
-        Direction::Egress => &flow.source,
-    };
-    match flow.event.traffic_direction(flow.state, flow.direction, local.id != 0) {
-        None => proto::TrafficDirection::Unknown,
-        Some(Direction::Ingress) => proto::TrafficDirection::Ingress,
-        Some(Direction::Egress) => proto::TrafficDirection::Egress,
-    }
-}
-
 /// The interface, where it is known.
 pub(crate) fn interface(flow: &Flow) -> Option<(u32, &str)> {
     let (index, name) = &flow.interface;
     (*index != 0).then_some((*index, name.as_ref()))
-}
-
-fn observation_point(event: Event) -> proto::TraceObservationPoint {
-    match event {
-        Event::Trace(ObservationPoint::ToEndpoint) => proto::TraceObservationPoint::ToEndpoint,
-        Event::Trace(ObservationPoint::ToStack) => proto::TraceObservationPoint::ToStack,
-        Event::Trace(ObservationPoint::FromEndpoint) => proto::TraceObservationPoint::FromEndpoint,
-        Event::Drop(_) | Event::PolicyVerdict(_) => proto::TraceObservationPoint::UnknownPoint,
-    }
 }

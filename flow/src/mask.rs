@@ -100,17 +100,64 @@ impl FieldMask {
             return flow;
         }
         let mut kept = Vec::new();
-        self.apply_encoded(&flow.encode_to_vec(), &mut kept);
+        self.0.copy(flow_message(), &flow.encode_to_vec(), &mut kept);
         // parts of an encoded flow are an encoded flow
         Flow::decode(kept.as_slice()).unwrap_or_default()
     }
 
-    /// The same for an encoded flow: appends the encoded fields of the mask. What is malformed ends the flow.
-    pub fn apply_encoded(&self, flow: &[u8], out: &mut Vec<u8>) {
-        if self.is_everything() {
-            out.extend(flow);
+    /// What the mask keeps of some of a flow's fields.
+    pub fn part(&self, covers: impl Fn(u32) -> bool) -> PartMask {
+        let kept = |tree: &BTreeMap<u32, Tree>| -> BTreeMap<u32, Tree> {
+            tree.iter()
+                .filter(|(field, _)| covers(**field))
+                .map(|(field, below)| (*field, below.clone()))
+                .collect()
+        };
+        let kept = Tree(kept(&self.0.0));
+        let is_whole = |field: &Field| kept.0.get(&field.number).is_some_and(Tree::is_leaf);
+        let mut fields = flow_message().fields.iter().filter(|field| covers(field.number));
+        if self.is_everything() || fields.all(is_whole) {
+            PartMask::Everything
+        } else if kept.is_leaf() {
+            PartMask::Nothing
         } else {
-            self.0.copy(flow_message(), flow, out);
+            PartMask::Fields(FieldMask(kept))
+        }
+    }
+}
+
+/// What a mask keeps of a part of a flow: of those fields that the part stands for. Messages around a nested field
+/// are there even if the part has none, as in [`FieldMask::apply`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartMask {
+    /// No field.
+    Nothing,
+    /// Every field, whole.
+    Everything,
+    /// Some fields, or something of them.
+    Fields(FieldMask),
+}
+
+impl PartMask {
+    /// Appends what is kept of an encoded part. What is malformed ends the part.
+    pub fn copy(&self, part: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Nothing => {}
+            Self::Everything => out.extend_from_slice(part),
+            Self::Fields(mask) => mask.0.copy(flow_message(), part, out),
+        }
+    }
+
+    /// Appends what is kept of the encoded part that `write` appends. `scratch` is emptied.
+    pub fn write(&self, scratch: &mut Vec<u8>, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        match self {
+            Self::Nothing => {}
+            Self::Everything => write(out),
+            Self::Fields(_) => {
+                scratch.clear();
+                write(scratch);
+                self.copy(scratch, out);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ mod icmp;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use palomar_model::flow::{Event, Flow};
+use palomar_model::flow::Event;
 use palomar_model::packet::{TcpFlags, Transport};
 use palomar_model::verdict::ObservationPoint;
 
@@ -23,9 +23,9 @@ const FLAG_ORDER: [(u8, &str); 8] = [
 
 /// The summary of a flow: that of its packet, and for a packet that was seen leaving a pod and never again,
 /// that it was not delivered.
-pub fn of_flow(flow: &Flow) -> String {
-    let mut summary = of_packet(flow.transport, flow.source_address);
-    if flow.event == Event::Trace(ObservationPoint::FromEndpoint) {
+pub fn of_event(transport: Transport, source: IpAddr, event: Event) -> String {
+    let mut summary = of_packet(transport, source);
+    if event == Event::Trace(ObservationPoint::FromEndpoint) {
         summary.push_str("; not delivered");
     }
     summary

@@ -1,9 +1,25 @@
 //! UUIDs as text.
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// Bytes of a UUID after which a hyphen stands.
+const GROUP_ENDS: [usize; 4] = [4, 6, 8, 10];
+
 /// A number as a UUID: 32 lower-case hexadecimal digits in five groups.
 pub fn format_uuid(uuid: u128) -> String {
-    let digits = format!("{uuid:032x}");
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    uuid_text(uuid).iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The same as bytes.
+pub(crate) fn uuid_text(uuid: u128) -> [u8; 36] {
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (index, byte) in uuid.to_be_bytes().into_iter().enumerate() {
+        at += usize::from(GROUP_ENDS.contains(&index));
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 0xf)];
+        at += 2;
+    }
+    text
 }
 
 /// The number of a UUID in any case; `None` for any other form.

@@ -17,8 +17,6 @@ use palomar_model::world::Pod;
 
 const PODS: u32 = 244;
 const EVENTS: u32 = 65_536;
-/// Destination of about one flow in a hundred.
-pub const RARE_POD: &str = "team-3/backend-service-3";
 
 fn address(pod: u32) -> IpAddr {
     Ipv4Addr::from_bits(0x0a00_0000 + pod + 1).into()

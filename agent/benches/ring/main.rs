@@ -1,10 +1,9 @@
-//! What the flow path can do: enriching, writing, scanning, and `GetFlows` over a Unix socket. Prints medians of seven
-//! runs; `cargo bench -p palomar-agent --bench ring`.
+//! What the flow path can do: enriching, writing, scanning. Prints medians of seven runs;
+//! `cargo bench -p palomar-agent --bench ring`. What queries cost is in the bench `query`.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run may say so by a panic")]
 
 mod cluster;
-mod count;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,18 +11,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use palomar_agent::decode::KernelEvent;
 use palomar_agent::enrich::{Attribution, Attributions, Decision, Enricher, SeenNamespaces, Sources};
-use palomar_agent::losses::Losses;
 use palomar_agent::ring::{BATCH, Capacity, Record, Ring, Writer};
-use palomar_agent::server::{AgentFacts, Api, DEFAULT_MAX_STREAMS, Served};
-use palomar_flow::convert::NodeContext;
-use palomar_flow::mask::STOCK_DEFAULT;
-use palomar_model::labels::{LabelSet, Labels};
-use palomar_proto::flow::FlowFilter;
-use palomar_proto::observer::GetFlowsRequest;
-use palomar_proto::palomar::v1;
-use palomar_transport::{Target, Timeouts, connect};
-use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
+use palomar_model::labels::LabelSet;
 
 const RUNS: usize = 7;
 
@@ -36,16 +25,6 @@ impl Attributions for Nobody {
 
     fn class_labels(&self, _: u32) -> Option<LabelSet> {
         None
-    }
-}
-
-impl AgentFacts for Nobody {
-    fn agent_status(&self) -> v1::GetAgentStatusResponse {
-        v1::GetAgentStatusResponse::default()
-    }
-
-    fn endpoints(&self) -> v1::ListEndpointsResponse {
-        v1::ListEndpointsResponse::default()
     }
 }
 
@@ -143,59 +122,7 @@ fn intern_same(writer: &mut Writer, ring: &Ring, records: &[Record]) {
     }
 }
 
-async fn served(capacity: u64, requests: &[(&str, u32, GetFlowsRequest)]) {
-    let (ring, _enricher) = filled(capacity);
-    let api = Api::new(Served {
-        ring,
-        losses: Arc::new(Losses::default()),
-        namespaces: Arc::new(SeenNamespaces::default()),
-        directory: sources().directory,
-        node: Arc::new(NodeContext::new("node-1", "default", &Labels::new(), "0.1.0")),
-        facts: Arc::new(Nobody),
-        max_streams: DEFAULT_MAX_STREAMS,
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bench.sock");
-    let incoming = UnixListenerStream::new(UnixListener::bind(&path).unwrap());
-    let server = tokio::spawn({
-        let api = api.clone();
-        async move { api.serve(api.routes().await.unwrap(), incoming).await.unwrap() }
-    });
-    let channel = connect(&Target::Unix(path), Timeouts::default()).await.unwrap();
-    for (what, of, request) in requests {
-        let (mut seconds, mut flows, mut bytes) = (Vec::new(), 0, 0);
-        for _ in 0..RUNS {
-            let begin = Instant::now();
-            (flows, bytes) = count::flows(&channel, request.clone()).await;
-            seconds.push(begin.elapsed().as_secs_f64());
-        }
-        seconds.sort_by(f64::total_cmp);
-        rate(what, *of, seconds[RUNS / 2]);
-        println!("    {flows} flows of {} B", bytes / flows.max(1));
-    }
-    api.shut_down();
-    drop(channel);
-    server.await.unwrap();
-}
-
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() {
+fn main() {
     memory();
     writing();
-    let last = |number| GetFlowsRequest { number, ..GetFlowsRequest::default() };
-    let paths = STOCK_DEFAULT.map(str::to_owned).into();
-    let masked = GetFlowsRequest { field_mask: Some(prost_types::FieldMask { paths }), ..last(50_000) };
-    let pod = FlowFilter { destination_pod: vec![cluster::RARE_POD.into()], ..FlowFilter::default() };
-    let to_pod = GetFlowsRequest { whitelist: vec![pod], ..GetFlowsRequest::default() };
-    served(
-        65_535,
-        &[
-            ("GetFlows, last 50,000, a counting client", 50_000, last(50_000)),
-            ("GetFlows, last 50,000, the CLI's mask", 50_000, masked),
-            ("GetFlows --to-pod, 1 % of 65,535 held", 65_535, to_pod.clone()),
-            ("GetFlows, last 100", 100, last(100)),
-        ],
-    )
-    .await;
-    served(4_194_303, &[("GetFlows --to-pod, 1 % of 4,194,303 held", 4_194_303, to_pod)]).await;
 }

@@ -1,26 +1,24 @@
-//! The observer service with its `GetFlows` over encoded messages: all other calls go to the generated code.
+//! The observer service with its own `GetFlows`: all other calls go to the generated code.
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use palomar_proto::observer::GetFlowsRequest;
 use palomar_proto::observer::observer_server::{ObserverServer, SERVICE_NAME};
-use prost::Message;
-use prost::bytes::{BufMut, Bytes};
+use palomar_proto::observer::{GetFlowsRequest, GetFlowsResponse};
+use tokio_stream::Empty;
 use tonic::body::Body;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::{Service, http};
 use tonic::server::{Grpc, NamedService, ServerStreamingService};
 use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
 
+use super::body::FlowBody;
 use super::observer::ObserverService;
 use super::stream::FlowStream;
 
 const GET_FLOWS: &str = "/observer.Observer/GetFlows";
-/// Bytes gathered before they are sent: the default of 32 KiB costs a system call too many.
-const SEND_BYTES: usize = 64 << 10;
 
 type Answer<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
@@ -31,12 +29,11 @@ pub struct FlowService {
     generated: ObserverServer<ObserverService>,
 }
 
-/// The call `GetFlows`.
-struct GetFlows(Arc<ObserverService>);
-
-/// Requests are decoded, responses are encoded already.
-#[derive(Debug, Clone, Copy, Default)]
-struct EncodedResponses;
+/// The call `GetFlows`: reads the request as any other call does, and leaves the answer for the body.
+struct GetFlows {
+    observer: Arc<ObserverService>,
+    begun: Arc<Mutex<Option<FlowStream>>>,
+}
 
 // === impl FlowService ===
 
@@ -64,58 +61,30 @@ impl Service<http::Request<Body>> for FlowService {
         if request.uri().path() != GET_FLOWS {
             return self.generated.call(request);
         }
-        let method = GetFlows(Arc::clone(&self.observer));
-        Box::pin(async move { Ok(Grpc::new(EncodedResponses).server_streaming(method, request).await) })
+        let begun = Arc::default();
+        let method = GetFlows { observer: Arc::clone(&self.observer), begun: Arc::clone(&begun) };
+        Box::pin(async move {
+            let codec = ProstCodec::<GetFlowsResponse, GetFlowsRequest>::default();
+            let response = Grpc::new(codec).server_streaming(method, request).await;
+            let begun = begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok(match begun {
+                Some(stream) => response.map(|_| Body::new(FlowBody::new(stream))),
+                None => response,
+            })
+        })
     }
 }
 
 impl ServerStreamingService<GetFlowsRequest> for GetFlows {
-    type Response = Bytes;
-    type ResponseStream = FlowStream;
-    type Future = Answer<Response<FlowStream>, Status>;
+    type Response = GetFlowsResponse;
+    type ResponseStream = Empty<Result<GetFlowsResponse, Status>>;
+    type Future = Answer<Response<Self::ResponseStream>, Status>;
 
     fn call(&mut self, request: Request<GetFlowsRequest>) -> Self::Future {
-        let stream = self.0.flows(request.get_ref());
-        Box::pin(async move { stream.map(Response::new) })
-    }
-}
-
-// === impl EncodedResponses ===
-
-impl Codec for EncodedResponses {
-    type Encode = Bytes;
-    type Decode = GetFlowsRequest;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for EncodedResponses {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(message);
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(SEND_BYTES, SEND_BYTES)
-    }
-}
-
-impl Decoder for EncodedResponses {
-    type Item = GetFlowsRequest;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<GetFlowsRequest>, Status> {
-        GetFlowsRequest::decode(message).map(Some).map_err(|error| Status::internal(error.to_string()))
+        let stream = self.observer.flows(request.get_ref()).map(|stream| {
+            *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+            Response::new(tokio_stream::empty())
+        });
+        Box::pin(async move { stream })
     }
 }

@@ -1,7 +1,9 @@
 //! Hubble's observer service.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use palomar_proto::observer::observer_server::Observer;
 use palomar_proto::observer::{
@@ -10,10 +12,12 @@ use palomar_proto::observer::{
     GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
 };
 use prost::Message;
-use tokio_stream::{Empty, Stream, StreamExt};
+use prost::bytes::Bytes;
+use tokio_stream::{Empty, Stream};
 use tonic::{Request, Response, Status};
 
 use super::Shared;
+use super::frames::messages;
 use super::plan::{Plan, check_selection};
 use super::query::Query;
 use super::status::server_status;
@@ -26,6 +30,12 @@ pub struct ObserverService {
     shared: Arc<Shared>,
 }
 
+/// The messages in chunks of framed ones.
+struct Messages {
+    chunks: FlowStream,
+    ready: VecDeque<Bytes>,
+}
+
 // === impl ObserverService ===
 
 impl ObserverService {
@@ -35,7 +45,7 @@ impl ObserverService {
 
     /// Begins a query. Nothing is sent for a wrong request or beyond the limit of streams.
     pub fn flows(&self, request: &GetFlowsRequest) -> Result<FlowStream, Status> {
-        let Shared { served, streams, shutdown, .. } = &*self.shared;
+        let Shared { served, streams, shutdown, ends, buffers, .. } = &*self.shared;
         let plan = Plan::new(request)?;
         let permit = Arc::clone(streams).try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!(
@@ -43,8 +53,9 @@ impl ObserverService {
                 served.max_streams
             ))
         })?;
-        let query = Query::new(plan, served);
-        Ok(FlowStream::new(query, Arc::clone(&served.ring), shutdown.subscribe(), permit))
+        let query = Query::new(plan, served, ends);
+        let (ring, buffers) = (Arc::clone(&served.ring), Arc::clone(buffers));
+        Ok(FlowStream::new(query, ring, buffers, shutdown.subscribe(), permit))
     }
 }
 
@@ -59,10 +70,8 @@ impl Observer for ObserverService {
         &self,
         request: Request<GetFlowsRequest>,
     ) -> Result<Response<Self::GetFlowsStream>, Status> {
-        let stream = self.flows(request.get_ref())?.map(|response| {
-            GetFlowsResponse::decode(response?).map_err(|error| Status::internal(error.to_string()))
-        });
-        Ok(Response::new(Box::pin(stream)))
+        let chunks = self.flows(request.get_ref())?;
+        Ok(Response::new(Box::pin(Messages { chunks, ready: VecDeque::new() })))
     }
 
     /// Ends at once: this agent has no events about itself yet.
@@ -108,5 +117,26 @@ impl Observer for ObserverService {
     ) -> Result<Response<ServerStatusResponse>, Status> {
         let Shared { served, started, .. } = &*self.shared;
         Ok(Response::new(server_status(&served.ring, started.elapsed(), wall_now_ns())))
+    }
+}
+
+// === impl Messages ===
+
+impl Stream for Messages {
+    type Item = Result<GetFlowsResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { chunks, ready } = self.get_mut();
+        loop {
+            if let Some(message) = ready.pop_front() {
+                let response = GetFlowsResponse::decode(message);
+                return Poll::Ready(Some(response.map_err(|error| Status::internal(error.to_string()))));
+            }
+            match ready!(Pin::new(&mut *chunks).poll_next(context)) {
+                Some(Ok(chunk)) => ready.extend(messages(chunk)),
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                None => return Poll::Ready(None),
+            }
+        }
     }
 }

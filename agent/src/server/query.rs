@@ -1,24 +1,25 @@
 //! One query over the ring: where it stands, what it has told. No I/O and no waiting; the stream around it does that.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use palomar_flow::convert::NodeContext;
 use palomar_flow::filter::{Filters, Memo};
 use prost::Message;
-use prost::bytes::{Bytes, BytesMut};
 
 use super::Served;
+use super::chunks::CHUNK_BYTES;
 use super::encoder::Encoder;
+use super::ends::EncodedEnds;
+use super::frames::frame;
 use super::loss_report::{self, LossReport};
 use super::plan::{Plan, Start};
 use super::view::RecordView;
 use crate::clock::wall_now_ns;
 use crate::losses::{Loss, LossSource, LossTeller, Losses};
-use crate::ring::{BATCH, Batch, Record, Ring, TimeWindow};
+use crate::ring::{Batch, Record, Ring, TimeWindow};
 
-/// Responses are encoded into chunks of this size.
-const BUFFER_BYTES: usize = 64 << 10;
+/// Flows that are copied at once where all are told: about as many as make a part of a chunk.
+const TOLD_AT_ONCE: u64 = 32;
 /// How long after the end of its window a following query waits for flows that are on the way, in nanoseconds.
 const LATE_NS: i64 = 1_000_000_000;
 
@@ -67,8 +68,6 @@ pub struct Query {
     teller: Option<LossTeller>,
     report: LossReport,
     encoder: Encoder,
-    records: Vec<Record>,
-    buffer: BytesMut,
     passing: Passing,
 }
 
@@ -84,7 +83,7 @@ struct Passing {
 
 impl Query {
     /// A query of what is in the ring now, and if it follows, of what comes.
-    pub fn new(plan: Plan, served: &Served) -> Self {
+    pub fn new(plan: Plan, served: &Served, ends: &EncodedEnds) -> Self {
         let Plan { start, limit, window, follow, filters, mask } = plan;
         let newest = served.ring.written();
         let oldest = served.ring.oldest();
@@ -93,7 +92,7 @@ impl Query {
             Start::Oldest | Start::LastMatching(_) => None,
         };
         Self {
-            encoder: Encoder::new(mask, &served.node),
+            encoder: Encoder::new(&mask, &served.node, ends.of(&mask)),
             ring: Arc::clone(&served.ring),
             losses: Arc::clone(&served.losses),
             node: Arc::clone(&served.node),
@@ -111,45 +110,45 @@ impl Query {
             live_from: newest,
             teller,
             report: LossReport::default(),
-            records: Vec::with_capacity(BATCH),
-            buffer: BytesMut::with_capacity(BUFFER_BYTES),
             passing: Passing::default(),
         }
     }
 
-    /// Looks at one batch of flows and adds the encoded responses to `out`.
-    pub fn step(&mut self, out: &mut VecDeque<Bytes>) -> Progress {
+    /// Looks at one batch of flows, which it copies to `records`, and appends the framed responses to `out`. Where
+    /// that makes a chunk, the rest of the batch is left for the next step.
+    pub fn step(&mut self, records: &mut Vec<Record>, out: &mut Vec<u8>) -> Progress {
         match self.phase {
             Phase::Rewind { at, wanted } => {
-                self.rewind(at, wanted);
+                self.rewind(at, wanted, records);
                 Progress::More
             }
-            Phase::Forward { at } => self.forward(at, out),
+            Phase::Forward { at } => self.forward(at, records, out),
             Phase::Ended => Progress::Ended,
         }
     }
 
-    fn rewind(&mut self, at: u64, wanted: u64) {
+    fn rewind(&mut self, at: u64, wanted: u64, records: &mut Vec<Record>) {
         let oldest = self.ring.oldest();
         let at = self.ring.skip_back_to(oldest..at.max(oldest), self.window);
-        let batch = self.ring.read_back(oldest..at, &mut self.records);
-        if self.records.is_empty() {
+        let batch = self.ring.read_back(oldest..at, records);
+        if records.is_empty() {
             self.phase = Phase::Forward { at: oldest };
             return;
         }
         self.mind_names(&batch);
         let mut wanted = wanted;
-        for index in (0..self.records.len()).rev() {
-            wanted -= u64::from(self.wants(&batch, index));
+        for (index, record) in records.iter().enumerate().rev() {
+            let sequence = batch.first + index as u64;
+            wanted -= u64::from(self.wants(&batch, sequence, record));
             if wanted == 0 {
-                self.phase = Phase::Forward { at: batch.first + index as u64 };
+                self.phase = Phase::Forward { at: sequence };
                 return;
             }
         }
         self.phase = Phase::Rewind { at: batch.first, wanted };
     }
 
-    fn forward(&mut self, at: u64, out: &mut VecDeque<Bytes>) -> Progress {
+    fn forward(&mut self, at: u64, records: &mut Vec<Record>, out: &mut Vec<u8>) -> Progress {
         self.passing = Passing { from: at, ..Passing::default() };
         let end = self.end.unwrap_or(u64::MAX);
         // flows that come while the query follows are looked at one by one, since one beyond the window ends it
@@ -158,30 +157,37 @@ impl Query {
         } else {
             at
         };
-        let batch = self.ring.read(at..end, &mut self.records);
+        let upto =
+            if self.filters.is_unrestricted() { end.min(at.saturating_add(TOLD_AT_ONCE)) } else { end };
+        let batch = self.ring.read(at..upto, records);
         self.mind_names(&batch);
         self.note_missed(batch.missed);
-        let next = batch.first + self.records.len() as u64;
-        self.phase = Phase::Forward { at: next };
-        for index in 0..self.records.len() {
-            let sequence = batch.first + index as u64;
-            if sequence >= self.live_from && self.records[index].time_ns > self.window.until_ns {
-                return self.finish(&batch, index, out);
+        let mut next = batch.first + records.len() as u64;
+        for (sequence, record) in (batch.first..).zip(records.iter()) {
+            let looked_at = usize::try_from(sequence - batch.first).unwrap_or(usize::MAX);
+            if sequence >= self.live_from && record.time_ns > self.window.until_ns {
+                return self.finish(&batch, &records[..looked_at], out);
             }
-            if self.wants(&batch, index) {
-                self.tell(&batch, index, out);
+            if self.wants(&batch, sequence, record) {
+                self.tell(&batch, sequence, record, out);
                 self.passing.answered += 1;
                 if self.count_down() {
-                    return self.finish(&batch, index + 1, out);
+                    return self.finish(&batch, &records[..=looked_at], out);
+                }
+                if out.len() >= CHUNK_BYTES {
+                    next = sequence + 1;
+                    break;
                 }
             }
         }
-        let caught_up = self.records.is_empty();
+        self.phase = Phase::Forward { at: next };
+        let caught_up = records.is_empty();
         if caught_up && (self.end.is_some_and(|end| next >= end) || self.window_is_over()) {
-            return self.finish(&batch, 0, out);
+            return self.finish(&batch, &[], out);
         }
         self.count_passed(next);
-        self.note_losses(&batch, self.records.len());
+        let looked_at = usize::try_from(next - batch.first).unwrap_or(usize::MAX);
+        self.note_losses(&batch, &records[..looked_at]);
         self.tell_losses(false, out);
         if caught_up { Progress::CaughtUp(next) } else { Progress::More }
     }
@@ -196,33 +202,19 @@ impl Query {
         (self.window.until_ns != i64::MAX).then(|| self.window.until_ns.saturating_add(LATE_NS + 1))
     }
 
-    fn wants(&mut self, batch: &Batch, index: usize) -> bool {
-        let Self { ring, node, filters, window, memo, records, .. } = self;
-        let record = &records[index];
+    fn wants(&mut self, batch: &Batch, sequence: u64, record: &Record) -> bool {
+        let Self { ring, node, filters, window, memo, .. } = self;
         window.holds(record.time_ns)
             && (filters.is_unrestricted() || {
-                let view = RecordView {
-                    record,
-                    names: &batch.names,
-                    node,
-                    uuids: ring.uuids(),
-                    sequence: batch.first + index as u64,
-                };
+                let view = RecordView { record, names: &batch.names, node, uuids: ring.uuids(), sequence };
                 filters.matches_with(&view, memo)
             })
     }
 
-    fn tell(&mut self, batch: &Batch, index: usize, out: &mut VecDeque<Bytes>) {
-        let Self { ring, node, records, encoder, buffer, .. } = self;
-        let view = RecordView {
-            record: &records[index],
-            names: &batch.names,
-            node,
-            uuids: ring.uuids(),
-            sequence: batch.first + index as u64,
-        };
-        encoder.encode(&view, buffer);
-        out.push_back(buffer.split().freeze());
+    fn tell(&mut self, batch: &Batch, sequence: u64, record: &Record, out: &mut Vec<u8>) {
+        let Self { ring, node, encoder, .. } = self;
+        let view = RecordView { record, names: &batch.names, node, uuids: ring.uuids(), sequence };
+        frame(out, |out| encoder.encode(&view, out));
     }
 
     /// Counts a flow that was told; true if it was the last one wanted.
@@ -262,19 +254,18 @@ impl Query {
         }
     }
 
-    /// Notes the losses up to the newest of the first `looked_at` flows of a batch; all, where the batch is of new
-    /// flows or there is none.
-    fn note_losses(&mut self, batch: &Batch, looked_at: usize) {
-        let times = self.records[..looked_at].iter().map(|record| record.time_ns);
-        let upto_ns = match times.max() {
+    /// Notes the losses up to the newest of those flows of a batch that were looked at; all, where the batch is of
+    /// new flows or there is none.
+    fn note_losses(&mut self, batch: &Batch, looked_at: &[Record]) {
+        let upto_ns = match looked_at.iter().map(|record| record.time_ns).max() {
             Some(newest_ns) if batch.first < self.live_from => newest_ns,
             _ => i64::MAX,
         };
-        let Self { losses, window, records, .. } = self;
+        let Self { losses, window, .. } = self;
         let teller = self.teller.get_or_insert_with(|| {
             // without a lower bound the losses since the first flow belong to the answer
             let since_ns = match window.since_ns {
-                i64::MIN => records.first().map_or(i64::MIN, |record| record.time_ns),
+                i64::MIN => looked_at.first().map_or(i64::MIN, |record| record.time_ns),
                 since_ns => since_ns,
             };
             losses.teller(since_ns, window.until_ns)
@@ -284,15 +275,16 @@ impl Query {
         }
     }
 
-    fn tell_losses(&mut self, ends: bool, out: &mut VecDeque<Bytes>) {
+    fn tell_losses(&mut self, ends: bool, out: &mut Vec<u8>) {
         for loss in self.report.take(ends) {
-            out.push_back(loss_report::to_response(&loss, self.node.name()).encode_to_vec().into());
+            let response = loss_report::to_response(&loss, self.node.name());
+            frame(out, |out| response.encode_raw(out));
         }
     }
 
-    /// Ends after so many flows of a batch.
-    fn finish(&mut self, batch: &Batch, looked_at: usize, out: &mut VecDeque<Bytes>) -> Progress {
-        self.count_passed(batch.first + looked_at as u64);
+    /// Ends after those flows of a batch that were looked at.
+    fn finish(&mut self, batch: &Batch, looked_at: &[Record], out: &mut Vec<u8>) -> Progress {
+        self.count_passed(batch.first + looked_at.len() as u64);
         self.note_losses(batch, looked_at);
         self.phase = Phase::Ended;
         self.tell_losses(true, out);

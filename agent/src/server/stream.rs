@@ -1,33 +1,40 @@
-//! A query as a stream of encoded responses: waits for flows, for losses, for the end.
+//! A query as a stream of chunks: waits for flows, for losses, for the client, for the end.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_stream::Stream;
 use tonic::Status;
 
+use super::chunks::{Buffers, CHUNK_BYTES, UnderWay};
 use super::query::{Progress, Query};
 use crate::clock::wall_now_ns;
-use crate::ring::Ring;
+use crate::ring::{BATCH, Record, Ring};
 
-/// Batches looked at before others get their turn on this thread: about a millisecond.
-const STEPS: usize = 32;
+/// How long a query looks at flows before others get their turn on this thread.
+const TURN: Duration = Duration::from_millis(1);
 /// How often a following query looks for losses when no flow comes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The responses of one `GetFlows`. It holds its place among the streams until it is dropped, which happens when
-/// the client goes.
+thread_local! {
+    /// Where a step copies records to: one place for all queries of a thread.
+    static RECORDS: RefCell<Vec<Record>> = RefCell::new(Vec::with_capacity(BATCH));
+}
+
+/// The responses of one `GetFlows`, framed, many in a chunk. It holds its place among the streams until it is
+/// dropped, which happens when the client goes.
 pub struct FlowStream {
     query: Query,
     ring: Arc<Ring>,
-    ready: VecDeque<Bytes>,
+    buffers: Arc<Buffers>,
+    under_way: Arc<UnderWay>,
     waiting: Option<Wait>,
     shutdown: Wait,
     ended: bool,
@@ -40,6 +47,7 @@ impl FlowStream {
     pub fn new(
         query: Query,
         ring: Arc<Ring>,
+        buffers: Arc<Buffers>,
         mut shutdown: watch::Receiver<bool>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
@@ -47,7 +55,16 @@ impl FlowStream {
             // an error means that the API has gone
             let _ = shutdown.wait_for(|down| *down).await;
         });
-        Self { query, ring, ready: VecDeque::new(), waiting: None, shutdown, ended: false, _permit: permit }
+        Self {
+            query,
+            ring,
+            buffers,
+            under_way: Arc::default(),
+            waiting: None,
+            shutdown,
+            ended: false,
+            _permit: permit,
+        }
     }
 
     fn wait_for(&self, sequence: u64) -> Wait {
@@ -61,6 +78,30 @@ impl FlowStream {
             let _ = tokio::time::timeout(longest, ring.wait_for(sequence)).await;
         })
     }
+
+    /// Fills `out` until there is a chunk, or nothing more for now, or others are to have their turn. Ready if the
+    /// query need not be waited for.
+    fn fill(&mut self, out: &mut Vec<u8>, context: &mut Context<'_>) -> Poll<()> {
+        let begin = Instant::now();
+        while out.len() < CHUNK_BYTES && !self.ended {
+            if let Some(waiting) = &mut self.waiting {
+                if waiting.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                self.waiting = None;
+            }
+            match RECORDS.with_borrow_mut(|records| self.query.step(records, out)) {
+                Progress::More if begin.elapsed() < TURN => {}
+                Progress::More => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Progress::CaughtUp(sequence) => self.waiting = Some(self.wait_for(sequence)),
+                Progress::Ended => self.ended = true,
+            }
+        }
+        Poll::Ready(())
+    }
 }
 
 impl Stream for FlowStream {
@@ -68,9 +109,6 @@ impl Stream for FlowStream {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if let Some(response) = this.ready.pop_front() {
-            return Poll::Ready(Some(Ok(response)));
-        }
         if this.ended {
             return Poll::Ready(None);
         }
@@ -78,26 +116,15 @@ impl Stream for FlowStream {
             this.ended = true;
             return Poll::Ready(Some(Err(Status::unavailable("the agent is shutting down"))));
         }
-        for _ in 0..STEPS {
-            if let Some(waiting) = &mut this.waiting {
-                if waiting.as_mut().poll(context).is_pending() {
-                    return Poll::Pending;
-                }
-                this.waiting = None;
-            }
-            match this.query.step(&mut this.ready) {
-                Progress::More => {}
-                Progress::CaughtUp(sequence) => this.waiting = Some(this.wait_for(sequence)),
-                Progress::Ended => this.ended = true,
-            }
-            if let Some(response) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(response)));
-            }
-            if this.ended {
-                return Poll::Ready(None);
-            }
+        if this.under_way.poll_room(context).is_pending() {
+            return Poll::Pending;
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        let mut out = this.buffers.take();
+        let filled = this.fill(&mut out, context);
+        if !out.is_empty() {
+            return Poll::Ready(Some(Ok(this.under_way.send(out, &this.buffers))));
+        }
+        this.buffers.give_back(out);
+        filled.map(|()| None)
     }
 }

@@ -1,9 +1,10 @@
 //! Which list of a flow's message its policies stand in.
 
 use palomar_model::attribution::PolicyRef;
-use palomar_model::flow::{Event, Flow};
-use palomar_model::verdict::{Direction, Verdict};
+use palomar_model::flow::Flow;
 use palomar_proto::flow::Policy;
+
+use crate::sighting::{PolicyList, Sighting};
 
 /// The four lists of a message.
 #[derive(Debug, Default)]
@@ -16,18 +17,14 @@ pub(super) struct PolicyLists {
 }
 
 impl PolicyLists {
-    /// Verdicts and drops name their policies; a trace has none, as in Hubble. A denial names the policies that
-    /// isolate the pod, also where audit mode let the packet pass.
     pub(super) fn of(flow: &Flow) -> Self {
         let mut lists = Self::default();
-        if matches!(flow.event, Event::Trace(_)) {
-            return lists;
-        }
-        let list = match (flow.direction, flow.verdict) {
-            (Direction::Egress, Verdict::Forwarded) => &mut lists.egress_allowed_by,
-            (Direction::Ingress, Verdict::Forwarded) => &mut lists.ingress_allowed_by,
-            (Direction::Egress, Verdict::Dropped | Verdict::Audit) => &mut lists.egress_denied_by,
-            (Direction::Ingress, Verdict::Dropped | Verdict::Audit) => &mut lists.ingress_denied_by,
+        let list = match Sighting::of(flow).policy_list() {
+            None => return lists,
+            Some(PolicyList::EgressAllowed) => &mut lists.egress_allowed_by,
+            Some(PolicyList::IngressAllowed) => &mut lists.ingress_allowed_by,
+            Some(PolicyList::EgressDenied) => &mut lists.egress_denied_by,
+            Some(PolicyList::IngressDenied) => &mut lists.ingress_denied_by,
         };
         list.extend(flow.policies.iter().map(|PolicyRef { name, kind }| Policy {
             name: name.name.clone(),

@@ -4,6 +4,7 @@ use palomar_model::flow::{Flow, FlowEndpoint};
 
 use super::{Address, EndpointView, FlowView, LabelParts, Side, Transport, Uuid};
 use crate::convert::{self, NodeContext};
+use crate::sighting::Sighting;
 
 impl EndpointView for FlowEndpoint {
     fn identity(&self) -> u32 {
@@ -69,7 +70,7 @@ impl FlowView for TypedFlow<'_> {
     }
 
     fn event_type(&self) -> Option<(i32, i32)> {
-        Some(convert::event_type(self.flow.event))
+        Some(Sighting::of(self.flow).event_type())
     }
 
     fn verdict(&self) -> i32 {
@@ -77,15 +78,15 @@ impl FlowView for TypedFlow<'_> {
     }
 
     fn drop_reason(&self) -> i32 {
-        convert::drop_reason(self.flow).into()
+        Sighting::of(self.flow).drop_reason().into()
     }
 
     fn is_reply(&self) -> Option<bool> {
-        self.flow.is_reply()
+        Sighting::of(self.flow).is_reply()
     }
 
     fn traffic_direction(&self) -> i32 {
-        convert::traffic_direction(self.flow) as i32
+        Sighting::of(self.flow).traffic_direction() as i32
     }
 
     fn interface(&self) -> Option<(u32, &str)> {

@@ -1,5 +1,7 @@
 //! A client that counts messages without reading them, so that the server is what is measured.
 
+use std::time::{Duration, Instant};
+
 use palomar_proto::observer::GetFlowsRequest;
 use prost::Message;
 use prost::bytes::Buf;
@@ -47,17 +49,30 @@ impl Decoder for Counting {
     }
 }
 
-/// How many messages the answer has, and how many bytes.
-pub async fn flows(channel: &Channel, request: GetFlowsRequest) -> (usize, usize) {
+/// What an answer was.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Answer {
+    pub flows: usize,
+    pub bytes: usize,
+    /// Until the first message was there.
+    pub first: Duration,
+}
+
+/// Asks, and counts the whole answer.
+pub async fn flows(channel: &Channel, request: GetFlowsRequest) -> Answer {
+    let begin = Instant::now();
     let mut client = Grpc::new(channel.clone());
     client.ready().await.unwrap();
     let path = PathAndQuery::from_static("/observer.Observer/GetFlows");
     let mut stream =
         client.server_streaming(Request::new(request), path, Counting).await.unwrap().into_inner();
-    let (mut count, mut bytes) = (0, 0);
+    let mut answer = Answer::default();
     while let Some(length) = stream.message().await.unwrap() {
-        count += 1;
-        bytes += length;
+        if answer.flows == 0 {
+            answer.first = begin.elapsed();
+        }
+        answer.flows += 1;
+        answer.bytes += length;
     }
-    (count, bytes)
+    answer
 }
