@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use palomar_lab::{PodSpec, Topology};
-use support::{Agent, Options, np_demo, wait_or};
+use support::{Agent, Options, connect, echo, np_demo, wait_or};
 
 /// A small disk, until it is dropped.
 struct Disk(PathBuf);
@@ -82,5 +82,49 @@ fn on_a_full_disk_identities_are_given_all_the_same_and_written_once_there_is_sp
     disk.fill();
     agent.start_again();
     assert_eq!((identity(&agent, "np-demo/web"), identity(&agent, "np-demo/late")), (web, late));
+    assert!(agent.terminate().success(), "{}", agent.log());
+}
+
+#[test]
+fn flows_that_a_full_disk_does_not_take_leave_what_was_saved_before() {
+    let lab = np_demo("brfull", Topology::Routed);
+    let mut agent = Agent::prepare(&lab, Options::mode("audit"));
+    let disk = Disk::mount(agent.state.clone());
+    agent.start_again();
+    let [web, frontend] = ["web", "frontend"].map(|pod| lab.pod(&format!("np-demo/{pod}")).unwrap());
+    agent.wait_for_endpoint("np-demo/web", "known", |e| e["is_pod"] == true);
+    let _servers = echo(web);
+    let visit = |agent: &Agent| {
+        let (_connection, port) = connect(frontend, web).unwrap();
+        let port = port.to_string();
+        agent.wait_for_flows("the connection", &["--port", &port], |flows| (!flows.is_empty()).then_some(()));
+        port
+    };
+    let first = visit(&agent);
+    agent.restart();
+    let second = visit(&agent);
+    let files = |agent: &Agent| {
+        let files = fs::read_dir(&agent.state).unwrap().flatten();
+        let files = files.filter(|file| !file.file_name().to_string_lossy().starts_with("losses.json"));
+        let files = files.map(|file| (file.file_name(), fs::read(file.path()).unwrap()));
+        files.filter(|(name, _)| name != "filler").collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = files(&agent);
+    disk.fill();
+
+    assert!(agent.terminate().success(), "{}", agent.log());
+    let log = agent.log();
+    assert!(log.contains("cannot save the flows") && log.contains("No space left"), "{log}");
+    assert_eq!(files(&agent), before, "all is as it was, and nothing was left behind");
+
+    // still without space, the next one starts with what was saved before, and tells what is missing
+    agent.start_again();
+    assert!(!agent.flows(&["--port", &first]).is_empty());
+    assert!(agent.flows(&["--port", &second]).is_empty());
+    let status = agent.palomar(&["status"]);
+    assert!(status.contains("an agent ended without saving its flows"), "{status}");
+    disk.empty();
+    agent.restart();
+    assert!(!agent.flows(&["--port", &first]).is_empty());
     assert!(agent.terminate().success(), "{}", agent.log());
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use palomar_flow::convert::timestamp;
 use palomar_model::identity::Identity;
 use palomar_proto::palomar::v1;
 use palomar_proto::palomar::v1::palomar_server::Palomar;
@@ -12,7 +13,7 @@ use super::Shared;
 use super::connection_stream::{ConnectionStream, MAX_CALLS};
 use crate::connections;
 use crate::directory::Directory;
-use crate::losses::{LossSource, Losses, StageCounts};
+use crate::losses::{Gap, GapCause, LossSource, Losses, StageCounts};
 
 /// What the control path knows of the agent and its endpoints, as messages. Asked for each call; must not block.
 pub trait AgentFacts: Send + Sync {
@@ -119,7 +120,26 @@ fn loss_answer(losses: &Losses) -> v1::GetLossResponse {
             lost: lost.into_iter().map(counter).collect(),
         }
     });
-    v1::GetLossResponse { counters: losses.counts().map(counter).into(), stages: stages.into() }
+    v1::GetLossResponse {
+        counters: losses.counts().map(counter).into(),
+        stages: stages.into(),
+        gaps: losses.gaps().iter().map(gap).collect(),
+    }
+}
+
+fn gap(gap: &Gap) -> v1::Gap {
+    let Gap { first_ns, last_ns, flows, cause } = *gap;
+    let cause = match cause {
+        GapCause::NothingRan => v1::GapCause::NothingRan,
+        GapCause::NotSaved => v1::GapCause::NotSaved,
+        GapCause::Unreadable => v1::GapCause::Unreadable,
+    };
+    v1::Gap {
+        first: (first_ns != i64::MIN).then(|| timestamp(first_ns)),
+        last: Some(timestamp(last_ns)),
+        cause: cause.into(),
+        flows,
+    }
 }
 
 /// Every identity of a directory and the reserved ones, by number. Two kernel identities may show one number.

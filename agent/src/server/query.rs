@@ -273,6 +273,9 @@ impl Query {
         for loss in teller.tell(losses, upto_ns) {
             self.report.add(loss);
         }
+        for gap in teller.tell_gaps(losses, upto_ns) {
+            self.report.add_gap(gap);
+        }
     }
 
     fn tell_losses(&mut self, ends: bool, out: &mut Vec<u8>) {

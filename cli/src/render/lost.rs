@@ -15,15 +15,36 @@ pub fn cpu(event: &LostEvent) -> i32 {
     event.cpu.unwrap_or(0)
 }
 
-/// How many, and ` (first: …, last: …)` where both times are told.
+/// How many, and ` (first: …, last: …)` where both times are told. An agent that cannot tell how many says 0.
 pub fn count(event: &LostEvent, time: TimeFormat) -> String {
+    let count = match event.num_events_lost {
+        0 => "an unknown number".to_owned(),
+        count => count.to_string(),
+    };
     match (&event.first, &event.last) {
-        (Some(first), Some(last)) => format!(
-            "{} (first: {}, last: {})",
-            event.num_events_lost,
-            time.print(Some(first)),
-            time.print(Some(last))
-        ),
-        _ => event.num_events_lost.to_string(),
+        (Some(first), Some(last)) => {
+            format!("{count} (first: {}, last: {})", time.print(Some(first)), time.print(Some(last)))
+        }
+        _ => count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_not_known_is_said_so() {
+        let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let told = |num_events_lost, first, last| {
+            let event = LostEvent { num_events_lost, first, last, ..LostEvent::default() };
+            count(&event, TimeFormat::Rfc3339)
+        };
+        assert_eq!(told(7, None, None), "7");
+        assert_eq!(told(0, None, time(1)), "an unknown number");
+        assert_eq!(
+            told(0, time(0), time(1)),
+            "an unknown number (first: 1970-01-01T00:00:00Z, last: 1970-01-01T00:00:01Z)"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::Result;
 use palomar_proto::palomar::v1::palomar_client::PalomarClient;
 use palomar_proto::palomar::v1::{
-    AttachKind, ClusterSource, GetAgentStatusRequest, GetAgentStatusResponse, GetLossRequest,
+    AttachKind, ClusterSource, Gap, GapCause, GetAgentStatusRequest, GetAgentStatusResponse, GetLossRequest,
     GetLossResponse, LossCounter, PolicyMode, StageCounts,
 };
 use tonic::{Code, Status};
@@ -16,6 +16,7 @@ use crate::log;
 use crate::render::Columns;
 use crate::render::escape::escape;
 use crate::surroundings::Surroundings;
+use crate::time::TimeFormat;
 
 /// Prints the agent's lines; nothing if the server is no Palomar agent.
 pub async fn print(
@@ -109,15 +110,47 @@ fn print_agent(agent: &GetAgentStatusResponse, out: &mut dyn Write) -> io::Resul
 }
 
 fn print_loss(loss: &GetLossResponse, out: &mut dyn Write) -> io::Result<()> {
-    let GetLossResponse { counters, stages } = loss;
+    let GetLossResponse { counters, stages, gaps } = loss;
     writeln!(out, "Lost Events: {}", grouped(sum(counters)))?;
-    if !stages.is_empty() {
-        return print_stages(stages, out);
+    if stages.is_empty() {
+        for counter in counters.iter().filter(|counter| counter.count > 0) {
+            writeln!(out, "  - {}: {}", escape(&counter.source), grouped(counter.count))?;
+        }
+    } else {
+        print_stages(stages, out)?;
     }
-    for counter in counters.iter().filter(|counter| counter.count > 0) {
-        writeln!(out, "  - {}: {}", escape(&counter.source), grouped(counter.count))?;
+    print_gaps(gaps, out)
+}
+
+/// One line a gap; nothing if there is none.
+fn print_gaps(gaps: &[Gap], out: &mut dyn Write) -> io::Result<()> {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "Gaps: {}", gaps.len())?;
+    for Gap { first, last, cause, flows } in gaps {
+        let time = |time| TimeFormat::Rfc3339.print(time);
+        let last = time(last.as_ref());
+        match first {
+            Some(first) => write!(out, "  - {} to {last}: ", time(Some(first)))?,
+            None => write!(out, "  - until {last}: ")?,
+        }
+        let missing = match flows {
+            Some(flows) => format!("up to {} flows are missing", grouped(*flows)),
+            None => "what passed is not known".to_owned(),
+        };
+        writeln!(out, "{}; {missing}", cause_text(*cause))?;
     }
     Ok(())
+}
+
+fn cause_text(cause: i32) -> &'static str {
+    match GapCause::try_from(cause) {
+        Ok(GapCause::NothingRan) => "no agent and no programs",
+        Ok(GapCause::NotSaved) => "an agent ended without saving its flows",
+        Ok(GapCause::Unreadable) => "saved flows could not be read",
+        Ok(GapCause::Unspecified) | Err(_) => "for an unknown reason",
+    }
 }
 
 /// One line a stage: what came in, what went on, what was left out, what was lost and where.

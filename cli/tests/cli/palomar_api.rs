@@ -19,6 +19,44 @@ fn attachment(kind: AttachKind, error: &str, first: bool) -> Attachment {
     Attachment { kind: kind.into(), attach_error: error.to_owned(), first_in_order: first }
 }
 
+fn loss() -> GetLossResponse {
+    let counter = |source: &str, count| LossCounter { source: source.to_owned(), count };
+    let stage = |stage: &str, taken, given, left_out, lost| StageCounts {
+        stage: stage.to_owned(),
+        taken,
+        given,
+        left_out,
+        lost,
+    };
+    let at = |seconds| prost_types::Timestamp { seconds, nanos: 0 };
+    let gap = |first: Option<i64>, cause: GapCause, flows| Gap {
+        first: first.map(at),
+        last: Some(at(1_772_600_761)),
+        cause: cause.into(),
+        flows,
+    };
+    GetLossResponse {
+        counters: vec![counter("rate_limited", 1_000), counter("kernel_ring", 0), counter("decode\u{7}", 24)],
+        stages: vec![
+            stage(
+                "kernel",
+                13_345,
+                12_345,
+                0,
+                vec![counter("rate_limited", 1_000), counter("kernel_ring", 0)],
+            ),
+            stage("enricher", 12_345, 12_300, 0, vec![counter("decode\u{7}", 23), counter("other", 1)]),
+            stage("queries", 24_600, 600, 24_000, vec![counter("reader_overtaken", 0)]),
+        ],
+        gaps: vec![
+            gap(None, GapCause::Unreadable, None),
+            gap(Some(1_772_600_700), GapCause::Unreadable, Some(1_200)),
+            gap(Some(1_772_600_720), GapCause::NotSaved, None),
+            gap(Some(1_772_600_730), GapCause::NothingRan, None),
+        ],
+    }
+}
+
 fn agent() -> Stub {
     let status = GetAgentStatusResponse {
         instance: "4026531840".to_owned(),
@@ -42,28 +80,6 @@ fn agent() -> Stub {
                 reason: "cannot be read".to_owned(),
                 ..Default::default()
             },
-        ],
-    };
-    let counter = |source: &str, count| LossCounter { source: source.to_owned(), count };
-    let stage = |stage: &str, taken, given, left_out, lost| StageCounts {
-        stage: stage.to_owned(),
-        taken,
-        given,
-        left_out,
-        lost,
-    };
-    let loss = GetLossResponse {
-        counters: vec![counter("rate_limited", 1_000), counter("kernel_ring", 0), counter("decode\u{7}", 24)],
-        stages: vec![
-            stage(
-                "kernel",
-                13_345,
-                12_345,
-                0,
-                vec![counter("rate_limited", 1_000), counter("kernel_ring", 0)],
-            ),
-            stage("enricher", 12_345, 12_300, 0, vec![counter("decode\u{7}", 23), counter("other", 1)]),
-            stage("queries", 24_600, 600, 24_000, vec![counter("reader_overtaken", 0)]),
         ],
     };
     let web = Endpoint {
@@ -102,7 +118,7 @@ fn agent() -> Stub {
     };
     let agent = Agent {
         status,
-        loss,
+        loss: loss(),
         identities: vec![
             identity(2, &["reserved:world"], true, 0),
             identity(60_437, &["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop"], false, 1),
@@ -132,6 +148,11 @@ Lost Events: 1,024
   kernel     13,345   12,345   0          1,000 rate_limited
   enricher   12,345   12,300   0          24: 23 decode\\x07, 1 other
   queries    24,600   600      24,000     0
+Gaps: 4
+  - until 2026-03-04T05:06:01Z: saved flows could not be read; what passed is not known
+  - 2026-03-04T05:05:00Z to 2026-03-04T05:06:01Z: saved flows could not be read; up to 1,200 flows are missing
+  - 2026-03-04T05:05:20Z to 2026-03-04T05:06:01Z: an agent ended without saving its flows; what passed is not known
+  - 2026-03-04T05:05:30Z to 2026-03-04T05:06:01Z: no agent and no programs; what passed is not known
 ";
     assert_eq!((outcome.out.as_str(), outcome.err.as_str(), outcome.code), (wanted, "", 0));
 }

@@ -22,7 +22,8 @@ use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionCli
 use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1alpha::server_reflection_response::MessageResponse;
 
-use super::fixture::{Fixture, fixture};
+use super::fixture::{Fixture, fixture, fixture_with};
+use crate::losses::{Gap, GapCause, Losses};
 
 /// Serves the fixture in a folder that must outlive the channel.
 pub async fn serve(fixture: &Fixture) -> (Channel, tempfile::TempDir, tokio::task::JoinHandle<()>) {
@@ -162,13 +163,28 @@ async fn health_and_reflection_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_own_service_tells_losses_identities_and_facts() {
-    let fixture = fixture(255);
+    let gap = |first_ns, flows, cause| Gap { first_ns, last_ns: 9_000_000_000, flows, cause };
+    let gaps = vec![
+        gap(i64::MIN, None, GapCause::Unreadable),
+        gap(3_000_000_000, Some(7), GapCause::NotSaved),
+        gap(4_000_000_000, None, GapCause::NothingRan),
+    ];
+    let fixture = fixture_with(255, 3, Losses::with_history(&[], gaps));
     let (channel, _folder, _server) = serve(&fixture).await;
     let mut client = PalomarClient::new(channel);
     let loss = client.get_loss(v1::GetLossRequest {}).await.unwrap().into_inner();
     let names: Vec<&str> = loss.counters.iter().map(|counter| counter.source.as_str()).collect();
     assert_eq!(names.first().copied(), Some("rate_limited"));
     assert_eq!(names.last().copied(), Some("reader_overtaken"));
+    let seconds = |time: &Option<prost_types::Timestamp>| time.as_ref().map(|time| time.seconds);
+    let gaps: Vec<_> = loss.gaps.iter().map(|gap| (seconds(&gap.first), gap.flows, gap.cause())).collect();
+    let expected = [
+        (None, None, v1::GapCause::Unreadable),
+        (Some(3), Some(7), v1::GapCause::NotSaved),
+        (Some(4), None, v1::GapCause::NothingRan),
+    ];
+    assert_eq!(gaps, expected);
+    assert!(loss.gaps.iter().all(|gap| seconds(&gap.last) == Some(9)));
     let world = client.get_identity(v1::GetIdentityRequest { identity: 2 }).await.unwrap().into_inner();
     assert_eq!(world.identity.unwrap().labels, ["reserved:world"]);
     let unknown = client.get_identity(v1::GetIdentityRequest { identity: 9_999 }).await.unwrap_err();

@@ -54,8 +54,12 @@ pub fn fixture(capacity: u64) -> Fixture {
 }
 
 pub fn fixture_for(capacity: u64, max_streams: usize) -> Fixture {
+    fixture_with(capacity, max_streams, Losses::default())
+}
+
+pub fn fixture_with(capacity: u64, max_streams: usize, losses: Losses) -> Fixture {
     let (writer, ring) = Ring::new(Capacity::try_from(capacity).unwrap());
-    let losses = Arc::new(Losses::default());
+    let losses = Arc::new(losses);
     let labels = Labels::from([("zone".to_owned(), "a".to_owned())]);
     let node = Arc::new(NodeContext::new("node-1", "default", &labels, "0.1.0"));
     let directory = Directory::empty(Arc::from("node-1"), Arc::from("default"));

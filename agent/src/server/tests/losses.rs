@@ -5,8 +5,8 @@ use palomar_proto::flow::{FlowFilter, LostEvent, LostEventSource, Verdict};
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 use palomar_proto::observer::{GetFlowsRequest, GetFlowsResponse};
 
-use super::fixture::fixture;
-use crate::losses::{Loss, LossSource};
+use super::fixture::{fixture, fixture_with};
+use crate::losses::{Gap, GapCause, Loss, LossSource, Losses};
 
 fn lost(responses: &[GetFlowsResponse]) -> Vec<LostEvent> {
     let lost = |response: &GetFlowsResponse| match &response.response_types {
@@ -50,6 +50,54 @@ async fn a_query_tells_the_losses_of_its_time_beside_its_number_and_filters() {
         assert_eq!(count(LostEventSource::PerfEventRingBuffer), kernel, "{what}");
     }
     assert_eq!(fixture.losses.count(LossSource::QueueFull), 12, "asking changes no counter");
+}
+
+#[tokio::test]
+async fn a_query_tells_each_gap_of_its_time_as_a_lost_event() {
+    use LostEventSource::{HubbleRingBuffer, UnknownLostEventSource};
+    let gap = |first: i64, last: i64, flows, cause| Gap {
+        first_ns: if first == 0 { i64::MIN } else { first * SECOND },
+        last_ns: last * SECOND,
+        flows,
+        cause,
+    };
+    let gaps = vec![
+        gap(0, 90, None, GapCause::Unreadable),
+        gap(95, 102, Some(8), GapCause::Unreadable),
+        gap(103, 104, None, GapCause::NotSaved),
+        gap(106, 107, None, GapCause::NothingRan),
+    ];
+    let mut fixture = fixture_with(255, 3, Losses::with_history(&[], gaps));
+    for n in 0..10 {
+        fixture.write(n, (100 + i64::try_from(n).unwrap()) * SECOND);
+    }
+    // (source, how many, first second, last second)
+    let unreadable = (HubbleRingBuffer, 0, None, 90);
+    let damaged = (HubbleRingBuffer, 8, Some(95), 102);
+    let crashed = (HubbleRingBuffer, 0, Some(103), 104);
+    let away = (UnknownLostEventSource, 0, Some(106), 107);
+    let since = |second: i64| Some(timestamp(second * SECOND));
+    let base = GetFlowsRequest::default;
+    let table = [
+        ("all", base(), vec![damaged, crashed, away]),
+        ("since", GetFlowsRequest { since: since(105), ..base() }, vec![away]),
+        ("until", GetFlowsRequest { until: since(101), ..base() }, vec![damaged]),
+        ("of long ago", GetFlowsRequest { since: since(1), until: since(94), ..base() }, vec![unreadable]),
+        ("the last two", GetFlowsRequest { number: 2, ..base() }, vec![]),
+        ("the last four", GetFlowsRequest { number: 4, ..base() }, vec![away]),
+    ];
+    for (what, request, expected) in table {
+        let told: Vec<_> = lost(&fixture.ask(request).await.unwrap())
+            .iter()
+            .map(|event| {
+                let (first, last) = (event.first.map(|time| time.seconds), event.last.unwrap().seconds);
+                (event.source(), event.num_events_lost, first, last)
+            })
+            .collect();
+        assert_eq!(told, expected, "{what}");
+    }
+    let follow = GetFlowsRequest { follow: true, ..base() };
+    assert!(fixture.open(follow).await.unwrap().is_quiet().await, "who follows from now on is told no gap");
 }
 
 #[tokio::test]
