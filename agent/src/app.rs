@@ -28,9 +28,10 @@ use crate::instance::{self, InstanceLock};
 use crate::kernel::KernelTables;
 use crate::links::Follower;
 use crate::losses::Losses;
+use crate::metrics::{self, Collector, MetricsDoor, MetricsThread};
 use crate::ring::saved::files::{FlowFiles, Kept, Recalled};
 use crate::ring::{Capacity, Ring, Writer};
-use crate::server::{Api, DEFAULT_MAX_STREAMS, Served};
+use crate::server::{AgentFacts, Api, DEFAULT_MAX_STREAMS, Served};
 use crate::source::{self, Baseline, BaselineKeeper, InOrder, KernelLosses, KernelTotals as _};
 use crate::tell::Teller;
 
@@ -43,8 +44,7 @@ const QUEUE: usize = 16_384;
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     // This network namespace is ours alone.
     let _lock = InstanceLock::take()?;
-    fs::create_dir_all(&args.state_dir)
-        .with_context(|| format!("cannot make the state directory {}", args.state_dir.display()))?;
+    make_state_dir(&args.state_dir)?;
     let _state_lock = instance::lock_state_dir(&args.state_dir)?;
 
     // What may be refused comes before anything touches the kernel, because an error ends it here.
@@ -53,6 +53,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let node_name: Arc<str> = node_name(args)?.into();
     let cluster: Arc<str> = args.cluster_name.as_str().into();
     let door = Door::open(args)?;
+    let metrics_door = MetricsDoor::open(&args.metrics)?;
     // The memory of an earlier agent is read while the kernel's side is brought into force.
     let flow_files = FlowFiles::of(&args.state_dir);
     let recalling = spawn_recall(&flow_files, capacity)?;
@@ -110,6 +111,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     // The event path: kernel ring → queue → enrich → recent flows, behind those of the earlier agent.
     let Memory { writer, ring, losses, namespaces } =
         memory(recalling, &flow_files, capacity, programs_stayed);
+    let first_counted = ring.written();
     let (sender, receiver) = source::queue(QUEUE);
     let enricher = Enricher::new(
         Sources {
@@ -126,26 +128,24 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let reading =
         source::spawn(stream, counters, sender, Arc::clone(&losses)).context("cannot start a thread")?;
 
-    // The API, until a signal.
-    let api = Api::new(Served {
+    // The API, until a signal, and the metrics beside it.
+    let instance = instance::network_namespace()?.to_string();
+    let teller = Arc::new(Teller { facts, maps, attributions, instance, source: cluster_world.kind(), hook });
+    let served = Served {
         ring: Arc::clone(&ring),
         losses: Arc::clone(&losses),
         namespaces,
         directory,
         node: Arc::new(NodeContext::new(&node_name, &cluster, &BTreeMap::new(), env!("CARGO_PKG_VERSION"))),
-        facts: Arc::new(Teller {
-            facts,
-            maps,
-            attributions,
-            instance: instance::network_namespace()?.to_string(),
-            source: cluster_world.kind(),
-            hook,
-        }),
+        facts: Arc::clone(&teller) as Arc<dyn AgentFacts>,
         max_streams: DEFAULT_MAX_STREAMS,
-    });
+    };
+    let api = Api::new(served.clone());
+    let metrics = serve_metrics(metrics_door, served, first_counted, vec![Arc::new(api.clone()), teller])?;
     let served = door.serve(&api);
 
     // The end, against the flow of data; the datapath stays.
+    drop(metrics);
     drop(signals.send(Signal::Stop));
     drop(control.join());
     drop(links);
@@ -157,6 +157,23 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     served?;
     tracing::info!("stopped; the datapath stays as it is (palomar-agent clean removes it)");
     Ok(())
+}
+
+fn make_state_dir(state_dir: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(state_dir)
+        .with_context(|| format!("cannot make the state directory {}", state_dir.display()))
+}
+
+/// Counts the flows from this sequence number on, if metrics are asked for.
+fn serve_metrics(
+    door: Option<MetricsDoor>,
+    served: Served,
+    first: u64,
+    collectors: Vec<Arc<dyn Collector>>,
+) -> anyhow::Result<Option<MetricsThread>> {
+    let Served { ring, losses, directory, .. } = served;
+    let sources = metrics::Sources { ring, first, losses, directory, collectors };
+    door.map(|door| door.serve(sources)).transpose()
 }
 
 fn capacity(args: &RunArgs) -> anyhow::Result<Capacity> {

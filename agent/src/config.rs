@@ -1,9 +1,12 @@
 //! What the agent is told on its command line, and what it makes of it.
 
+mod metrics;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use metrics::{InvalidListenAddress, ListenAddress, MetricsArgs};
 
 /// Where manifests are looked for when no directory is named.
 pub const DEFAULT_MANIFESTS: &str = "/etc/palomar/manifests";
@@ -82,6 +85,10 @@ pub struct RunArgs {
     /// TCP address to serve the API on as well, in clear text: off unless given
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+
+    /// What is counted.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 
     /// This node's name in flows (default: the host name)
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]

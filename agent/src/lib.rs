@@ -29,6 +29,7 @@ pub mod instance;
 pub mod kernel;
 pub mod links;
 pub mod losses;
+pub mod metrics;
 pub mod ring;
 pub mod server;
 pub mod source;

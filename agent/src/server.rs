@@ -16,6 +16,7 @@ mod flow_service;
 mod frames;
 mod health;
 mod loss_report;
+mod metrics;
 mod observer;
 mod own_service;
 mod plan;
@@ -29,6 +30,7 @@ mod view;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use palomar_flow::convert::NodeContext;
@@ -88,6 +90,8 @@ struct Shared {
     connection_calls: Arc<Semaphore>,
     ends: EncodedEnds,
     buffers: Arc<Buffers>,
+    /// Streams that were refused because there were too many.
+    refused_streams: AtomicU64,
     started: Instant,
     shutdown: watch::Sender<bool>,
 }
@@ -107,6 +111,7 @@ impl Api {
             connection_calls: Arc::new(Semaphore::new(MAX_CALLS)),
             ends: EncodedEnds::default(),
             buffers: Arc::default(),
+            refused_streams: AtomicU64::new(0),
             served,
             started: Instant::now(),
             shutdown: watch::Sender::new(false),

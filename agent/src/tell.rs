@@ -1,5 +1,7 @@
 //! What the control path knows, as messages of Palomar's own service.
 
+mod metrics;
+
 use std::sync::Arc;
 
 use palomar_bpf::abi::{Counter, Mode};

@@ -18,6 +18,7 @@ const RANKS: &[&str] = &[
     "decode",
     "enrich",
     "connections",
+    "metrics",
     "identity",
     "world",
     "links",

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use palomar_proto::observer::observer_server::Observer;
@@ -45,9 +46,10 @@ impl ObserverService {
 
     /// Begins a query. Nothing is sent for a wrong request or beyond the limit of streams.
     pub fn flows(&self, request: &GetFlowsRequest) -> Result<FlowStream, Status> {
-        let Shared { served, streams, shutdown, ends, buffers, .. } = &*self.shared;
+        let Shared { served, streams, refused_streams, shutdown, ends, buffers, .. } = &*self.shared;
         let plan = Plan::new(request)?;
         let permit = Arc::clone(streams).try_acquire_owned().map_err(|_| {
+            refused_streams.fetch_add(1, Ordering::Relaxed);
             Status::resource_exhausted(format!(
                 "too many flow streams: {} are served at once",
                 served.max_streams
