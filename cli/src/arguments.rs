@@ -5,6 +5,7 @@
 
 pub mod commands;
 mod connection;
+mod connections;
 mod declare;
 mod error;
 mod filters;

@@ -2,7 +2,7 @@
 //!
 //! * [`arguments`]: the commands and flags, and what was given of them.
 //! * [`settings`]: connection flags from the environment and the config files.
-//! * [`observe`], [`status`], [`identity`], [`endpoint`], [`list`], [`watch`], [`reflect`], [`config`]: the commands.
+//! * [`observe`], [`status`], [`identity`], [`endpoint`], [`connections`], [`list`], [`watch`], [`reflect`], [`config`]: the commands.
 //! * [`render`]: flows and events as text, one file a format.
 //! * [`time`]: times and durations as users write and read them.
 
@@ -11,6 +11,7 @@
 pub mod arguments;
 pub mod config;
 pub mod connection;
+pub mod connections;
 pub mod endpoint;
 pub mod identity;
 pub mod list;
@@ -106,6 +107,7 @@ async fn ask(
         ["identity", "get"] => identity::get(parsed, &connection, surroundings).await,
         ["identity", "list"] => identity::list(parsed, &connection, surroundings).await,
         ["endpoint", "list"] => endpoint::list(parsed, &connection, surroundings).await,
+        ["connections"] => connections::list(parsed, filters, &connection, surroundings).await,
         ["list", "nodes"] => list::nodes(parsed, &connection, surroundings).await,
         ["list", "namespaces"] => list::namespaces(parsed, &connection, surroundings).await,
         ["watch", "peers"] => watch::peers(&connection, surroundings).await,

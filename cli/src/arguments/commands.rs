@@ -2,7 +2,7 @@
 //! the help is made from the same table.
 
 use super::declare::{Declared, switch, text};
-use super::{connection, filters, formatting, selectors};
+use super::{connection, connections, filters, formatting, selectors};
 
 /// A command.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ pub static ROOT: Command = Command {
         STATUS,
         IDENTITY,
         ENDPOINT,
+        CONNECTIONS,
         LIST,
         WATCH,
         REFLECT,
@@ -183,6 +184,22 @@ const ENDPOINT: Command = Command {
         words: Words::None,
         ..COMMAND
     }],
+    ..COMMAND
+};
+
+const CONNECTIONS: Command = Command {
+    name: "connections",
+    about: "Print the live connections of the pods of the agent's node",
+    more: "FROM is the end that began the connection; where that is not known, filters match it either way round. One \
+           between two pods of the node is printed once, as its source sees it. NOTES tell where a packet did not \
+           arrive at its destination, though that is a pod of the node, and where policy audits or denies.",
+    flags: &[
+        Group { heading: "Filters: who", flags: &filters::PODS },
+        Group { heading: "Filters: where", flags: &connections::ADDRESSES },
+        Group { heading: "Filters: what", flags: &connections::STATES },
+        Group { heading: formatting::HEADING, flags: &connections::OUTPUT },
+    ],
+    words: Words::None,
     ..COMMAND
 };
 

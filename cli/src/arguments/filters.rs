@@ -6,7 +6,7 @@ const VERDICTS: [&str; 7] = ["FORWARDED", "DROPPED", "ERROR", "AUDIT", "REDIRECT
 const TYPES: [&str; 6] = ["capture", "drop", "l7", "policy-verdict", "trace", "trace-sock"];
 const PROTOCOLS: [&str; 11] =
     ["tcp", "udp", "sctp", "icmp", "icmpv4", "icmpv6", "vrrp", "igmp", "dns", "http", "kafka"];
-const IDENTITIES: [&str; 10] = [
+pub(super) const IDENTITIES: [&str; 10] = [
     "host",
     "world",
     "unmanaged",

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{assert_same, fixture_path, palomar};
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "",
     "observe",
     "status",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 24] = [
     "identity list",
     "endpoint",
     "endpoint list",
+    "connections",
     "list",
     "list nodes",
     "list namespaces",

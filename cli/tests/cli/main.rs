@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod config;
+mod connections;
 mod filters_offline;
 mod formats;
 mod help;
