@@ -23,5 +23,5 @@ pub use error::UsageError;
 #[cfg(test)]
 pub use filters::{ADDRESSES, EVENTS, PODS};
 pub use given::{Entry, Given, Origin};
-pub use help::{help, tree};
+pub use help::{help, offered, tree};
 pub use line::{Parsed, parse};

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap_complete::{Shell, generate};
 
 use crate::arguments::commands::ROOT;
-use crate::arguments::{Parsed, UsageError, tree};
+use crate::arguments::{Parsed, UsageError, offered, tree};
 use crate::surroundings::Surroundings;
 
 const SHELLS: [(&str, Shell); 5] = [
@@ -25,7 +25,7 @@ pub fn completion(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Resul
         bail!("unknown shell: {word}; choose from: {}", names());
     };
     let mut script = Vec::new();
-    generate(*shell, &mut tree(), ROOT.name, &mut script);
+    generate(*shell, &mut offered(), ROOT.name, &mut script);
     Ok(surroundings.out.write_all(&script)?)
 }
 
@@ -43,6 +43,8 @@ pub fn man(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
     }
     let name = command.get_bin_name().unwrap_or(ROOT.name).replace(' ', "-");
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).title(name.to_uppercase()).section("1").render(&mut page)?;
+    let source = concat!("palomar ", env!("CARGO_PKG_VERSION"));
+    let man = clap_mangen::Man::new(command.clone()).title(name.to_uppercase()).section("1");
+    man.source(source).manual("Palomar").render(&mut page)?;
     Ok(surroundings.out.write_all(&page)?)
 }

@@ -8,19 +8,30 @@ use tonic::{Code, Status};
 
 use crate::render::escape::escape;
 
+/// What the HTTP/2 layer says of a connection that ended in mid-stream.
+const BROKEN_STREAM: &str = "stream closed because of a broken pipe";
+
 /// Code and message; of an unknown error, as filters give it, the bare message.
 pub fn failure(status: &Status) -> Error {
     match status.code() {
-        Code::Unknown if dial_error(status).is_none() => anyhow!("{}", escape(status.message())),
+        // a status with a cause was not sent by the server, but made where the connection broke
+        Code::Unknown if status.source().is_none() => anyhow!("{}", escape(status.message())),
         _ => coded_failure(status),
     }
 }
 
 /// Code and message, always.
 pub fn coded_failure(status: &Status) -> Error {
-    match dial_error(status) {
-        Some(error) => coded(Code::Unavailable, &dial_text(error)),
-        None => coded(status.code(), status.message()),
+    if let Some(error) = dial_error(status) {
+        return coded(Code::Unavailable, &dial_text(error));
+    }
+    match (status.code(), status.source()) {
+        (Code::Unknown, Some(cause)) => {
+            let text = root(cause);
+            let text = if text == BROKEN_STREAM { "EOF" } else { &text };
+            coded(Code::Unavailable, &format!("error reading from server: {text}"))
+        }
+        (code, _) => coded(code, status.message()),
     }
 }
 

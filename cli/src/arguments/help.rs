@@ -22,10 +22,19 @@ pub fn help(path: &[&str]) -> Option<String> {
 
 /// The program with all its commands.
 pub fn tree() -> Clap {
-    clap_command(&ROOT).args(args(ROOT.shared, true)).term_width(WIDTH)
+    root(|_| true)
 }
 
-fn clap_command(command: &'static Command) -> Clap {
+/// The program with the commands that are offered to users.
+pub fn offered() -> Clap {
+    root(|command| !command.hidden)
+}
+
+fn root(shown: fn(&Command) -> bool) -> Clap {
+    clap_command(&ROOT, shown).args(args(ROOT.shared, true)).term_width(WIDTH)
+}
+
+fn clap_command(command: &'static Command, shown: fn(&Command) -> bool) -> Clap {
     let clap = Clap::new(command.name)
         .about(command.about)
         .visible_aliases(command.aliases)
@@ -35,7 +44,9 @@ fn clap_command(command: &'static Command) -> Clap {
         .disable_version_flag(true)
         .args(args(command.flags, false))
         .args(words(command.words))
-        .subcommands(command.commands.iter().map(clap_command));
+        .subcommands(
+            command.commands.iter().filter(|inner| shown(inner)).map(|inner| clap_command(inner, shown)),
+        );
     let clap = match command.usage {
         Some(usage) => clap.override_usage(usage),
         None => clap,

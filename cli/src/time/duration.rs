@@ -1,9 +1,9 @@
-//! Durations in Go's notation: `300ms`, `1h43m`, `-1.5h`.
+//! Durations in Go's notation: `300ms`, `1h43m`, `-1.5h`; and, which Go has not, `2d` and `1w`.
 
 use palomar_flow::go::quote::Quoted;
 use thiserror::Error;
 
-const UNITS: [(&str, i128); 8] = [
+const UNITS: [(&str, i128); 10] = [
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
@@ -12,6 +12,8 @@ const UNITS: [(&str, i128); 8] = [
     ("s", 1_000_000_000),
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("w", 604_800_000_000_000),
 ];
 
 /// Why a text is no duration; in Go's words, each with the text.
@@ -23,7 +25,7 @@ pub enum InvalidDuration {
     /// A number without its unit.
     #[error("time: missing unit in duration {}", Quoted(.0))]
     MissingUnit(String),
-    /// A unit other than ns, us, ms, s, m, h.
+    /// A unit other than ns, us, ms, s, m, h, d, w.
     #[error("time: unknown unit {} in duration {}", Quoted(.unit), Quoted(.text))]
     UnknownUnit {
         /// The whole text.
@@ -126,6 +128,8 @@ mod tests {
             ("a fraction", "-1.5h", Ok(-5_400_000_000_000)),
             ("a fraction without a whole part", ".5s", Ok(500_000_000)),
             ("below a nanosecond", "0.0000000019s", Ok(1)),
+            ("a week and two days of 24 hours", "1w2d", Ok(777_600_000_000_000)),
+            ("half a day", ".5d", Ok(43_200_000_000_000)),
             ("no text", "", Err("time: invalid duration \"\"")),
             ("a point alone", ".s", Err("time: invalid duration \".s\"")),
             ("two points", "1.2.3s", Err("time: invalid duration \"1.2.3s\"")),

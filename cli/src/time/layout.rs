@@ -21,7 +21,7 @@ pub enum TimeFormat {
     Rfc3339Milli,
     /// `2026-03-04T05:06:01.123456Z`
     Rfc3339Micro,
-    /// `2026-03-04T05:06:01.123456789Z`
+    /// `2026-03-04T05:06:01.123456789Z`; like the two before it without zeros at the end
     Rfc3339Nano,
     /// `Wed, 04 Mar 2026 05:06:01 +0000`
     Rfc1123Z,
@@ -61,13 +61,28 @@ impl TimeFormat {
             Self::YearMonthDay => "%Y-%m-%d",
             Self::YearMonthDayHour => "%Y-%m-%dT%HZ",
             Self::YearMonthDayHourMinute => "%Y-%m-%dT%H:%MZ",
-            Self::Rfc3339 => "%Y-%m-%dT%H:%M:%SZ",
-            Self::Rfc3339Milli => "%Y-%m-%dT%H:%M:%S%.3fZ",
-            Self::Rfc3339Micro => "%Y-%m-%dT%H:%M:%S%.6fZ",
-            Self::Rfc3339Nano => "%Y-%m-%dT%H:%M:%S%.9fZ",
+            Self::Rfc3339 | Self::Rfc3339Milli | Self::Rfc3339Micro | Self::Rfc3339Nano => {
+                "%Y-%m-%dT%H:%M:%S"
+            }
             Self::Rfc1123Z => "%a, %d %b %Y %H:%M:%S +0000",
         };
-        time.format(layout).to_string()
+        let text = time.format(layout).to_string();
+        match self {
+            Self::Rfc3339 => text + "Z",
+            Self::Rfc3339Milli => text + &fraction(time, 3) + "Z",
+            Self::Rfc3339Micro => text + &fraction(time, 6) + "Z",
+            Self::Rfc3339Nano => text + &fraction(time, 9) + "Z",
+            _ => text,
+        }
+    }
+}
+
+/// So many digits of a second, cut off, and without zeros at the end: `.123`; nothing for none.
+fn fraction(time: DateTime<Utc>, digits: usize) -> String {
+    let nanos = format!("{:09}", time.timestamp_subsec_nanos());
+    match nanos[..digits].trim_end_matches('0') {
+        "" => String::new(),
+        digits => format!(".{digits}"),
     }
 }
 
@@ -86,6 +101,21 @@ mod tests {
             assert_eq!(TimeFormat::named(&name.to_lowercase()), format);
         }
         assert_eq!(TimeFormat::named("bogus"), TimeFormat::StampMilli);
+    }
+
+    #[test]
+    fn fractions_have_no_zeros_at_their_end() {
+        let table = [
+            (TimeFormat::Rfc3339Milli, 120_999_999, "2026-03-04T05:06:01.12Z"),
+            (TimeFormat::Rfc3339Milli, 999_999, "2026-03-04T05:06:01Z"),
+            (TimeFormat::Rfc3339Micro, 1_000, "2026-03-04T05:06:01.000001Z"),
+            (TimeFormat::Rfc3339Nano, 500_000_000, "2026-03-04T05:06:01.5Z"),
+            (TimeFormat::Rfc3339Nano, 0, "2026-03-04T05:06:01Z"),
+            (TimeFormat::StampMilli, 0, "Mar  4 05:06:01.000"),
+        ];
+        for (format, nanos, wanted) in table {
+            assert_eq!(format.print(Some(&Timestamp { seconds: 1_772_600_761, nanos })), wanted);
+        }
     }
 
     #[test]

@@ -48,9 +48,20 @@ fn escaped(golden: &str) -> String {
 #[test]
 fn json_of_old_scripts_is_asked_for_by_the_environment() {
     let path = fixture_path("flows.jsonl");
-    let words = ["observe", "--input-file", path.to_str().unwrap(), "-o", "json"];
-    let outcome = palomar(&words).variable("HUBBLE_COMPAT", "legacy-json-output").run();
-    assert_same("legacyjson.txt", &outcome.out, &fixture("legacyjson.txt"));
+    let observe = |format| palomar(&["observe", "--input-file", path.to_str().unwrap(), "-o", format]);
+    let asked = "other,Legacy-JSON-Output";
+    let table = [
+        ("json", observe("json").variable("HUBBLE_COMPAT", asked), "legacyjson.txt"),
+        ("JSON", observe("JSON").variable("HUBBLE_COMPAT", asked), "legacyjson.txt"),
+        ("our variable", observe("json").variable("PALOMAR_COMPAT", asked), "legacyjson.txt"),
+        ("jsonpb is never old", observe("jsonpb").variable("HUBBLE_COMPAT", asked), "json.txt"),
+        ("something else", observe("json").variable("HUBBLE_COMPAT", "other"), "json.txt"),
+    ];
+    for (what, command, golden) in table {
+        let outcome = command.run();
+        assert_same(what, &outcome.out, &fixture(golden));
+        assert_eq!(outcome.err.is_empty(), golden == "legacyjson.txt", "{what}: it tells of no nodes");
+    }
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod bad_servers;
+mod commands;
 mod config;
 mod connections;
 mod filters_offline;
 mod formats;
 mod help;
+mod input;
 mod mask;
 mod palomar_api;
 mod process;

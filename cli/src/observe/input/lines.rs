@@ -44,7 +44,7 @@ impl<R: Read> Lines<R> {
             if buffer.is_empty() {
                 break;
             }
-            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', buffer);
             let part = &buffer[..end.unwrap_or(buffer.len())];
             length += part.len();
             if length <= LINE_LIMIT {
