@@ -44,7 +44,7 @@ use tokio::sync::Notify;
 
 use block::{BLOCK_LEN, Block};
 pub use capacity::{Capacity, InvalidCapacity};
-pub use id::{EndpointId, InterfaceId, PoliciesId, ServiceId};
+pub use id::{EndpointId, InterfaceId, PoliciesId, RestId, ServiceId};
 pub use names::{Interface, Names};
 pub use record::Record;
 use stretch::Stretch;

@@ -27,6 +27,7 @@ use self::seen::SeenParts;
 use self::wire::with_length;
 use crate::convert::{self, NodeContext};
 use crate::mask::{FieldMask, PartMask};
+use crate::rest::{Rest, Stands};
 use crate::sighting::Sighting;
 use crate::view::Side;
 
@@ -59,6 +60,8 @@ pub struct FlowParts<'a> {
     pub policies: &'a [PolicyRef],
     /// The revision of the policy that was in force; 0 where none was.
     pub policy_revision: u32,
+    /// What the message says beyond all this.
+    pub rest: Option<&'a Rest>,
 }
 
 /// Writes responses for the flows of one node under one mask. Beside the mask it holds a few kilobytes, whatever it
@@ -68,8 +71,9 @@ pub struct FlowEncoder {
     masks: Masks,
     /// What every flow has.
     node: Box<[u8]>,
-    /// `node_name` of the response.
+    /// `node_name` of the response; empty where the mask leaves it out.
     response_node: Box<[u8]>,
+    keeps_node_name: bool,
     seen: SeenParts,
     packets: PacketParts,
     /// `time` of the flow at hand, which the response has as well.
@@ -91,6 +95,7 @@ struct Masks {
     destination_service: PartMask,
     interface: PartMask,
     policies: PartMask,
+    rest: PartMask,
 }
 
 // === impl FlowEncoder ===
@@ -125,9 +130,11 @@ impl FlowEncoder {
                 destination_service: part(&[parts::DESTINATION_SERVICE]),
                 interface: part(&[parts::INTERFACE]),
                 policies: part(&parts::POLICIES),
+                rest: mask.part(|_| true),
             },
             node: node_part.into(),
             response_node: response.encode_to_vec().into(),
+            keeps_node_name,
             seen: SeenParts::new(part(&seen::FIELDS)),
             packets: PacketParts::new(part(&[packet::SUMMARY])),
             time: Vec::new(),
@@ -155,7 +162,11 @@ impl FlowEncoder {
         time.clear();
         masks.time.write(unmasked, time, |out| parts::time(flow.time_ns, out));
         with_length::<2>(&parts::RESPONSE_FLOW, out, |out| self.flow(flow, out));
-        out.extend_from_slice(&self.response_node);
+        match flow.rest.and_then(Rest::node_name) {
+            None => out.extend_from_slice(&self.response_node),
+            Some(name) if self.keeps_node_name => parts::response_node_name(name, out),
+            Some(_) => {}
+        }
         // without its key the value is the same
         if let [_, value @ ..] = &self.time[..] {
             out.extend_from_slice(&parts::RESPONSE_TIME);
@@ -164,9 +175,20 @@ impl FlowEncoder {
     }
 
     fn flow(&mut self, flow: &FlowParts<'_>, out: &mut Vec<u8>) {
-        let Self { masks, node, seen, packets, time, unmasked, response_node: _ } = self;
+        let Self { masks, time, unmasked, .. } = self;
         out.extend_from_slice(time);
         masks.uuid.write(unmasked, out, |out| parts::uuid(flow.uuid, out));
+        if flow.rest.is_none_or(|rest| rest.stands() == Stands::Beside) {
+            self.typed(flow, out);
+        }
+        if let Some(rest) = flow.rest {
+            self.masks.rest.copy(rest.fields(), out);
+        }
+    }
+
+    /// All but time and UUID of what a typed flow says.
+    fn typed(&mut self, flow: &FlowParts<'_>, out: &mut Vec<u8>) {
+        let Self { masks, node, seen, packets, unmasked, .. } = self;
         out.extend_from_slice(seen.part(flow.sighting));
         masks.addresses.write(unmasked, out, |out| {
             parts::addresses(flow.source_address, flow.destination_address, out);

@@ -71,15 +71,22 @@ impl Rest {
             Ok(fields) => (Stands::Beside, fields),
             Err(_) => (Stands::Instead, wanted),
         };
-        let is_unfiltered = |number| {
-            schema.position(number).is_some_and(|at| UNFILTERED.contains(&schema.fields[at].name.as_str()))
-        };
         let names_node = stands == Stands::Instead || message.node_name != node.name();
         Some(Self {
             stands,
             node_name: names_node.then(|| message.node_name.as_str().into()),
-            is_filtered: stands == Stands::Instead
-                || Fields(&fields).any(|field| field.is_ok_and(|field| !is_unfiltered(field.number))),
+            is_filtered: is_filtered(stands, &fields),
+            fields: fields.into(),
+        })
+    }
+
+    /// One that was kept somewhere, by its parts; `None` for bytes that are no fields of a flow.
+    pub fn new(stands: Stands, fields: &[u8], node_name: Option<&str>) -> Option<Self> {
+        proto::Flow::decode(fields).ok()?;
+        Some(Self {
+            stands,
+            node_name: node_name.map(Box::from),
+            is_filtered: is_filtered(stands, fields),
             fields: fields.into(),
         })
     }
@@ -115,6 +122,15 @@ impl Rest {
         debug_assert!(merged.is_ok(), "the fields were encoded here: {merged:?}");
         message
     }
+}
+
+fn is_filtered(stands: Stands, fields: &[u8]) -> bool {
+    let flow = SCHEMA.find(proto::Flow::NAME).map(|id| SCHEMA.message(id));
+    let is_read = |number| {
+        let field = flow.and_then(|flow| Some(&flow.fields[flow.position(number)?]));
+        field.is_none_or(|field| !UNFILTERED.contains(&field.name.as_str()))
+    };
+    stands == Stands::Instead || Fields(fields).any(|field| field.is_ok_and(|field| is_read(field.number)))
 }
 
 #[cfg(test)]
@@ -165,6 +181,10 @@ mod tests {
             let flows = flows();
             let (flow, node) = (mixed(&flows, &from), NodeContext::of_flow(teller.get(&flows)));
             let typed = Typed::of(&flow, &node);
+            if let Some(rest) = &typed.rest {
+                let again = Rest::new(rest.stands(), rest.fields(), rest.node_name());
+                prop_assert_eq!(again.as_ref(), Some(rest));
+            }
             let expected = proto::Flow { time: flow.time.or(Some(prost_types::Timestamp::default())), ..flow };
             prop_assert_eq!(typed.to_proto(&node), expected);
         }

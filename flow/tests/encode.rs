@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use palomar_flow::convert::{self, NodeContext};
 use palomar_flow::encode::{FlowEncoder, FlowParts};
+use palomar_flow::json;
 use palomar_flow::mask::{FieldMask, STOCK_DEFAULT};
+use palomar_flow::rest::{Rest, Stands};
 use palomar_flow::sighting::Sighting;
 use palomar_flow::view::Side;
 use palomar_model::attribution::PolicyRef;
@@ -16,6 +18,7 @@ use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::object::{ObjectName, Workload};
 use palomar_model::packet::{TcpFlags, Transport};
 use palomar_model::verdict::{ConnectionState, Direction, MatchType, ObservationPoint, Verdict};
+use palomar_proto::flow as proto;
 use palomar_proto::observer::GetFlowsResponse;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -191,7 +194,49 @@ fn node() -> NodeContext {
     )
 }
 
-fn parts<'a>(flow: &'a Flow, source: &'a [u8], destination: &'a [u8]) -> FlowParts<'a> {
+/// Fields that are said beyond a typed flow, as JSON; the last are of a flow that is no typed one.
+const MORE: &[&str] = &[
+    r#""ethernet":{"source":"0a:b0:cc:e3:82:b5","destination":"0a:b0:cc:e3:82:b6"}"#,
+    r#""verdict":"REDIRECTED","Summary":"TCP Flags: SYN; at nf_hook_slow""#,
+    r#""source_names":["a.example.com","b.example.com"]"#,
+    r#""source":{"pod_name":"other","labels":["any:a=b"]},"IP":{"encrypted":true,"source":"x"}"#,
+    r#""node_name":"k2","node_labels":["zone=b"],"emitter":{"version":"9"}"#,
+    r#""l7":{"type":"REQUEST","dns":{"query":"a."}},"trace_context":{"parent":{"trace_id":"4b"}}"#,
+];
+
+fn fields(json: &str) -> proto::Flow {
+    json::parse(&format!("{{{json}}}")).expect("invariant: this is a flow").message
+}
+
+/// What is said beside a flow or instead of it.
+fn any_rest() -> impl Strategy<Value = Option<(Stands, proto::Flow)>> {
+    let more = || select(MORE).prop_map(fields);
+    prop_oneof![
+        2 => Just(None),
+        2 => more().prop_map(|more| Some((Stands::Beside, more))),
+        1 => more().prop_map(|more| Some((Stands::Instead, more))),
+    ]
+}
+
+fn rest(said: Option<&(Stands, proto::Flow)>, flow: &Flow, node: &NodeContext) -> Option<Rest> {
+    let (stands, more) = said?;
+    let message = match stands {
+        Stands::Beside => {
+            let mut message = convert::to_proto(flow, node);
+            message.merge(&*more.encode_to_vec()).expect("invariant: this is a flow");
+            message
+        }
+        Stands::Instead => more.clone(),
+    };
+    Rest::of(&message, flow, node)
+}
+
+fn parts<'a>(
+    flow: &'a Flow,
+    source: &'a [u8],
+    destination: &'a [u8],
+    rest: Option<&'a Rest>,
+) -> FlowParts<'a> {
     FlowParts {
         time_ns: flow.time_ns,
         uuid: flow.uuid,
@@ -206,26 +251,33 @@ fn parts<'a>(flow: &'a Flow, source: &'a [u8], destination: &'a [u8]) -> FlowPar
         interface: (flow.interface.0, &flow.interface.1),
         policies: &flow.policies,
         policy_revision: flow.policy_revision,
+        rest,
     }
 }
 
 proptest! {
     #[test]
     fn a_spliced_response_is_the_message_that_is_built_and_no_longer(
-        flows in prop::collection::vec(any_flow().boxed(), 1..6).boxed(), paths in any_mask(),
+        flows in prop::collection::vec((any_flow().boxed(), any_rest()), 1..6).boxed(), paths in any_mask(),
     ) {
         let node = node();
         let mask = FieldMask::compile(&paths).unwrap();
         let mut encoder = FlowEncoder::new(&mask, &node);
         let mut out = Vec::new();
-        for flow in &flows {
+        for (flow, said) in &flows {
+            let rest = rest(said.as_ref(), flow, &node);
+            prop_assert_eq!(rest.is_some(), said.is_some());
             let source = encoder.end(Side::Source, &flow.source);
             let destination = encoder.end(Side::Destination, &flow.destination);
             let before = out.len();
-            encoder.response(&parts(flow, &source, &destination), &mut out);
-            let expected = convert::to_response(mask.apply(convert::to_proto(flow, &node)));
+            encoder.response(&parts(flow, &source, &destination, rest.as_ref()), &mut out);
+            let built = convert::to_proto(flow, &node);
+            let message = rest.as_ref().map_or(built, |rest| rest.with(flow, &node));
+            let expected = convert::to_response(mask.apply(message));
             prop_assert_eq!(GetFlowsResponse::decode(&out[before..]).unwrap(), expected.clone(), "{:?}", paths);
-            prop_assert_eq!(out.len() - before, expected.encoded_len());
+            if rest.is_none() {
+                prop_assert_eq!(out.len() - before, expected.encoded_len());
+            }
         }
     }
 }

@@ -124,5 +124,6 @@ fn record(shared: &Shared, writer: &mut Writer, time_ns: i64) -> Record {
         verdict: flow.verdict,
         state: flow.state,
         direction: flow.direction,
+        rest: None,
     }
 }

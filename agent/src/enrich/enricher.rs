@@ -153,6 +153,7 @@ impl Enricher {
             verdict: event.verdict,
             state: event.state,
             direction: event.direction,
+            rest: None,
         }
     }
 

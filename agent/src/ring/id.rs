@@ -33,3 +33,7 @@ id!(
     /// A list of policies: see [`Names::policies`](super::Names::policies).
     PoliciesId
 );
+id!(
+    /// What a flow's message says beyond its record: see [`Names::rest`](super::Names::rest).
+    RestId
+);

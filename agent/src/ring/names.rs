@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use palomar_flow::rest::Rest;
 use palomar_model::attribution::PolicyRef;
 use palomar_model::flow::{Flow, FlowEndpoint};
 use palomar_model::object::ObjectName;
 
-use super::id::{EndpointId, InterfaceId, PoliciesId, ServiceId};
+use super::id::{EndpointId, InterfaceId, PoliciesId, RestId, ServiceId};
 use super::record::Record;
 use super::table::Table;
 
@@ -28,6 +29,7 @@ pub struct Names {
     pub(super) services: Table<ObjectName>,
     pub(super) interfaces: Table<Interface>,
     pub(super) policies: Table<[PolicyRef]>,
+    pub(super) rests: Table<Rest>,
     /// See [`Names::erasures`].
     pub(super) erasures: u64,
 }
@@ -60,12 +62,17 @@ impl Names {
         held(&self.policies, id.0)
     }
 
+    /// What a flow's message says beyond its record.
+    pub fn rest(&self, id: RestId) -> &Arc<Rest> {
+        held(&self.rests, id.0)
+    }
+
     /// Every end of a flow that has a number now.
     pub fn endpoints(&self) -> impl Iterator<Item = &Arc<FlowEndpoint>> {
         self.endpoints.iter()
     }
 
-    /// The whole flow of a record.
+    /// The whole flow of a record; what its message says beyond that is [`Names::rest`].
     pub fn flow(&self, record: &Record, uuid: u128) -> Flow {
         let Record {
             time_ns,
@@ -83,6 +90,7 @@ impl Names {
             verdict,
             state,
             direction,
+            rest: _,
         } = *record;
         let interface = self.interface(interface);
         Flow {

@@ -6,7 +6,7 @@ use palomar_model::flow::Event;
 use palomar_model::packet::Transport;
 use palomar_model::verdict::{ConnectionState, Direction, Verdict};
 
-use super::id::{EndpointId, InterfaceId, PoliciesId, ServiceId};
+use super::id::{EndpointId, InterfaceId, PoliciesId, RestId, ServiceId};
 
 /// A flow, with what repeats as numbers: see [`palomar_model::flow::Flow`] for the fields' meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Record {
     pub state: ConnectionState,
     /// The packet's direction at the local endpoint.
     pub direction: Direction,
+    /// What the flow's message says beyond all this; `None` for every flow of this agent's own datapath.
+    pub rest: Option<RestId>,
 }
 
 const _: () = assert!(size_of::<Record>() <= 128, "a record takes at most 128 bytes");

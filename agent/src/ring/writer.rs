@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use palomar_flow::rest::Rest;
 use palomar_model::attribution::PolicyRef;
 use palomar_model::flow::FlowEndpoint;
 use palomar_model::object::ObjectName;
 
 use super::Ring;
-use super::id::{EndpointId, InterfaceId, PoliciesId, ServiceId};
+use super::id::{EndpointId, InterfaceId, PoliciesId, RestId, ServiceId};
 use super::interner::Interner;
 use super::names::{Interface, Names};
 use super::record::Record;
@@ -25,6 +26,7 @@ pub struct Writer {
     services: Interner<ObjectName>,
     interfaces: Interner<Interface>,
     policies: Interner<[PolicyRef]>,
+    rests: Interner<Rest>,
     next_sweep: u64,
     erasures: u64,
 }
@@ -39,6 +41,7 @@ impl Writer {
             services: Interner::default(),
             interfaces: Interner::default(),
             policies: Interner::default(),
+            rests: Interner::default(),
             next_sweep: 0,
             erasures: 0,
         }
@@ -72,6 +75,11 @@ impl Writer {
     /// The number of a list of policies; `None` for an empty list.
     pub fn policies(&mut self, policies: &Arc<[PolicyRef]>) -> Option<PoliciesId> {
         (!policies.is_empty()).then(|| PoliciesId(self.policies.intern(policies, self.ring.written())))
+    }
+
+    /// The number of what a flow's message says beyond its record.
+    pub fn rest(&mut self, rest: &Arc<Rest>) -> RestId {
+        RestId(self.rests.intern(rest, self.ring.written()))
     }
 
     /// Writes flows and wakes those who wait for them. They can be read at once.
@@ -130,6 +138,9 @@ impl Writer {
             if let Some(policies) = record.policies {
                 self.policies.touch(policies.0, sequence);
             }
+            if let Some(rest) = record.rest {
+                self.rests.touch(rest.0, sequence);
+            }
         }
     }
 
@@ -147,6 +158,7 @@ impl Writer {
             self.services.sweep(oldest),
             self.interfaces.sweep(oldest),
             self.policies.sweep(oldest),
+            self.rests.sweep(oldest),
         ];
         if swept.contains(&true) {
             self.erasures += 1;
@@ -160,13 +172,14 @@ impl Writer {
             self.services.take_change(),
             self.interfaces.take_change(),
             self.policies.take_change(),
+            self.rests.take_change(),
         );
-        if matches!(changes, (None, None, None, None)) {
+        if matches!(changes, (None, None, None, None, None)) {
             return;
         }
         let mut names = Names::clone(&self.ring.names.load());
         names.erasures = self.erasures;
-        let (endpoints, services, interfaces, policies) = changes;
+        let (endpoints, services, interfaces, policies, rests) = changes;
         if let Some(table) = endpoints {
             names.endpoints = table;
         }
@@ -179,12 +192,19 @@ impl Writer {
         if let Some(table) = policies {
             names.policies = table;
         }
+        if let Some(table) = rests {
+            names.rests = table;
+        }
         self.ring.names.store(Arc::new(names));
     }
 
     /// How many names of every kind are held.
     #[cfg(test)]
     pub(super) fn held_names(&self) -> usize {
-        self.endpoints.len() + self.services.len() + self.interfaces.len() + self.policies.len()
+        self.endpoints.len()
+            + self.services.len()
+            + self.interfaces.len()
+            + self.policies.len()
+            + self.rests.len()
     }
 }

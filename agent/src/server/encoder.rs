@@ -54,6 +54,7 @@ impl Encoder {
             verdict,
             state,
             direction,
+            rest,
         } = *record;
         let source = sources.get(source, names, table, flow);
         let destination = destinations.get(destination, names, table, flow);
@@ -76,6 +77,7 @@ impl Encoder {
             interface: (interface.index, &interface.name),
             policies: policies.map_or(&[], |id| names.policies(id)),
             policy_revision,
+            rest: rest.map(|id| &**names.rest(id)),
         };
         flow.response(&parts, out);
     }

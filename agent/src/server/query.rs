@@ -207,7 +207,7 @@ impl Query {
         window.holds(record.time_ns)
             && (filters.is_unrestricted() || {
                 let view = RecordView { record, names: &batch.names, node, uuids: ring.uuids(), sequence };
-                filters.matches_with(&view, memo)
+                view.matches(filters, memo)
             })
     }
 

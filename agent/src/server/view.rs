@@ -1,6 +1,7 @@
 //! A record as filters see it.
 
 use palomar_flow::convert::NodeContext;
+use palomar_flow::filter::{Filters, Memo};
 use palomar_flow::view::{Address, FlowView, Side, Transport, Uuid};
 use palomar_model::flow::{Event, FlowEndpoint};
 use palomar_model::verdict::Direction;
@@ -8,7 +9,8 @@ use palomar_proto::flow as proto;
 
 use crate::ring::{FlowUuids, Names, Record};
 
-/// A record with all that is needed to read it. It says the same as the view of the flow made from it.
+/// A record with all that is needed to read it. As a view it says the same as that of the flow made from it, without what
+/// the record keeps beyond that.
 #[derive(Clone, Copy)]
 pub struct RecordView<'a> {
     pub record: &'a Record,
@@ -16,6 +18,19 @@ pub struct RecordView<'a> {
     pub node: &'a NodeContext,
     pub uuids: &'a FlowUuids,
     pub sequence: u64,
+}
+
+// === impl RecordView ===
+
+impl RecordView<'_> {
+    /// Whether filters let the flow through. Where its message says something else than the record, of what filters
+    /// read, the message is asked.
+    pub fn matches(&self, filters: &Filters, memo: &mut Memo) -> bool {
+        let rest = self.record.rest.map(|id| self.names.rest(id)).filter(|rest| rest.is_filtered());
+        let Some(rest) = rest else { return filters.matches_with(self, memo) };
+        let flow = self.names.flow(self.record, self.uuids.of(self.sequence));
+        filters.matches(&rest.with(&flow, self.node))
+    }
 }
 
 impl FlowView for RecordView<'_> {

@@ -26,6 +26,7 @@ pub const POLICIES: [u32; 4] = [21_001, 21_002, 21_004, 21_005];
 pub const RESPONSE_FLOW: [u8; 1] = key(1, LENGTH);
 /// `time` in a response.
 pub const RESPONSE_TIME: [u8; 2] = key(1_001, LENGTH);
+const RESPONSE_NODE_NAME: [u8; 2] = key(1_000, LENGTH);
 
 /// The first two fields of many messages, as texts.
 const FIRST: u8 = key::<1>(1, LENGTH)[0];
@@ -46,6 +47,11 @@ pub fn is_of_one_flow(field: u32) -> bool {
         packet::SUMMARY,
     ];
     own.contains(&field) || POLICIES.contains(&field) || seen::FIELDS.contains(&field)
+}
+
+/// Appends `node_name` of a response.
+pub fn response_node_name(name: &str, out: &mut Vec<u8>) {
+    with_length::<1>(&RESPONSE_NODE_NAME, out, |out| out.extend_from_slice(name.as_bytes()));
 }
 
 /// Appends `time` of a flow.

@@ -22,6 +22,7 @@
 //!     services:list of (namespace:text name:text)
 //!     interfaces:list of (index:varint name:text)
 //!     policies:list of list of (kind:u8 namespace:text name:text)
+//!     rests:list of (bit 0 instead of the flow, bit 1 has a node:u8 node name:text fields:length and bytes)
 //!     flow…: see `record.rs`
 //! 'E' end: last section, one
 //!     flows:u64

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
+use palomar_flow::rest::{Rest, Stands};
 use palomar_model::attribution::PolicyRef;
 use palomar_model::flow::FlowEndpoint;
 use palomar_model::identity::Identity;
@@ -20,6 +21,10 @@ const LABEL_SOURCES: [&str; 3] = ["k8s", "reserved", "cidr"];
 const POLICY_KINDS: [&str; 1] = ["NetworkPolicy"];
 const HAS_POD: u8 = 1;
 const HAS_WORKLOAD: u8 = 2;
+/// How a rest stands to its record.
+const BESIDE: u8 = 0;
+const INSTEAD: u8 = 1;
+const HAS_NODE: u8 = 2;
 
 /// The lists of a section that is being filled.
 #[derive(Debug, Default)]
@@ -29,6 +34,7 @@ pub struct NameLists {
     services: List,
     interfaces: List,
     policies: List,
+    rests: List,
 }
 
 /// The list of label sets, which the ring has no numbers for.
@@ -64,7 +70,7 @@ impl NameLists {
     ///
     /// A name that the format has no number for: a later version must be written.
     pub fn places(&mut self, record: &Record, batch: &Batch) -> io::Result<Places> {
-        let Self { label_sets, endpoints, services, interfaces, policies } = self;
+        let Self { label_sets, endpoints, services, interfaces, policies, rests } = self;
         let names = &batch.names;
         let mut endpoint = |id: EndpointId| {
             endpoints.place(id.index(), |out| {
@@ -99,6 +105,15 @@ impl NameLists {
                 .policies
                 .map(|id| policies.place(id.index(), |out| put_policies(names.policies(id), out)))
                 .transpose()?,
+            rest: record
+                .rest
+                .map(|id| {
+                    rests.place(id.index(), |out| {
+                        put_rest(names.rest(id), out);
+                        Ok(())
+                    })
+                })
+                .transpose()?,
         })
     }
 
@@ -109,15 +124,16 @@ impl NameLists {
             + self.services.bytes.len()
             + self.interfaces.bytes.len()
             + self.policies.bytes.len()
+            + self.rests.bytes.len()
     }
 
     /// Appends the lists, and begins new ones.
     pub fn put(&mut self, out: &mut Vec<u8>) {
-        let Self { label_sets, endpoints, services, interfaces, policies } = self;
+        let Self { label_sets, endpoints, services, interfaces, policies, rests } = self;
         out.put_len(label_sets.places.len());
         out.append(&mut label_sets.bytes);
         label_sets.places.clear();
-        for list in [endpoints, services, interfaces, policies] {
+        for list in [endpoints, services, interfaces, policies, rests] {
             out.put_varint(list.len.into());
             out.append(&mut list.bytes);
             list.len = 0;
@@ -177,6 +193,7 @@ pub fn take(take: &mut Take<'_>, shared: &mut Shared, writer: &mut Writer) -> Re
             let policies: Arc<[PolicyRef]> = take.list("a list of policies", take_policy)?.into();
             Ok(writer.policies(&policies))
         })?,
+        rests: take.list("the rests", |take| Ok(writer.rest(&Arc::new(take_rest(take)?))))?,
     })
 }
 
@@ -284,6 +301,31 @@ fn put_policies(policies: &[PolicyRef], out: &mut Vec<u8>) -> io::Result<()> {
 fn take_policy(take: &mut Take<'_>) -> Result<PolicyRef, Malformed> {
     let kind = numbered(take, "kind of policy", &POLICY_KINDS)?;
     Ok(PolicyRef { name: take_name(take)?, kind })
+}
+
+fn put_rest(rest: &Rest, out: &mut Vec<u8>) {
+    let stands = match rest.stands() {
+        Stands::Beside => BESIDE,
+        Stands::Instead => INSTEAD,
+    };
+    out.put_u8(if rest.node_name().is_some() { stands | HAS_NODE } else { stands });
+    out.put_text(rest.node_name().unwrap_or_default());
+    out.put_len(rest.fields().len());
+    out.put(rest.fields());
+}
+
+fn take_rest(take: &mut Take<'_>) -> Result<Rest, Malformed> {
+    let what = "a rest";
+    let how = take.u8(what)?;
+    let stands = match how & !HAS_NODE {
+        BESIDE => Stands::Beside,
+        INSTEAD => Stands::Instead,
+        _ => return Err(Malformed::Number { what, number: how.into() }),
+    };
+    let node_name = Some(take.text(what)?).filter(|_| how & HAS_NODE != 0);
+    let len = take.varint(what)?;
+    let fields = take.bytes(usize::try_from(len).unwrap_or(usize::MAX), what)?;
+    Rest::new(stands, fields, node_name).ok_or(Malformed::Number { what, number: len })
 }
 
 fn number_of(text: &str, all: &[&str]) -> io::Result<u8> {

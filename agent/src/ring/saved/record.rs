@@ -5,12 +5,12 @@
 //!        time:signed                  since the flow before it in the file, in nanoseconds; of the first: since 1970
 //!        source destination           4 or 16 bytes each
 //!        source end:varint destination end:varint interface:varint      places in the section's lists, from 0
-//!        [source service:varint] [destination service:varint] [policies:varint]
+//!        [source service:varint] [destination service:varint] [policies:varint] [rest:varint]
 //!        revision:varint transport
 //! shape = bits 0-2 transport (0 TCP, 1 UDP, 2 SCTP, 3 ICMP, 4 ICMPv6, 5 other), bit 3 source is IPv6, bit 4 destination
 //!         is IPv6, bit 5 has a source service, bit 6 has a destination service, bit 7 has policies
 //! judged = bits 0-2 verdict, bits 3-5 connection state, bits 6-7 direction: Hubble's numbers
-//! event = Hubble's monitor event type; detail = the drop reason, observation point or match type: Hubble's numbers
+//! event = bits 0-6 Hubble's monitor event type, bit 7 has a rest; detail = the drop reason, observation point or match type: Hubble's numbers
 //! transport = TCP: ports:2×u16 flags:u8 · UDP, SCTP: ports:2×u16 · ICMP, ICMPv6: type:u8 code:u8 · other: protocol:u8
 //! ```
 
@@ -22,13 +22,15 @@ use palomar_model::packet::{TcpFlags, Transport};
 use palomar_model::verdict::{EventKind, MatchType, ObservationPoint, UnknownNumber};
 
 use super::bytes::{Malformed, Put, Take};
-use crate::ring::{EndpointId, InterfaceId, PoliciesId, Record, ServiceId};
+use crate::ring::{EndpointId, InterfaceId, PoliciesId, Record, RestId, ServiceId};
 
 const SOURCE_V6: u8 = 1 << 3;
 const DESTINATION_V6: u8 = 1 << 4;
 const SOURCE_SERVICE: u8 = 1 << 5;
 const DESTINATION_SERVICE: u8 = 1 << 6;
 const POLICIES: u8 = 1 << 7;
+/// Of the event.
+const REST: u8 = 1 << 7;
 
 /// Where the names of a flow stand in the lists of its section.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +41,7 @@ pub struct Places {
     pub source_service: Option<u32>,
     pub destination_service: Option<u32>,
     pub policies: Option<u32>,
+    pub rest: Option<u32>,
 }
 
 /// The ring's numbers for the names of a section, by their places.
@@ -48,6 +51,7 @@ pub struct Numbers {
     pub interfaces: Vec<InterfaceId>,
     pub services: Vec<ServiceId>,
     pub policies: Vec<Option<PoliciesId>>,
+    pub rests: Vec<RestId>,
 }
 
 /// Appends a flow. `previous_ns` is the time of the flow before it in the section; 0 for the first.
@@ -69,6 +73,7 @@ pub fn put(record: &Record, places: Places, previous_ns: i64, out: &mut Vec<u8>)
         verdict,
         state,
         direction,
+        rest: _,
     } = *record;
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     out.put_u8(
@@ -80,7 +85,7 @@ pub fn put(record: &Record, places: Places, previous_ns: i64, out: &mut Vec<u8>)
             | flag(places.policies.is_some(), POLICIES),
     );
     out.put_u8(verdict as u8 | (state as u8) << 3 | (direction as u8) << 6);
-    out.put_u8(event.kind() as u8);
+    out.put_u8(event.kind() as u8 | flag(places.rest.is_some(), REST));
     out.put_u8(match event {
         Event::Trace(point) => point as u8,
         Event::Drop(reason) => reason.0,
@@ -92,7 +97,8 @@ pub fn put(record: &Record, places: Places, previous_ns: i64, out: &mut Vec<u8>)
     out.put_varint(places.source.into());
     out.put_varint(places.destination.into());
     out.put_varint(places.interface.into());
-    for place in [places.source_service, places.destination_service, places.policies].into_iter().flatten() {
+    let Places { source_service, destination_service, policies, rest, .. } = places;
+    for place in [source_service, destination_service, policies, rest].into_iter().flatten() {
         out.put_varint(place.into());
     }
     out.put_varint(policy_revision.into());
@@ -113,6 +119,8 @@ pub fn take(take: &mut Take<'_>, numbers: &Numbers, previous_ns: i64) -> Result<
         |flag| (shape & flag != 0).then(|| place(take, "service", &numbers.services)).transpose();
     let (source_service, destination_service) = (service(SOURCE_SERVICE)?, service(DESTINATION_SERVICE)?);
     let policies = (shape & POLICIES != 0).then(|| place(take, "list of policies", &numbers.policies));
+    let policies = policies.transpose()?.flatten();
+    let rest = (event & REST != 0).then(|| place(take, "rest", &numbers.rests)).transpose()?;
     Ok(Record {
         time_ns,
         source_address,
@@ -122,10 +130,10 @@ pub fn take(take: &mut Take<'_>, numbers: &Numbers, previous_ns: i64) -> Result<
         source_service,
         destination_service,
         interface,
-        policies: policies.transpose()?.flatten(),
+        policies,
         policy_revision: take.varint_u32("policy revision")?,
         transport: take_transport(take, shape & 0b111)?,
-        event: match EventKind::try_from(event)? {
+        event: match EventKind::try_from(event & !REST)? {
             EventKind::Drop => Event::Drop(DropReason(detail)),
             EventKind::Trace => Event::Trace(ObservationPoint::try_from(detail)?),
             EventKind::PolicyVerdict => Event::PolicyVerdict(MatchType::try_from(detail)?),
@@ -133,6 +141,7 @@ pub fn take(take: &mut Take<'_>, numbers: &Numbers, previous_ns: i64) -> Result<
         verdict: (judged & 0b111).try_into()?,
         state: (judged >> 3 & 0b111).try_into()?,
         direction: (judged >> 6).try_into()?,
+        rest,
     })
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use palomar_flow::rest::{Rest, Stands};
 use palomar_model::attribution::PolicyRef;
 use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, Flow, FlowEndpoint};
@@ -13,8 +14,10 @@ use palomar_model::labels::{Label, LabelSet};
 use palomar_model::object::{ObjectName, Workload};
 use palomar_model::packet::{TcpFlags, Transport};
 use palomar_model::verdict::{ConnectionState, Direction, MatchType, ObservationPoint, Verdict};
+use palomar_proto::flow as proto;
 use proptest::prelude::*;
 use proptest::sample::select;
+use prost::Message as _;
 
 use super::read::{self, Numbering, Restored};
 use super::{chunk, write};
@@ -125,11 +128,16 @@ fn flow() -> impl Strategy<Value = Flow> {
 }
 
 pub fn push(writer: &mut Writer, flow: &Flow) {
+    let record = record(writer, flow);
+    writer.append(&[record]);
+}
+
+fn record(writer: &mut Writer, flow: &Flow) -> Record {
     let mut service = |name: &Option<ObjectName>| name.clone().map(|name| writer.service(&Arc::new(name)));
     let (source_service, destination_service) =
         (service(&flow.source_service), service(&flow.destination_service));
     let (index, name) = flow.interface.clone();
-    let record = Record {
+    Record {
         time_ns: flow.time_ns,
         source_address: flow.source_address,
         destination_address: flow.destination_address,
@@ -145,8 +153,8 @@ pub fn push(writer: &mut Writer, flow: &Flow) {
         verdict: flow.verdict,
         state: flow.state,
         direction: flow.direction,
-    };
-    writer.append(&[record]);
+        rest: None,
+    }
 }
 
 /// A flow whose time, ports and names depend on `n`.
@@ -181,6 +189,31 @@ pub fn numbered(n: u64) -> Flow {
         policies: Arc::from([PolicyRef::network_policy(ObjectName::new("np-demo", format!("p{}", id % 2)))]),
         policy_revision: id % 2,
     }
+}
+
+/// Two flows of which more is said than a record holds, and one of which nothing more is.
+#[test]
+fn what_is_said_beyond_records_comes_back() {
+    let (mut writer, ring) = Ring::new(capacity(7));
+    let fields = proto::Flow { proxy_port: 7, node_name: "k2".into(), ..proto::Flow::default() };
+    let fields = fields.encode_to_vec();
+    let rests = [
+        Rest::new(Stands::Beside, &fields, Some("k2")),
+        None,
+        Rest::new(Stands::Instead, &fields, Some("")),
+        Rest::new(Stands::Beside, &fields, None),
+    ];
+    for (n, rest) in (0..).zip(&rests) {
+        let mut record = record(&mut writer, &numbered(n));
+        record.rest = rest.clone().map(|rest| writer.rest(&Arc::new(rest)));
+        writer.append(&[record]);
+    }
+    let Restored { ring: restored, .. } = restore(&save(&ring, &Losses::default(), 0), 7);
+    let mut records = Vec::new();
+    let batch = restored.read(0..u64::MAX, &mut records);
+    let found: Vec<_> =
+        records.iter().map(|record| record.rest.map(|id| Rest::clone(batch.names.rest(id)))).collect();
+    assert_eq!(found, rests);
 }
 
 pub fn numbered_ring(flows: u64, held: u64) -> Arc<Ring> {

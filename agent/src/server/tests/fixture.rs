@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use palomar_flow::convert::NodeContext;
+use palomar_flow::convert::{NodeContext, to_proto};
+use palomar_flow::json;
+use palomar_flow::rest::Rest;
 use palomar_model::attribution::PolicyRef;
 use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, Flow, FlowEndpoint};
@@ -13,6 +15,7 @@ use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::object::{ObjectName, Workload};
 use palomar_model::packet::{TcpFlags, Transport};
 use palomar_model::verdict::{ConnectionState, Direction, MatchType, ObservationPoint, Verdict};
+use palomar_proto::flow as proto;
 use palomar_proto::observer::observer_server::Observer;
 use palomar_proto::observer::{GetFlowsRequest, GetFlowsResponse};
 use palomar_proto::palomar::v1;
@@ -46,6 +49,10 @@ pub struct Fixture {
     pub node: Arc<NodeContext>,
     /// Every flow that was written.
     pub flows: Vec<Flow>,
+    /// Whether more is said of some flows than a record holds.
+    pub says_more: bool,
+    /// What was written beyond each.
+    pub rests: Vec<Option<Rest>>,
     endpoints: Vec<Arc<FlowEndpoint>>,
 }
 
@@ -73,7 +80,17 @@ pub fn fixture_with(capacity: u64, max_streams: usize, losses: Losses) -> Fixtur
         max_streams,
     });
     let endpoints = (0..6).map(endpoint).collect();
-    Fixture { writer, ring, losses, api, node, flows: Vec::new(), endpoints }
+    Fixture {
+        writer,
+        ring,
+        losses,
+        api,
+        node,
+        flows: Vec::new(),
+        says_more: false,
+        rests: Vec::new(),
+        endpoints,
+    }
 }
 
 /// Five pods in two namespaces, and the world.
@@ -135,9 +152,36 @@ impl Fixture {
             policies: if n % 5 < 3 { Arc::from([policy]) } else { Arc::from([]) },
             policy_revision: 1,
         };
-        let record = self.record(&flow);
+        let mut record = self.record(&flow);
+        let rest = self.rest(n, &flow);
+        record.rest = rest.clone().map(|rest| self.writer.rest(&Arc::new(rest)));
         self.writer.append(&[record]);
         self.flows.push(flow);
+        self.rests.push(rest);
+    }
+
+    /// Of a few flows more is said than a record holds: what no filter reads, what filters read, and all of it.
+    fn rest(&self, n: u32, flow: &Flow) -> Option<Rest> {
+        let typed = to_proto(flow, &self.node);
+        let message = match n % 17 {
+            _ if !self.says_more => return None,
+            3 => proto::Flow { proxy_port: 15_001, ..typed },
+            8 => proto::Flow { verdict: proto::Verdict::Dropped.into(), node_name: "node-2".into(), ..typed },
+            13 => {
+                let text =
+                    r#"{"l7":{"type":"REQUEST"},"destination":{"pod_name":"web-4","namespace":"default"}}"#;
+                json::parse(text).unwrap().message
+            }
+            _ => return None,
+        };
+        Rest::of(&message, flow, &self.node)
+    }
+
+    /// The whole message of a flow that was written.
+    pub fn message(&self, index: usize) -> proto::Flow {
+        let flow = &self.flows[index];
+        let rest = self.rests[index].as_ref();
+        rest.map_or_else(|| to_proto(flow, &self.node), |rest| rest.with(flow, &self.node))
     }
 
     fn record(&mut self, flow: &Flow) -> Record {
@@ -162,6 +206,7 @@ impl Fixture {
             verdict: flow.verdict,
             state: flow.state,
             direction: flow.direction,
+            rest: None,
         }
     }
 

@@ -1,10 +1,9 @@
 //! Queries against a memory that keeps every flow and looks at each.
 
-use palomar_flow::convert::{timestamp, to_proto, to_response};
+use palomar_flow::convert::{timestamp, to_response};
 use palomar_flow::filter::Filters;
 use palomar_flow::mask::{FieldMask, STOCK_DEFAULT};
 use palomar_flow::uuid::format_uuid;
-use palomar_flow::view::TypedFlow;
 use palomar_proto::flow::{EventTypeFilter, FlowFilter, Verdict};
 use palomar_proto::observer::{GetFlowsRequest, GetFlowsResponse};
 use proptest::prelude::*;
@@ -18,16 +17,16 @@ fn expected(fixture: &Fixture, request: &GetFlowsRequest) -> Vec<GetFlowsRespons
     let paths = request.field_mask.as_ref().map_or(Vec::new(), |mask| mask.paths.clone());
     let mask = FieldMask::compile(&paths).unwrap();
     let capacity = usize::try_from(fixture.ring.capacity().flows()).unwrap();
-    let held = &fixture.flows[fixture.flows.len().saturating_sub(capacity)..];
+    let held = fixture.flows.len().saturating_sub(capacity)..fixture.flows.len();
     let bound = |time: &Option<prost_types::Timestamp>, or| {
         time.map_or(or, |time| time.seconds * 1_000_000_000 + i64::from(time.nanos))
     };
     let (since, until) = (bound(&request.since, i64::MIN), bound(&request.until, i64::MAX));
     let mut found: Vec<_> = held
-        .iter()
-        .filter(|flow| (since..=until).contains(&flow.time_ns))
-        .filter(|flow| filters.matches(&TypedFlow { flow, node: &fixture.node }))
-        .map(|flow| to_response(mask.apply(to_proto(flow, &fixture.node))))
+        .filter(|index| (since..=until).contains(&fixture.flows[*index].time_ns))
+        .map(|index| fixture.message(index))
+        .filter(|message| filters.matches(message))
+        .map(|message| to_response(mask.apply(message)))
         .collect();
     let number = usize::try_from(request.number).unwrap_or(usize::MAX);
     if number != 0 && request.first {
@@ -117,6 +116,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut fixture = fixture(1_023);
+        fixture.says_more = true;
         let mut clock = 0;
         for n in 0..count {
             clock = match reset {
