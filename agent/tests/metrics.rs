@@ -104,6 +104,7 @@ fn write(writer: &mut Writer) {
         verdict: Verdict::Forwarded,
         state: ConnectionState::New,
         direction: Direction::Egress,
+        rest: None,
     };
     writer.append(&[record]);
 }

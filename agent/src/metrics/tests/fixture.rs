@@ -85,6 +85,7 @@ fn record(writer: &mut Writer, flow: &Flow) -> Record {
         verdict: flow.verdict,
         state: flow.state,
         direction: flow.direction,
+        rest: None,
     }
 }
 

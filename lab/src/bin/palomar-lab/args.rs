@@ -108,10 +108,11 @@ pub struct FlowsArgs {
         help = "Where to serve: unix:///path, or ADDRESS:PORT in clear text (port 0: any free one, which is printed)"
     )]
     pub listen: Listen,
-    /// How many flows to write before serving: as if 1,500 had come in every second until now
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub count: u64,
-    /// How many flows to write every second from then on; 0 for none
+    /// How many flows to write before serving, as if 1,500 had come in every second until now (default: 10000; with
+    /// --from all of the file, at its own times; for more than it has it is told again, each round behind the one before)
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// How many flows to write every second from then on, with the time at which they are written; 0 for none
     #[arg(long, value_name = "R", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000_000))]
     pub rate: u32,
     /// How many flows the ring holds: one less than a power of two
@@ -120,6 +121,10 @@ pub struct FlowsArgs {
     /// Which flows: the same number gives the same cluster and the same flows in the same order
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// Serve the flows of a file instead: one JSON response a line, as `palomar observe -o jsonpb` prints them; packed by
+    /// gzip or not; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    pub from: Option<String>,
 }
 
 /// `palomar-lab bench`

@@ -1,10 +1,13 @@
 //! The load server: the agent's own API over a ring that is filled here, without a kernel or a cluster.
 //!
 //! ```text
-//! sample → recorder → ring → the agent's API → clients
-//!          (this thread paces)   (tokio)
+//! sample ─┐
+//!         ├─► feed → recorder → ring → the agent's API → clients
+//! file ───┘   (this thread paces)       (tokio)
 //! ```
 
+mod feed;
+mod file;
 mod listen;
 mod pace;
 mod recorder;
@@ -15,7 +18,6 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use palomar_agent::clock::wall_now_ns;
 use palomar_agent::enrich::SeenNamespaces;
 use palomar_agent::losses::Losses;
 use palomar_agent::ring::Ring;
@@ -25,20 +27,25 @@ use palomar_sample::{Cluster, Traffic};
 use crate::args::FlowsArgs;
 use crate::interrupt::Interrupt;
 use crate::usage;
+use feed::{Feed, Replay};
+use file::FlowFile;
 pub use listen::Listen;
 use recorder::Recorder;
 use serve::Server;
+use who::Known;
+
+/// How many flows of a sample are written before serving, unless said otherwise.
+const DEFAULT_COUNT: u64 = 10_000;
 
 /// Fills a ring, serves it and goes on writing, until Ctrl-C.
 pub fn run(args: &FlowsArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     // what may be refused comes before what takes time
     let server = Server::bind(&args.listen)?;
-    let mut traffic = Traffic::new(Cluster::new(args.seed), args.seed);
+    let Source { mut feed, known, count } = Source::open(args)?;
     let (writer, ring) = Ring::new(args.capacity);
     let namespaces = Arc::new(SeenNamespaces::default());
     let mut recorder = Recorder::new(writer, Arc::clone(&namespaces));
-    let known = who::of_cluster(traffic.cluster());
-    pace::fill(&mut recorder, args.count, wall_now_ns(), |time_ns| traffic.next_flow(time_ns), interrupt)?;
+    pace::fill(&mut recorder, &mut feed, count, interrupt)?;
     let api = Api::new(Served {
         ring: Arc::clone(&ring),
         losses: Arc::new(Losses::default()),
@@ -58,10 +65,39 @@ pub fn run(args: &FlowsArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
         ring.capacity().full_bytes() >> 20,
     ));
     tell(format_args!("{}; Ctrl-C ends it", memory()?));
-    let live = pace::keep_up(&mut recorder, args.rate, |time_ns| traffic.next_flow(time_ns), interrupt);
+    let live = pace::keep_up(&mut recorder, &mut feed, args.rate, interrupt);
     answering.stop()?;
     tell(format_args!("{live}; {} in all, {}", ring.written(), memory()?));
     Ok(())
+}
+
+/// What the command line asks for.
+struct Source {
+    feed: Feed,
+    known: Known,
+    count: u64,
+}
+
+// === impl Source ===
+
+impl Source {
+    fn open(args: &FlowsArgs) -> anyhow::Result<Self> {
+        let Some(path) = &args.from else {
+            let traffic = Traffic::new(Cluster::new(args.seed), args.seed);
+            let known = who::of_cluster(traffic.cluster());
+            let count = args.count.unwrap_or(DEFAULT_COUNT);
+            return Ok(Self { feed: Feed::Sample(Box::new(traffic)), known, count });
+        };
+        // more than are written at first are wanted if more are to follow
+        let limit = args.count.filter(|_| args.rate == 0).unwrap_or(u64::MAX);
+        let file = FlowFile::read(path, limit)?;
+        for (departure, lines) in &file.departures {
+            eprintln!("palomar-lab: {path}: {lines} lines with {departure}");
+        }
+        let count = args.count.unwrap_or(u64::try_from(file.flows.len())?);
+        let known = who::of_file(&file);
+        Ok(Self { feed: Feed::File(Replay::new(file.flows)), known, count })
+    }
 }
 
 fn memory() -> anyhow::Result<String> {

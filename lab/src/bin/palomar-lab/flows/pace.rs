@@ -5,13 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use palomar_agent::clock::wall_now_ns;
-use palomar_model::flow::Flow;
 
+use super::feed::Feed;
 use super::recorder::Recorder;
 use crate::interrupt::{Interrupt, Interrupted};
 
-/// Flows of the past came at this pace: that of a busy node.
-const PAST_PER_SECOND: u64 = 1_500;
 /// Flows written at once at most: a reader sees them together.
 const BATCH: u64 = 256;
 /// Sleep between two looks at the clock.
@@ -26,37 +24,25 @@ pub struct Live {
     elapsed: Duration,
 }
 
-/// Writes `count` flows of the time up to `now_ns`.
+/// Writes `count` flows of the time before serving.
 pub fn fill(
     recorder: &mut Recorder,
+    feed: &mut Feed,
     count: u64,
-    now_ns: i64,
-    mut make: impl FnMut(i64) -> Flow,
     interrupt: &Interrupt,
 ) -> Result<(), Interrupted> {
-    let mut written = 0;
+    let (mut written, now_ns) = (0, wall_now_ns());
     while written < count {
         interrupt.check()?;
         let end = (written + BATCH).min(count);
-        recorder.write((written..end).map(|number| make(past_ns(now_ns, count - number))));
+        recorder.write((written..end).map(|number| feed.past(count - number, now_ns)));
         written = end;
     }
     Ok(())
 }
 
-/// When the flow was that is so many flows from the end.
-fn past_ns(now_ns: i64, from_end: u64) -> i64 {
-    let distance = u128::from(from_end) * u128::from(SECOND_NS / PAST_PER_SECOND);
-    now_ns.saturating_sub(i64::try_from(distance).unwrap_or(i64::MAX))
-}
-
 /// Writes flows at their pace, each with the time at which it is made, until the user wants to stop.
-pub fn keep_up(
-    recorder: &mut Recorder,
-    per_second: u32,
-    mut make: impl FnMut(i64) -> Flow,
-    interrupt: &Interrupt,
-) -> Live {
+pub fn keep_up(recorder: &mut Recorder, feed: &mut Feed, per_second: u32, interrupt: &Interrupt) -> Live {
     let begin = Instant::now();
     let mut flows = 0;
     while interrupt.check().is_ok() {
@@ -66,7 +52,7 @@ pub fn keep_up(
             continue;
         }
         let batch = (due - flows).min(BATCH);
-        recorder.write((0..batch).map(|_| make(wall_now_ns())));
+        recorder.write((0..batch).map(|_| feed.live(wall_now_ns())));
         flows += batch;
     }
     Live { wanted_per_second: per_second, flows, elapsed: begin.elapsed() }
@@ -96,13 +82,6 @@ impl fmt::Display for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn flows_of_the_past_end_just_before_now_in_order() {
-        let times: Vec<i64> = (0..4).map(|number| past_ns(1_000_000_000_000, 4 - number)).collect();
-        assert_eq!(times, [999_997_333_336, 999_998_000_002, 999_998_666_668, 999_999_333_334]);
-        assert_eq!(past_ns(0, u64::MAX), -i64::MAX);
-    }
 
     #[test]
     fn so_many_are_due_as_the_pace_says() {

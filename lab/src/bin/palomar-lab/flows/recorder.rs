@@ -8,6 +8,8 @@ use palomar_agent::ring::{EndpointId, Interface, Record, ServiceId, Writer};
 use palomar_model::flow::{Flow, FlowEndpoint};
 use palomar_model::object::ObjectName;
 
+use super::feed::Told;
+
 /// Writes flows, and tells of the namespaces that they name, as an enricher does.
 #[derive(Debug)]
 pub struct Recorder {
@@ -36,10 +38,10 @@ impl Recorder {
     }
 
     /// Writes some flows at once. They can be read when this returns. A flow's UUID is not kept: the ring has its own.
-    pub fn write(&mut self, flows: impl Iterator<Item = Flow>) {
+    pub fn write(&mut self, flows: impl Iterator<Item = Told>) {
         let mut records = std::mem::take(&mut self.records);
         records.clear();
-        records.extend(flows.map(|flow| self.record(&flow)));
+        records.extend(flows.map(|told| self.record(&told)));
         self.writer.append(&records);
         self.records = records;
         if self.erasures != self.writer.erasures() {
@@ -48,9 +50,10 @@ impl Recorder {
         }
     }
 
-    fn record(&mut self, flow: &Flow) -> Record {
+    fn record(&mut self, told: &Told) -> Record {
+        let Told { time_ns, flow, rest } = told;
         let Flow {
-            time_ns,
+            time_ns: _,
             uuid: _,
             event,
             verdict,
@@ -66,7 +69,7 @@ impl Recorder {
             interface,
             policies,
             policy_revision,
-        } = flow;
+        } = &**flow;
         Record {
             time_ns: *time_ns,
             source_address: *source_address,
@@ -86,6 +89,7 @@ impl Recorder {
             verdict: *verdict,
             state: *state,
             direction: *direction,
+            rest: rest.as_ref().map(|rest| self.writer.rest(rest)),
         }
     }
 

@@ -13,6 +13,8 @@ use palomar_model::world;
 use palomar_proto::palomar::v1;
 use palomar_sample::{Cluster, Pod};
 
+use super::file::{FlowFile, Kept};
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a server needs to know beside its flows.
@@ -47,6 +49,22 @@ pub fn of_cluster(cluster: &Cluster) -> Known {
         node: Arc::new(NodeContext::new(node, name, &Cluster::node_labels(), VERSION)),
         directory: Arc::new(ArcSwap::from_pointee(directory)),
         facts: Arc::new(NoKernel { node_name: node.to_owned(), endpoints }),
+    }
+}
+
+/// The node that a file's flows name. Of its endpoints it is only known what flows tell: their identities.
+pub fn of_file(file: &FlowFile) -> Known {
+    let (cluster, node) = file.node.name().split_once('/').unwrap_or(("default", file.node.name()));
+    let mut directory = Directory::empty(Arc::from(node), Arc::from(cluster));
+    for Kept { flow, rest: _ } in &file.flows {
+        for end in [&flow.source, &flow.destination] {
+            directory.identities.entry(end.identity.0).or_insert_with(|| (end.identity, end.labels.clone()));
+        }
+    }
+    Known {
+        facts: Arc::new(NoKernel { node_name: node.to_owned(), endpoints: Vec::new() }),
+        node: Arc::new(file.node.clone()),
+        directory: Arc::new(ArcSwap::from_pointee(directory)),
     }
 }
 
