@@ -13,6 +13,7 @@ mod formatting;
 mod given;
 mod help;
 mod line;
+mod policy;
 mod selectors;
 mod suggest;
 pub mod value;

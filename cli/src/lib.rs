@@ -2,7 +2,8 @@
 //!
 //! * [`arguments`]: the commands and flags, and what was given of them.
 //! * [`settings`]: connection flags from the environment and the config files.
-//! * [`observe`], [`status`], [`identity`], [`endpoint`], [`connections`], [`list`], [`watch`], [`reflect`], [`config`]: the commands.
+//! * [`observe`], [`status`], [`identity`], [`endpoint`], [`connections`], [`list`], [`watch`], [`reflect`], [`config`],
+//!   [`policy`]: the commands.
 //! * [`render`]: flows and events as text, one file a format.
 //! * [`time`]: times and durations as users write and read them.
 
@@ -19,6 +20,7 @@ mod log;
 mod manual;
 pub mod observe;
 mod palomar_api;
+pub mod policy;
 pub mod reflect;
 pub mod render;
 mod rpc;
@@ -37,11 +39,12 @@ use arguments::commands::ROOT;
 use arguments::{Declared, Parsed, UsageError};
 use connection::Connection;
 use observe::Filters;
+use policy::NotAsWanted;
 use settings::Settings;
 pub use surroundings::Surroundings;
 
-/// Runs a command line, given without the name of the program. Returns the exit code: 0, or 1 with the reason on
-/// stderr. A reader of the output who has gone away is no failure.
+/// Runs a command line, given without the name of the program. Returns the exit code: 0; 1 with the reason on stderr;
+/// or 3 where the command did its work and what it found is not what was wanted ([`policy::NotAsWanted`]). A reader of the output who has gone away is no failure.
 pub async fn run(words: &[String], surroundings: &mut Surroundings<'_>) -> u8 {
     let outcome = match Box::pin(dispatch(words, surroundings)).await {
         Ok(()) => surroundings.out.flush().map_err(anyhow::Error::from),
@@ -54,7 +57,7 @@ pub async fn run(words: &[String], surroundings: &mut Surroundings<'_>) -> u8 {
             // nobody is left to tell if this fails as well
             let _ = surroundings.out.flush();
             let _ = writeln!(surroundings.err, "{error:#}");
-            1
+            if error.is::<NotAsWanted>() { NotAsWanted::CODE } else { 1 }
         }
     }
 }
@@ -79,6 +82,8 @@ async fn dispatch(words: &[String], surroundings: &mut Surroundings<'_>) -> Resu
         ["config", "get"] => config::get(&parsed, surroundings),
         ["config", "set"] => config::set(&parsed, surroundings),
         ["config", "reset"] => config::reset(&parsed, surroundings),
+        ["policy", "explain"] => policy::explain(&parsed, surroundings),
+        ["policy", "test"] => policy::test(&parsed, surroundings),
         path if parsed.command.commands.is_empty() || path == ["observe"] => {
             let raw = raw_filter_flags(&parsed);
             let settings = Settings::load(&parsed.given, surroundings)?;

@@ -3,7 +3,7 @@
 mod events;
 mod file;
 mod filter;
-mod input;
+pub(crate) mod input;
 mod live;
 mod mask;
 mod output;

@@ -14,6 +14,7 @@ mod containers;
 mod de;
 mod document;
 mod error;
+pub mod expectations;
 mod fields;
 mod keep;
 mod key;
@@ -27,9 +28,10 @@ mod syntax;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use palomar_model::netpol::NetworkPolicy;
-use palomar_model::world::{Namespace, Node, Pod, Service};
+use palomar_model::world::{Namespace, Node, Pod, Service, World};
 
 pub use error::{Escaped, ManifestError};
 pub use key::{Kind, ObjectKey};
@@ -55,6 +57,29 @@ pub enum Object {
     Service(Service),
     /// A network policy.
     NetworkPolicy(NetworkPolicy),
+}
+
+impl Object {
+    /// Puts it into a world; what was there under its name is replaced.
+    pub fn insert_into(self, world: &mut World) {
+        match self {
+            Self::Namespace(namespace) => {
+                world.namespaces.insert(namespace.name.clone(), Arc::new(namespace));
+            }
+            Self::Node(node) => {
+                world.nodes.insert(node.name.clone(), Arc::new(node));
+            }
+            Self::Pod(pod) => {
+                world.pods.insert(pod.name.clone(), Arc::new(pod));
+            }
+            Self::Service(service) => {
+                world.services.insert(service.name.clone(), Arc::new(service));
+            }
+            Self::NetworkPolicy(policy) => {
+                world.policies.insert(policy.name.clone(), Arc::new(policy));
+            }
+        }
+    }
 }
 
 /// An object of a file.

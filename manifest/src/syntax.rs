@@ -1,5 +1,6 @@
 //! Kubernetes' rules for names and labels. Each rule gives the reason why a text breaks it.
 
+use palomar_model::packet::Protocol;
 use palomar_model::ports;
 
 use crate::error::quoted;
@@ -56,6 +57,18 @@ pub(crate) fn port_name(text: &str) -> Result<(), String> {
     match ports::name_problem(text) {
         None => Ok(()),
         Some(problem) => Err(format!("{} is not the name of a port: {problem}", quoted(text))),
+    }
+}
+
+/// A protocol by its name, those without ports included.
+pub(crate) fn protocol(text: &str) -> Result<Protocol, String> {
+    match text {
+        "TCP" => Ok(Protocol::Tcp),
+        "UDP" => Ok(Protocol::Udp),
+        "SCTP" => Ok(Protocol::Sctp),
+        "ICMP" => Ok(Protocol::Icmp),
+        "ICMPv6" => Ok(Protocol::Icmpv6),
+        _ => Err(format!("{} is not a protocol (known: TCP, UDP, SCTP, ICMP, ICMPv6)", quoted(text))),
     }
 }
 

@@ -2,7 +2,7 @@
 //! the help is made from the same table.
 
 use super::declare::{Declared, switch, text};
-use super::{connection, connections, filters, formatting, selectors};
+use super::{connection, connections, filters, formatting, policy, selectors};
 
 /// A command.
 #[derive(Debug)]
@@ -79,6 +79,7 @@ pub static ROOT: Command = Command {
         ENDPOINT,
         CONNECTIONS,
         LIST,
+        POLICY,
         WATCH,
         REFLECT,
         CONFIG,
@@ -218,6 +219,38 @@ const LIST: Command = Command {
             name: "namespaces",
             about: "Print the namespaces of recent flows",
             flags: TABLE_WIDE_OR_JSON,
+            ..COMMAND
+        },
+    ],
+    ..COMMAND
+};
+
+const POLICY: Command = Command {
+    name: "policy",
+    about: "Policies: what they allow, and why",
+    words: Words::None,
+    commands: &[
+        Command {
+            name: "explain",
+            about: "Tell whether one end may connect to the other, which rule decides, and why every other does not",
+            usage: Some("palomar policy explain --manifests DIR --from END --to END --port N [FLAGS]"),
+            more: "An END is namespace/pod, namespace/service, pod/namespace/name, svc/namespace/name, or an IP address. \
+                   A probe is one line of JSON, {\"from\":END,\"to\":END,\"port\":N,\"protocol\":\"TCP\"}, and is answered by \
+                   one. The verdict is allowed, denied, or undecidable with the fact that is missing.",
+            flags: policy::EXPLAIN,
+            words: Words::None,
+            ..COMMAND
+        },
+        Command {
+            name: "test",
+            about: "Check what a team expects of its policies; exit code 3 if something does not hold",
+            usage: Some("palomar policy test FILE --manifests DIR [FLAGS]"),
+            more: "FILE is YAML, a list of expectations such as\n\
+                   - {from: shop/front, to: shop/web, port: 8080, expect: allowed}\n\
+                   with name and protocol (TCP, if it is left out) as further fields; expect is allowed, denied or \
+                   undecidable.",
+            flags: policy::TEST,
+            words: Words::One("FILE", "The expectations"),
             ..COMMAND
         },
     ],

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{assert_same, fixture_path, palomar};
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 28] = [
     "",
     "observe",
     "status",
@@ -17,6 +17,9 @@ const COMMANDS: [&str; 25] = [
     "list",
     "list nodes",
     "list namespaces",
+    "policy",
+    "policy explain",
+    "policy test",
     "version",
     "observe flows",
     "observe agent-events",
@@ -51,7 +54,7 @@ fn the_help_of_every_command_is_as_agreed() {
 
 #[test]
 fn a_command_that_only_groups_others_prints_its_help() {
-    for command in ["identity", "endpoint", "list", "list ns", "watch", "config", "config bogus"] {
+    for command in ["identity", "endpoint", "policy", "list", "list ns", "watch", "config", "config bogus"] {
         let words: Vec<&str> = command.split(' ').collect();
         let group = &words[..1];
         assert_eq!(palomar(&words).run(), palomar(&[group, &["--help"]].concat()).run(), "{command}");

@@ -12,6 +12,7 @@ mod help;
 mod input;
 mod mask;
 mod palomar_api;
+mod policy;
 mod process;
 mod raw_filters;
 mod requests;

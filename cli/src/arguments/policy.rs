@@ -1,0 +1,45 @@
+//! Flags of the commands about policies.
+
+use super::commands::Group;
+use super::declare::{Declared, Kind, text};
+
+const MANIFESTS: Declared = text(
+    "manifests",
+    "DIR",
+    "Kubernetes YAML to answer from: a directory or a file; several are separated by commas",
+)
+.of(Kind::List);
+
+/// Of `policy explain`.
+pub const EXPLAIN: &[Group] = &[
+    Group {
+        heading: "Question",
+        flags: &[
+            text("from", "END", "Who connects"),
+            text("to", "END", "To whom"),
+            text("port", "PORT", "The port that is connected to; none for ICMP"),
+            text("protocol", "PROTOCOL", "TCP, UDP, SCTP, ICMP, ICMPv6 [default: TCP]")
+                .choices(&["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"]),
+            text("probes", "FILE", "Answer every line of this file of probes instead (-: of stdin)"),
+        ],
+    },
+    Group {
+        heading: "Options",
+        flags: &[
+            MANIFESTS,
+            text("output", "FORMAT", "text, json [default: text]").short('o').choices(&["text", "json"]),
+        ],
+    },
+];
+
+/// Of `policy test`.
+pub const TEST: &[Group] = &[Group {
+    heading: "Options",
+    flags: &[
+        MANIFESTS,
+        text("output", "FORMAT", "text, json, junit [default: text]")
+            .short('o')
+            .choices(&["text", "json", "junit"]),
+        text("junit", "FILE", "Write the results to this file as well, as JUnit XML"),
+    ],
+}];

@@ -1,0 +1,150 @@
+//! Manifests as one world: what an agent would read, and every mistake at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use palomar_manifest::{MAX_FILE_BYTES, ManifestError, ManifestObject, ObjectKey, parse};
+use palomar_model::object::ObjectName;
+use palomar_model::world::World;
+
+use crate::arguments::Given;
+
+/// The objects of one or more directories or files.
+#[derive(Debug, Default)]
+pub struct Manifests {
+    /// The objects.
+    pub world: World,
+    places: BTreeMap<ObjectKey, Place>,
+}
+
+/// Where an object stands. Prints as `policies/web.yaml:3`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as it was named.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// Manifests that cannot be taken. One mistake is enough: a policy that is left out could open what it closes.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file or directory cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is nothing in it.
+    #[error(
+        "{} has no manifests (*.yaml, *.yml, *.json): no objects would mean no policies, and everything allowed",
+        path.display()
+    )]
+    Empty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Mistakes.
+    #[error("{} in the manifests, so that no answer would be sure:\n{}", counted(.0.len(), "mistake"), listed(.0))]
+    Refused(Vec<ManifestError>),
+}
+
+/// From `--manifests`.
+pub fn from_flags(given: &Given) -> Result<Manifests> {
+    let paths = given.list("manifests");
+    if paths.is_empty() {
+        bail!("where are the policies? name a directory or a file of Kubernetes YAML with --manifests");
+    }
+    Ok(Manifests::load(&paths)?)
+}
+
+impl Manifests {
+    /// Reads directories and files. Of a directory the files `*.yaml`, `*.yml` and `*.json` that stand directly in it and
+    /// are not hidden, as an agent does.
+    pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, LoadError> {
+        let (mut manifests, mut errors) = (Self::default(), Vec::new());
+        for path in paths {
+            for file in files(path.as_ref())? {
+                manifests.add(&file, &mut errors)?;
+            }
+        }
+        if errors.is_empty() { Ok(manifests) } else { Err(LoadError::Refused(errors)) }
+    }
+
+    /// Where a policy stands.
+    pub fn policy(&self, name: &ObjectName) -> Option<&Place> {
+        self.places.get(&ObjectKey::NetworkPolicy(name.clone()))
+    }
+
+    fn add(&mut self, path: &Path, errors: &mut Vec<ManifestError>) -> Result<(), LoadError> {
+        let file = path.display().to_string();
+        let found = parse(&file, &read(path)?);
+        errors.extend(found.errors);
+        for ManifestObject { key, object, line, source: _ } in found.objects {
+            if let Some(first) = self.places.get(&key) {
+                let reason = format!("{key} stands in {first} already");
+                let field = "metadata.name".to_owned();
+                errors.push(ManifestError { file: file.clone(), line, field, reason, object: Some(key) });
+                continue;
+            }
+            self.places.insert(key, Place { file: file.clone(), line });
+            object.insert_into(&mut self.world);
+        }
+        Ok(())
+    }
+}
+
+/// The file itself, or those of a directory in the order of their names.
+fn files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if is_manifest(&file) && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() { Err(LoadError::Empty { path: path.to_owned() }) } else { Ok(files) }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let text = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
+    let is_hidden = text(path.file_name()).is_none_or(|name| name.starts_with('.'));
+    !is_hidden && matches!(text(path.extension()).as_deref(), Some("yaml" | "yml" | "json"))
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let length = fs::metadata(path).map_err(unreadable)?.len();
+    if usize::try_from(length).is_ok_and(|length| length > MAX_FILE_BYTES) {
+        let reason = format!("{length} bytes are too many; the limit is {MAX_FILE_BYTES}");
+        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, reason)));
+    }
+    fs::read_to_string(path).map_err(unreadable)
+}
+
+/// `1 mistake`, `2 mistakes`
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn listed(errors: &[ManifestError]) -> String {
+    errors.iter().map(|error| format!("  {error}")).collect::<Vec<_>>().join("\n")
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", palomar_manifest::Escaped(&self.file), self.line)
+    }
+}
