@@ -88,6 +88,9 @@ async fn dispatch(words: &[String], surroundings: &mut Surroundings<'_>) -> Resu
             let raw = raw_filter_flags(&parsed);
             let settings = Settings::load(&parsed.given, surroundings)?;
             settings.complete(&mut parsed.given, &raw, surroundings)?;
+            if parsed.given.switch("debug")? {
+                settings.tell_files(surroundings)?;
+            }
             let connection = Connection::from_flags(&parsed.given)?;
             Box::pin(ask(&parsed, filters, connection, surroundings)).await
         }

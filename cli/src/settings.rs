@@ -65,6 +65,14 @@ impl Settings {
         Ok(Self { path: places.write, files: found })
     }
 
+    /// Says on stderr which config files are in use.
+    pub fn tell_files(&self, surroundings: &mut Surroundings<'_>) -> io::Result<()> {
+        self.files.iter().try_for_each(|file| {
+            let fields = [("config-file", file.shown().into())];
+            log::line(surroundings.err, log::Level::Debug, "using a config file", &fields)
+        })
+    }
+
     /// Adds to the flags of a command line what they do not say; also `more` of them than the connection's.
     pub fn complete(
         &self,

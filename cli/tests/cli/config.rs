@@ -123,6 +123,8 @@ async fn a_server_and_filters_out_of_a_file_are_used() {
     let outcome = user.palomar(&["observe"]).run_async().await;
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
     assert_eq!(stub.asked.lock().unwrap()[0].whitelist.len(), 2);
+    let told = user.palomar(&["observe", "-D"]).run_async().await.err;
+    assert!(told.contains("using a config file") && told.contains(HUBBLES), "{told}");
     // and what is printed can be given back
     let raw =
         user.palomar(&["observe", "--print-raw-filters", "--verdict", "FORWARDED"]).run_async().await.out;

@@ -1,6 +1,8 @@
 //! Command lines that cannot be understood, and how flags are read.
 
 use crate::support::{fixture_path, palomar};
+use chrono::Datelike;
+use proptest::prelude::*;
 
 #[test]
 fn errors_are_worded_as_those_of_hubble() {
@@ -97,6 +99,38 @@ fn flags_may_be_written_in_all_usual_ways() {
     }
     let dashed = raw(&["--pod", "--verdict"]);
     assert!(dashed.contains("\"--verdict\""), "a value may begin with dashes: {dashed}");
+}
+
+#[test]
+fn numbers_are_read_as_go_reads_them() {
+    let raw = |words: &[&str]| palomar(&[&["observe", "--print-raw-filters"], words].concat()).run();
+    let filter = |json: &str| format!("allowlist:\n    - '{json}'\n");
+    let both = |json: &str| {
+        let (left, right) = (json.replace('E', "source"), json.replace('E', "destination"));
+        format!("allowlist:\n    - '{left}'\n    - '{right}'\n")
+    };
+    assert_eq!(raw(&["--identity", "0x1_F"]).out, both("{\"E_identity\":[31]}"));
+    assert_eq!(raw(&["--identity", "017"]).out, both("{\"E_identity\":[15]}"));
+    assert_eq!(raw(&["-t", "4294967295"]).out, filter("{\"event_type\":[{\"type\":-1}]}"));
+    assert!(raw(&["-t", "0x1"]).err.contains("strconv.ParseUint: parsing \"0x1\": invalid syntax"));
+    assert_eq!(raw(&["--last", "0x10"]).code, 0);
+}
+
+proptest! {
+    #[test]
+    fn no_command_line_and_no_text_of_a_time_brings_the_program_down(
+        words in prop::collection::vec(prop_oneof!["-{0,3}[a-zA-Z0-9=-]{0,8}", "\\PC{0,6}", Just("observe".to_owned()), Just("--since".to_owned())], 0..6),
+        time in "[-0-9TZ:.,+ a-z]{0,30}|\\PC{0,20}",
+    ) {
+        let parsed = palomar_cli::arguments::parse(&palomar_cli::arguments::commands::ROOT, &words);
+        if let Ok(parsed) = parsed {
+            prop_assert!(parsed.words.len() <= words.len());
+        }
+        let now = crate::support::now();
+        if let Ok(instant) = palomar_cli::time::parse_instant(&time, now) {
+            prop_assert!(palomar_cli::time::parse_duration(&time).is_ok() || (1..=9999).contains(&instant.year()));
+        }
+    }
 }
 
 #[test]

@@ -70,10 +70,11 @@ fn sub_type(event: Option<i32>, text: &str) -> Result<i32, String> {
     })
 }
 
-/// Go takes 32 bits without a sign; those that the field cannot hold are out of range here.
+/// Go takes 32 bits without a sign, and puts them into a field with one.
 fn number(text: &str) -> Result<i32, String> {
     let number = parse_decimal(text)?;
-    i32::try_from(number).map_err(|_| {
+    let number = u32::try_from(number).map_err(|_| {
         format!("strconv.ParseUint: parsing {}: value out of range", palomar_flow::go::quote::Quoted(text))
-    })
+    })?;
+    Ok(number.cast_signed())
 }

@@ -4,31 +4,22 @@ use palomar_flow::go::quote::Quoted;
 use palomar_model::identity::Identity;
 use palomar_proto::flow::{DropReason, IpVersion, TcpFlags, TrafficDirection, Verdict, Workload};
 
-use crate::arguments::value::parse_decimal;
+use crate::arguments::value::{parse_decimal, parse_number};
 
 /// Known by name as a flag, and by its number to printers.
 const OVERLAY_TO_ENCRYPT: (&str, u32) = ("overlay-to-encrypt", 11);
 
-/// A reserved name, or a number: decimal, `0x…`, `0b…`, or octal with `0o` or `0` before it.
+/// A reserved name, or a number as Go's flags take it: also `0x…`.
 pub fn parse_identity(text: &str) -> Result<u32, String> {
     let known = Identity::all_reserved().skip(1).map(|(identity, name)| (name, identity.0));
     if let Some((_, number)) = known.chain([OVERLAY_TO_ENCRYPT]).find(|(name, _)| *name == text) {
         return Ok(number);
     }
-    parse_go_number(text).ok_or_else(|| {
+    let number = parse_number(text).ok().and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| {
         let names: Vec<&str> = Identity::all_reserved().skip(1).map(|(_, name)| name).collect();
         format!("invalid security identity, expected one of [{} 11] or a numeric value", names.join(" "))
     })
-}
-
-fn parse_go_number(text: &str) -> Option<u32> {
-    let prefixes = [("0x", 16), ("0X", 16), ("0b", 2), ("0B", 2), ("0o", 8), ("0O", 8)];
-    let (digits, radix) = prefixes
-        .into_iter()
-        .find_map(|(prefix, radix)| text.strip_prefix(prefix).map(|digits| (digits, radix)))
-        .or_else(|| text.strip_prefix('0').filter(|digits| !digits.is_empty()).map(|digits| (digits, 8)))
-        .unwrap_or((text, 10));
-    u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))
 }
 
 /// `name`, `Kind/name` or `Kind/`.
