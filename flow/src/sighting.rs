@@ -111,4 +111,53 @@ impl Sighting {
             (Direction::Ingress, Verdict::Dropped | Verdict::Audit) => PolicyList::IngressDenied,
         })
     }
+
+    /// A number that no other sighting has, below 2^18.
+    pub const fn number(self) -> u32 {
+        let Self { event, verdict, state, direction, at_endpoint } = self;
+        let event = match event {
+            Event::Trace(point) => point as u32,
+            Event::Drop(reason) => 1 << 8 | reason.0 as u32,
+            Event::PolicyVerdict(match_type) => 2 << 8 | match_type as u32,
+        };
+        // the direction is 1 or 2
+        event << 8
+            | (verdict as u32) << 5
+            | (state as u32) << 2
+            | (direction as u32 - 1) << 1
+            | at_endpoint as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use palomar_model::drop_reason::DropReason;
+    use palomar_model::verdict::{ConnectionState, MatchType, ObservationPoint, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn every_sighting_has_a_number_of_its_own() {
+        use ObservationPoint::{FromEndpoint, ToEndpoint, ToStack};
+        let traces = [ToEndpoint, ToStack, FromEndpoint].map(Event::Trace);
+        let verdicts = (0..=6).map(|number| Event::PolicyVerdict(MatchType::try_from(number).unwrap()));
+        let drops = (0..=u8::MAX).map(|reason| Event::Drop(DropReason(reason)));
+        let mut numbers = HashMap::new();
+        for event in traces.into_iter().chain(verdicts).chain(drops) {
+            for verdict in [Verdict::Forwarded, Verdict::Dropped, Verdict::Audit] {
+                for state in (0..=4).map(|number| ConnectionState::try_from(number).unwrap()) {
+                    for direction in Direction::BOTH {
+                        for at_endpoint in [false, true] {
+                            let sighting = Sighting { event, verdict, state, direction, at_endpoint };
+                            assert_eq!(numbers.insert(sighting.number(), sighting), None);
+                            assert!(sighting.number() < 1 << 18);
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(numbers.len(), (3 + 7 + 256) * 3 * 5 * 2 * 2);
+    }
 }

@@ -6,6 +6,7 @@
 mod absent;
 mod label;
 mod model;
+mod part;
 mod proto;
 
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ pub use label::LabelParts;
 pub use model::TypedFlow;
 use palomar_model::packet;
 use palomar_proto::flow::Layer7;
+pub use part::{Part, address_key, header_key, port_key};
 pub(crate) use proto::flag_bits;
 
 /// One of the two ends of a flow, as its packet stands.
@@ -161,10 +163,11 @@ pub trait FlowView {
     }
     /// An end; `None` where the message would have no endpoint.
     fn endpoint(&self, side: Side) -> Option<&Self::Endpoint>;
-    /// A small number that stands for the end, the same for as long as a [`Memo`](crate::filter::Memo) is kept;
-    /// `None` where there is no such number.
-    fn endpoint_key(&self, side: Side) -> Option<u32> {
-        let _ = side;
+    /// A number that stands for the value of a part: the same number for the same value only, for as long as a
+    /// [`Memo`](crate::filter::Memo) is kept, and below the greatest. `None` where there is no such number. Those
+    /// of [`Part::End`], [`Part::Service`] and [`Part::Interface`] should be dense.
+    fn key(&self, part: Part) -> Option<u128> {
+        let _ = part;
         None
     }
     /// Namespace and name of the service that an address belongs to.

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use palomar_flow::convert::{self, NodeContext, Typed};
 use palomar_flow::filter::{Filters, Memo};
 use palomar_flow::json;
-use palomar_flow::view::{Address, EndpointView, FlowView, Side, Transport, TypedFlow, Uuid};
+use palomar_flow::sighting::Sighting;
+use palomar_flow::view::{
+    Address, EndpointView, FlowView, Part, Side, Transport, TypedFlow, Uuid, address_key, header_key,
+    port_key,
+};
 use palomar_model::attribution::PolicyRef;
 use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, Flow, FlowEndpoint};
@@ -30,8 +34,19 @@ struct Keyed<'a> {
 impl FlowView for Keyed<'_> {
     type Endpoint = FlowEndpoint;
 
-    fn endpoint_key(&self, side: Side) -> Option<u32> {
-        Some(side.of(self.keys.0, self.keys.1))
+    fn key(&self, part: Part) -> Option<u128> {
+        let Flow { source_address, destination_address, transport, .. } = *self.flow.flow;
+        match part {
+            Part::End(side) => Some(side.of(self.keys.0, self.keys.1).into()),
+            Part::Service(side) => Some(self.flow.service(side).is_some().into()),
+            Part::Address(side) => address_key(side.of(source_address, destination_address)),
+            Part::Port(side) => Some(port_key(transport, side)),
+            Part::Node => Some(0),
+            Part::Interface => Some(self.flow.flow.interface.0.into()),
+            Part::Event => Some(Sighting::of(self.flow.flow).number().into()),
+            Part::Header => Some(header_key(transport, source_address.is_ipv4())),
+            Part::Other => None,
+        }
     }
     fn endpoint(&self, side: Side) -> Option<&FlowEndpoint> {
         self.flow.endpoint(side)
@@ -255,7 +270,11 @@ fn any_filters() -> impl Strategy<Value = Vec<FlowFilter>> {
         let text = format!("{{{}}}", fields.join(","));
         json::parse::<FlowFilter>(&text).expect("invariant: these are filters").message
     });
-    proptest::collection::vec(filter, 0..3)
+    // now and then more than the bits of one word
+    prop_oneof![
+        8 => proptest::collection::vec(filter.clone(), 0..3),
+        1 => proptest::collection::vec(filter, 60..140),
+    ]
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! A connection as flow filters see it.
 
-use palomar_flow::view::{Address, FlowView, Side, Transport, Uuid};
+use palomar_flow::view::{Address, FlowView, Part, Side, Transport, Uuid};
 use palomar_model::flow::FlowEndpoint;
 use palomar_model::packet::Protocol;
 use palomar_proto::flow::IpVersion;
@@ -44,8 +44,11 @@ impl FlowView for ConnectionView<'_> {
         Some(self.names.endpoint(self.number(side)))
     }
 
-    fn endpoint_key(&self, side: Side) -> Option<u32> {
-        Some(self.number(side))
+    fn key(&self, part: Part) -> Option<u128> {
+        match part {
+            Part::End(side) => Some(self.number(side).into()),
+            _ => None,
+        }
     }
 
     fn service(&self, side: Side) -> Option<(&str, &str)> {

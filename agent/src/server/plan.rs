@@ -107,6 +107,7 @@ impl From<InvalidRequest> for Status {
     fn from(error: InvalidRequest) -> Self {
         let code = match error {
             InvalidRequest::FirstWithFollow => Code::InvalidArgument,
+            InvalidRequest::Filter(ref filter) if filter.is_too_much() => Code::InvalidArgument,
             InvalidRequest::Filter(_) | InvalidRequest::Mask(_) => Code::Unknown,
         };
         Self::new(code, error.to_string())

@@ -2,8 +2,9 @@
 
 use palomar_flow::convert::NodeContext;
 use palomar_flow::filter::{Filters, Memo};
-use palomar_flow::view::{Address, FlowView, Side, Transport, Uuid};
-use palomar_model::flow::{Event, FlowEndpoint};
+use palomar_flow::sighting::Sighting;
+use palomar_flow::view::{Address, FlowView, Part, Side, Transport, Uuid, address_key, header_key, port_key};
+use palomar_model::flow::FlowEndpoint;
 use palomar_model::verdict::Direction;
 use palomar_proto::flow as proto;
 
@@ -31,6 +32,16 @@ impl RecordView<'_> {
         let flow = self.names.flow(self.record, self.uuids.of(self.sequence));
         filters.matches(&rest.with(&flow, self.node))
     }
+
+    /// What the event says.
+    pub fn sighting(&self) -> Sighting {
+        let Record { event, verdict, state, direction, source, destination, .. } = *self.record;
+        let local = match direction {
+            Direction::Ingress => destination,
+            Direction::Egress => source,
+        };
+        Sighting { event, verdict, state, direction, at_endpoint: self.names.endpoint(local).id != 0 }
+    }
 }
 
 impl FlowView for RecordView<'_> {
@@ -40,8 +51,25 @@ impl FlowView for RecordView<'_> {
         Some(self.names.endpoint(side.of(self.record.source, self.record.destination)))
     }
 
-    fn endpoint_key(&self, side: Side) -> Option<u32> {
-        u32::try_from(side.of(self.record.source, self.record.destination).index()).ok()
+    fn key(&self, part: Part) -> Option<u128> {
+        let Record { source, destination, source_service, destination_service, transport, .. } = *self.record;
+        let dense = |index: usize| u128::try_from(index).ok();
+        match part {
+            Part::End(side) => dense(side.of(source, destination).index()),
+            Part::Service(side) => {
+                dense(side.of(source_service, destination_service).map_or(0, |service| service.index() + 1))
+            }
+            Part::Address(side) => {
+                address_key(side.of(self.record.source_address, self.record.destination_address))
+            }
+            Part::Port(side) => Some(port_key(transport, side)),
+            // all flows are those of one node
+            Part::Node => Some(0),
+            Part::Interface => dense(self.record.interface.index()),
+            Part::Event => Some(self.sighting().number().into()),
+            Part::Header => Some(header_key(transport, self.record.source_address.is_ipv4())),
+            Part::Other => None,
+        }
     }
 
     fn service(&self, side: Side) -> Option<(&str, &str)> {
@@ -72,12 +100,7 @@ impl FlowView for RecordView<'_> {
     }
 
     fn event_type(&self) -> Option<(i32, i32)> {
-        let sub_type = match self.record.event {
-            Event::Trace(point) => point as i32,
-            Event::Drop(reason) => reason.0.into(),
-            Event::PolicyVerdict(_) => 0,
-        };
-        Some((self.record.event.kind() as i32, sub_type))
+        Some(self.sighting().event_type())
     }
 
     fn verdict(&self) -> i32 {
@@ -85,21 +108,15 @@ impl FlowView for RecordView<'_> {
     }
 
     fn drop_reason(&self) -> i32 {
-        self.record.event.drop_reason(self.record.verdict).map_or(0, |reason| reason.0.into())
+        self.sighting().drop_reason().into()
     }
 
     fn is_reply(&self) -> Option<bool> {
-        self.record.event.is_reply(self.record.verdict, self.record.state)
+        self.sighting().is_reply()
     }
 
     fn traffic_direction(&self) -> i32 {
-        let Record { event, direction, state, source, destination, .. } = *self.record;
-        let local = match direction {
-            Direction::Ingress => destination,
-            Direction::Egress => source,
-        };
-        let at_endpoint = self.names.endpoint(local).id != 0;
-        event.traffic_direction(state, direction, at_endpoint).map_or(0, |direction| direction as i32)
+        self.sighting().traffic_direction() as i32
     }
 
     fn interface(&self) -> Option<(u32, &str)> {

@@ -1,6 +1,5 @@
 //! What follows from the event alone.
 
-use palomar_model::flow::Event;
 use prost::Message;
 
 use super::cache::Cache;
@@ -25,23 +24,8 @@ impl SeenParts {
 
     pub fn part(&mut self, sighting: Sighting) -> &[u8] {
         let Self { mask, cache } = self;
-        cache.part(number(sighting), |out| {
+        cache.part(sighting.number(), |out| {
             mask.copy(&convert::seen_to_proto(sighting).encode_to_vec(), out);
         })
     }
-}
-
-/// A number that no other sighting has.
-fn number(sighting: Sighting) -> u32 {
-    let Sighting { event, verdict, state, direction, at_endpoint } = sighting;
-    let event = match event {
-        Event::Trace(point) => point as u32,
-        Event::Drop(reason) => 1 << 8 | u32::from(reason.0),
-        Event::PolicyVerdict(match_type) => 2 << 8 | match_type as u32,
-    };
-    event << 8
-        | (verdict as u32) << 5
-        | (state as u32) << 2
-        | (direction as u32 - 1) << 1
-        | u32::from(at_endpoint)
 }

@@ -2,16 +2,16 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Traffic directions of which one must be the flow's.
 #[derive(Debug)]
 pub(super) struct Directions(Vec<i32>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
     (!filter.traffic_direction.is_empty())
-        .then(|| FlowTest::Direction(Directions(filter.traffic_direction.clone())))
+        .then(|| Test::Direction(Directions(filter.traffic_direction.clone())))
 }
 
 impl Directions {

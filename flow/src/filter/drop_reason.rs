@@ -2,16 +2,16 @@
 
 use palomar_proto::flow::{FlowFilter, Verdict};
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Drop reasons of which one must be that of a dropped flow.
 #[derive(Debug)]
 pub(super) struct DropReasons(Vec<i32>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
     (!filter.drop_reason_desc.is_empty())
-        .then(|| FlowTest::DropReason(DropReasons(filter.drop_reason_desc.clone())))
+        .then(|| Test::DropReason(DropReasons(filter.drop_reason_desc.clone())))
 }
 
 impl DropReasons {

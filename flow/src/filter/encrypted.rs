@@ -2,15 +2,15 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Whether the packet was encrypted; a flow without IP header was not.
 #[derive(Debug)]
 pub(super) struct Encrypted(Vec<bool>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.encrypted.is_empty()).then(|| FlowTest::Encrypted(Encrypted(filter.encrypted.clone())))
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
+    (!filter.encrypted.is_empty()).then(|| Test::Encrypted(Encrypted(filter.encrypted.clone())))
 }
 
 impl Encrypted {

@@ -1,6 +1,7 @@
 //! What can be wrong with a filter, in the words of the stock server.
 
 use super::pattern::InvalidPattern;
+use super::{MAX_FILTERS, MAX_REGEXPS, MAX_VALUES};
 use crate::go::address::{InvalidAddress, InvalidPrefix};
 use crate::go::quote::Quoted;
 use crate::go::regexp::InvalidRegexp;
@@ -9,6 +10,20 @@ use crate::selector::InvalidSelector;
 /// A filter that cannot be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFilter {
+    /// More than [`MAX_FILTERS`].
+    #[error(
+        "too many filters: {0} in both lists together, of at most {MAX_FILTERS}; put several values into one filter"
+    )]
+    TooManyFilters(usize),
+    /// More than [`MAX_VALUES`].
+    #[error("too many values in filters: {0} in all fields of both lists together, of at most {MAX_VALUES}")]
+    TooManyValues(usize),
+    /// More than [`MAX_REGEXPS`].
+    #[error(
+        "too many regular expressions in filters: {0} in dns_query, http_path and http_url together, of at most \
+         {MAX_REGEXPS}; join them with |"
+    )]
+    TooManyRegexps(usize),
     /// A protocol that Hubble does not know.
     #[error("invalid protocol filter: unknown protocol: {}", Quoted(.0))]
     Protocol(String),
@@ -85,4 +100,11 @@ pub enum InvalidFilter {
         Quoted(.0)
     )]
     Cel(String),
+}
+
+impl InvalidFilter {
+    /// Whether nothing is wrong with the filters but their number.
+    pub const fn is_too_much(&self) -> bool {
+        matches!(self, Self::TooManyFilters(_) | Self::TooManyValues(_) | Self::TooManyRegexps(_))
+    }
 }

@@ -2,15 +2,15 @@
 
 use palomar_proto::flow::{EventTypeFilter, FlowFilter};
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Event types of which one must be the flow's. Type 0 is any type; a flow without an event type never matches.
 #[derive(Debug)]
 pub(super) struct EventTypes(Vec<EventTypeFilter>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.event_type.is_empty()).then(|| FlowTest::EventType(EventTypes(filter.event_type.clone())))
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
+    (!filter.event_type.is_empty()).then(|| Test::EventType(EventTypes(filter.event_type.clone())))
 }
 
 impl EventTypes {

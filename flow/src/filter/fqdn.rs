@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::InvalidFilter;
 use super::pattern::Pattern;
-use super::single::FlowTest;
+use super::test::Test;
 use crate::go::regexp;
 use crate::view::{FlowView, Side};
 
@@ -21,20 +21,20 @@ pub(super) struct Names {
 #[derive(Debug)]
 pub(super) struct DnsQueries(Vec<Regex>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<FlowTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<Test>, InvalidFilter> {
     let mut tests = Vec::new();
     for side in Side::BOTH {
         let names = side.of(&filter.source_fqdn, &filter.destination_fqdn);
         let patterns: Vec<_> = names.iter().map(|name| Pattern::compile(name)).collect::<Result<_, _>>()?;
         if !patterns.is_empty() {
-            tests.push(FlowTest::Name(Names { side, patterns }));
+            tests.push(Test::Name(Names { side, patterns }));
         }
     }
     let queries =
         filter.dns_query.iter().map(|query| regexp::compile(query).map_err(InvalidFilter::DnsQuery));
     let queries: Vec<_> = queries.collect::<Result<_, _>>()?;
     if !queries.is_empty() {
-        tests.push(FlowTest::DnsQuery(DnsQueries(queries)));
+        tests.push(Test::DnsQuery(DnsQueries(queries)));
     }
     Ok(tests)
 }

@@ -5,7 +5,7 @@ use palomar_proto::flow::{FlowFilter, Http, HttpHeader};
 use regex::Regex;
 
 use super::InvalidFilter;
-use super::single::FlowTest;
+use super::test::Test;
 use crate::go::{regexp, request_uri};
 use crate::view::FlowView;
 
@@ -23,7 +23,7 @@ pub(super) enum HttpTest {
     Header(Vec<HttpHeader>),
 }
 
-pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<FlowTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<Test>, InvalidFilter> {
     let mut tests = Vec::new();
     let mut add =
         |is_given: bool, what: &'static str, compile: &dyn Fn() -> Result<HttpTest, InvalidFilter>| {
@@ -33,7 +33,7 @@ pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<FlowTest>, InvalidFilte
             if !filter.event_type.is_empty() && filter.event_type.iter().all(|event| event.r#type != L7) {
                 return Err(InvalidFilter::HttpWithoutL7(what));
             }
-            tests.push(FlowTest::Http(compile()?));
+            tests.push(Test::Http(compile()?));
             Ok(())
         };
     add(!filter.http_status_code.is_empty(), "status code", &|| {

@@ -2,7 +2,7 @@
 
 use palomar_proto::flow::{FlowFilter, NetworkInterface};
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Interfaces of which one must be the flow's. Index 0 and an empty name match any; a flow without an interface
@@ -10,8 +10,8 @@ use crate::view::FlowView;
 #[derive(Debug)]
 pub(super) struct Interfaces(Vec<NetworkInterface>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.interface.is_empty()).then(|| FlowTest::Interface(Interfaces(filter.interface.clone())))
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
+    (!filter.interface.is_empty()).then(|| Test::Interface(Interfaces(filter.interface.clone())))
 }
 
 impl Interfaces {

@@ -6,17 +6,18 @@ use ipnet::IpNet;
 use palomar_proto::flow::FlowFilter;
 
 use super::InvalidFilter;
-use super::single::FlowTest;
+use super::test::Test;
 use crate::go::address::{parse_address, parse_prefix};
-use crate::view::{Address, FlowView, Side};
+use crate::view::{Address, FlowView, Part, Side};
 
 /// Addresses and prefixes of which one must fit an address of the flow.
 #[derive(Debug)]
 pub(super) struct Addresses {
     which: Which,
     texts: Vec<String>,
-    /// Those of the texts that are the standard text of an address.
+    /// Those of the texts that are the standard text of an address, sorted.
     numbers: Vec<IpAddr>,
+    /// Sorted, and none inside of another.
     prefixes: Vec<IpNet>,
 }
 
@@ -26,14 +27,14 @@ enum Which {
     SourceTranslated,
 }
 
-pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<FlowTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<Test>, InvalidFilter> {
     let fields = [
         (&filter.source_ip, Which::Packet(Side::Source)),
         (&filter.source_ip_xlated, Which::SourceTranslated),
         (&filter.destination_ip, Which::Packet(Side::Destination)),
     ];
     let given = fields.into_iter().filter(|(texts, _)| !texts.is_empty());
-    given.map(|(texts, which)| Addresses::compile(texts, which).map(FlowTest::Address)).collect()
+    given.map(|(texts, which)| Addresses::compile(texts, which).map(Test::Address)).collect()
 }
 
 impl Addresses {
@@ -53,7 +54,17 @@ impl Addresses {
                 addresses.texts.push(text.clone());
             }
         }
+        addresses.numbers.sort_unstable();
+        addresses.prefixes = IpNet::aggregate(&addresses.prefixes);
+        addresses.prefixes.sort_unstable();
         Ok(addresses)
+    }
+
+    pub(super) fn part(&self) -> Part {
+        match self.which {
+            Which::Packet(side) => Part::Address(side),
+            Which::SourceTranslated => Part::Other,
+        }
     }
 
     pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
@@ -67,11 +78,13 @@ impl Addresses {
                 self.texts.iter().any(|wanted| wanted == text)
                     || (!self.prefixes.is_empty() && text.parse().is_ok_and(|ip| self.covers(ip)))
             }
-            Address::Ip(ip) => self.numbers.contains(&ip) || self.covers(ip),
+            Address::Ip(ip) => self.numbers.binary_search(&ip).is_ok() || self.covers(ip),
         }
     }
 
     fn covers(&self, ip: IpAddr) -> bool {
-        self.prefixes.iter().any(|prefix| prefix.contains(&ip))
+        // only the last that begins at or before the address can hold it
+        let behind = self.prefixes.partition_point(|prefix| prefix.network() <= ip);
+        self.prefixes[..behind].last().is_some_and(|prefix| prefix.contains(&ip))
     }
 }

@@ -2,15 +2,15 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// IP versions of which one must be the flow's; `IP_NOT_USED` is that of a flow without IP header.
 #[derive(Debug)]
 pub(super) struct IpVersions(Vec<i32>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.ip_version.is_empty()).then(|| FlowTest::IpVersion(IpVersions(filter.ip_version.clone())))
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
+    (!filter.ip_version.is_empty()).then(|| Test::IpVersion(IpVersions(filter.ip_version.clone())))
 }
 
 impl IpVersions {

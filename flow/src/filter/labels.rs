@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use palomar_proto::flow::FlowFilter;
 
 use super::InvalidFilter;
-use super::endpoint::EndpointTest;
-use super::single::FlowTest;
+use super::endpoint::Asked;
+use super::test::Test;
 use crate::selector::{Condition, InvalidSelector, Selector};
 use crate::view::{FlowView, LabelParts, Side};
 
@@ -27,14 +27,14 @@ struct LabelRequirement {
 #[derive(Debug)]
 pub(super) struct NodeLabels(LabelSelectors);
 
-pub(super) fn compile(filter: &FlowFilter, side: Side) -> Result<Option<EndpointTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter, side: Side) -> Result<Option<Test>, InvalidFilter> {
     let selectors = side.of(&filter.source_label, &filter.destination_label);
-    Ok(compile_all(selectors, side.name())?.map(EndpointTest::Labels))
+    Ok(compile_all(selectors, side.name())?.map(|selectors| Asked::Labels(selectors).of(side)))
 }
 
-pub(super) fn compile_node(filter: &FlowFilter) -> Result<Option<FlowTest>, InvalidFilter> {
+pub(super) fn compile_node(filter: &FlowFilter) -> Result<Option<Test>, InvalidFilter> {
     let selectors = compile_all(&filter.node_labels, "node")?;
-    Ok(selectors.map(|selectors| FlowTest::NodeLabels(NodeLabels(selectors))))
+    Ok(selectors.map(|selectors| Test::NodeLabels(NodeLabels(selectors))))
 }
 
 fn compile_all(selectors: &[String], whose: &'static str) -> Result<Option<LabelSelectors>, InvalidFilter> {

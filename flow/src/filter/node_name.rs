@@ -4,7 +4,7 @@ use palomar_proto::flow::FlowFilter;
 
 use super::InvalidFilter;
 use super::pattern::{InvalidPattern, Pattern};
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Patterns of which one must match the name of the flow's node.
@@ -18,10 +18,10 @@ struct NodePattern {
     node: Option<Pattern>,
 }
 
-pub(super) fn compile(filter: &FlowFilter) -> Result<Option<FlowTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter) -> Result<Option<Test>, InvalidFilter> {
     let patterns: Vec<_> =
         filter.node_name.iter().map(|pattern| NodePattern::compile(pattern)).collect::<Result<_, _>>()?;
-    Ok((!patterns.is_empty()).then_some(FlowTest::NodeName(NodeNames(patterns))))
+    Ok((!patterns.is_empty()).then_some(Test::NodeName(NodeNames(patterns))))
 }
 
 impl NodePattern {

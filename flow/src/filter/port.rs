@@ -3,8 +3,8 @@
 use palomar_proto::flow::FlowFilter;
 
 use super::InvalidFilter;
-use super::single::FlowTest;
-use crate::view::{FlowView, Side};
+use super::test::Test;
+use crate::view::{FlowView, Part, Side};
 
 /// Ports of one side, of which one must be the flow's. Only TCP, UDP and SCTP have ports.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Ports {
     ports: Vec<u16>,
 }
 
-pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<FlowTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<Test>, InvalidFilter> {
     let mut tests = Vec::new();
     for side in Side::BOTH {
         let ports = side.of(&filter.source_port, &filter.destination_port);
@@ -24,7 +24,7 @@ pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<FlowTest>, InvalidFilte
             .map(|text| parse(text).map_err(|reason| invalid(text, reason)))
             .collect::<Result<_, _>>()?;
         if !ports.is_empty() {
-            tests.push(FlowTest::Port(Ports { side, ports }));
+            tests.push(Test::Port(Ports { side, ports }));
         }
     }
     Ok(tests)
@@ -45,6 +45,10 @@ fn parse(text: &str) -> Result<u16, &'static str> {
 }
 
 impl Ports {
+    pub(super) fn part(&self) -> Part {
+        Part::Port(self.side)
+    }
+
     pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
         let port = flow.transport().and_then(|transport| transport.port(self.side));
         port.is_some_and(|port| self.ports.iter().any(|wanted| u32::from(*wanted) == port))

@@ -4,8 +4,8 @@ use palomar_proto::flow::FlowFilter;
 use palomar_proto::flow::layer7::Record;
 
 use super::InvalidFilter;
-use super::single::FlowTest;
-use crate::view::{FlowView, Transport};
+use super::test::Test;
+use crate::view::{FlowView, Part, Transport};
 
 /// Protocols of which one must be the flow's, of the transport or of the application.
 #[derive(Debug)]
@@ -26,10 +26,10 @@ enum Protocol {
     Kafka,
 }
 
-pub(super) fn compile(filter: &FlowFilter) -> Result<Option<FlowTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter) -> Result<Option<Test>, InvalidFilter> {
     let parse = |name: &String| Protocol::parse(name).ok_or_else(|| InvalidFilter::Protocol(name.clone()));
     let protocols: Vec<_> = filter.protocol.iter().map(parse).collect::<Result<_, _>>()?;
-    Ok((!protocols.is_empty()).then_some(FlowTest::Protocol(Protocols(protocols))))
+    Ok((!protocols.is_empty()).then_some(Test::Protocol(Protocols(protocols))))
 }
 
 impl Protocol {
@@ -69,6 +69,13 @@ impl Protocol {
 }
 
 impl Protocols {
+    /// Of the headers, unless an application's protocol is among them.
+    pub(super) fn part(&self) -> Part {
+        let is_of_application =
+            |protocol: &Protocol| matches!(protocol, Protocol::Dns | Protocol::Http | Protocol::Kafka);
+        if self.0.iter().any(is_of_application) { Part::Other } else { Part::Header }
+    }
+
     pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
         self.0.iter().any(|protocol| protocol.matches(flow))
     }

@@ -2,15 +2,15 @@
 
 use palomar_proto::flow::{FlowFilter, Verdict};
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Reply states of which one must be the flow's. A flow that does not say is no reply if it was dropped, and otherwise neither.
 #[derive(Debug)]
 pub(super) struct Replies(Vec<bool>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.reply.is_empty()).then(|| FlowTest::Reply(Replies(filter.reply.clone())))
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
+    (!filter.reply.is_empty()).then(|| Test::Reply(Replies(filter.reply.clone())))
 }
 
 impl Replies {

@@ -4,8 +4,8 @@ use palomar_proto::flow::FlowFilter;
 
 use super::InvalidFilter;
 use super::name::NamePrefixes;
-use super::single::FlowTest;
-use crate::view::{FlowView, Side};
+use super::test::Test;
+use crate::view::{FlowView, Part, Side};
 
 /// The services of one side, of which one must be the flow's.
 #[derive(Debug)]
@@ -14,19 +14,23 @@ pub(super) struct Services {
     names: NamePrefixes,
 }
 
-pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<FlowTest>, InvalidFilter> {
+pub(super) fn compile(filter: &FlowFilter) -> Result<Vec<Test>, InvalidFilter> {
     let mut tests = Vec::new();
     for side in Side::BOTH {
         let services = side.of(&filter.source_service, &filter.destination_service);
         if !services.is_empty() {
             let names = NamePrefixes::compile(services).ok_or(InvalidFilter::EmptyService(side.name()))?;
-            tests.push(FlowTest::Service(Services { side, names }));
+            tests.push(Test::Service(Services { side, names }));
         }
     }
     Ok(tests)
 }
 
 impl Services {
+    pub(super) fn part(&self) -> Part {
+        Part::Service(self.side)
+    }
+
     pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
         flow.service(self.side).is_some_and(|(namespace, name)| self.names.matches(namespace, name))
     }

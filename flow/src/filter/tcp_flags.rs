@@ -2,7 +2,7 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::{FlowView, TcpFlagBits, Transport, flag_bits};
 
 /// Flag sets of which one must be contained in the flow's flags. The empty set is contained in any flags, but only
@@ -10,9 +10,9 @@ use crate::view::{FlowView, TcpFlagBits, Transport, flag_bits};
 #[derive(Debug)]
 pub(super) struct FlagSets(Vec<TcpFlagBits>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
     let sets: Vec<_> = filter.tcp_flags.iter().map(flag_bits).collect();
-    (!sets.is_empty()).then_some(FlowTest::TcpFlags(FlagSets(sets)))
+    (!sets.is_empty()).then_some(Test::TcpFlags(FlagSets(sets)))
 }
 
 impl FlagSets {

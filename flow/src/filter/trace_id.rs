@@ -2,7 +2,7 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Trace ids of which one must be the flow's; a flow without one never matches.
@@ -13,12 +13,12 @@ pub(super) struct TraceIds(Vec<String>);
 #[derive(Debug)]
 pub(super) struct IpTraceIds(Vec<u64>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.trace_id.is_empty()).then(|| FlowTest::TraceId(TraceIds(filter.trace_id.clone())))
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
+    (!filter.trace_id.is_empty()).then(|| Test::TraceId(TraceIds(filter.trace_id.clone())))
 }
 
-pub(super) fn compile_ip(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.ip_trace_id.is_empty()).then(|| FlowTest::IpTraceId(IpTraceIds(filter.ip_trace_id.clone())))
+pub(super) fn compile_ip(filter: &FlowFilter) -> Option<Test> {
+    (!filter.ip_trace_id.is_empty()).then(|| Test::IpTraceId(IpTraceIds(filter.ip_trace_id.clone())))
 }
 
 impl TraceIds {

@@ -2,7 +2,7 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::uuid::{format_uuid, parse_uuid};
 use crate::view::{FlowView, Uuid};
 
@@ -14,12 +14,12 @@ pub(super) struct Uuids {
     numbers: Vec<u128>,
 }
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
     let texts = filter.uuid.clone();
     let is_text_of = |text: &str, number: u128| format_uuid(number) == text;
     let numbers =
         texts.iter().filter_map(|text| parse_uuid(text).filter(|number| is_text_of(text, *number))).collect();
-    (!texts.is_empty()).then_some(FlowTest::Uuid(Uuids { texts, numbers }))
+    (!texts.is_empty()).then_some(Test::Uuid(Uuids { texts, numbers }))
 }
 
 impl Uuids {

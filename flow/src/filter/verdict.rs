@@ -2,15 +2,15 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::single::FlowTest;
+use super::test::Test;
 use crate::view::FlowView;
 
 /// Verdicts of which one must be the flow's.
 #[derive(Debug)]
 pub(super) struct Verdicts(Vec<i32>);
 
-pub(super) fn compile(filter: &FlowFilter) -> Option<FlowTest> {
-    (!filter.verdict.is_empty()).then(|| FlowTest::Verdict(Verdicts(filter.verdict.clone())))
+pub(super) fn compile(filter: &FlowFilter) -> Option<Test> {
+    (!filter.verdict.is_empty()).then(|| Test::Verdict(Verdicts(filter.verdict.clone())))
 }
 
 impl Verdicts {

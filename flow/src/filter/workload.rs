@@ -2,16 +2,17 @@
 
 use palomar_proto::flow::{FlowFilter, Workload};
 
-use super::endpoint::EndpointTest;
+use super::endpoint::Asked;
+use super::test::Test;
 use crate::view::Side;
 
 /// Workloads of which one must be one of the endpoint's. An empty name or kind matches any.
 #[derive(Debug)]
 pub(super) struct Workloads(Vec<Workload>);
 
-pub(super) fn compile(filter: &FlowFilter, side: Side) -> Option<EndpointTest> {
+pub(super) fn compile(filter: &FlowFilter, side: Side) -> Option<Test> {
     let workloads = side.of(&filter.source_workload, &filter.destination_workload);
-    (!workloads.is_empty()).then(|| EndpointTest::Workload(Workloads(workloads.clone())))
+    (!workloads.is_empty()).then(|| Asked::Workload(Workloads(workloads.clone())).of(side))
 }
 
 impl Workloads {

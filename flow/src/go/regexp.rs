@@ -7,6 +7,9 @@
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ast::ErrorKind;
 
+/// What one compiled expression may take: some ten thousand states, far more than anybody writes by hand.
+const MAX_BYTES: usize = 256 << 10;
+
 /// A text that is no regular expression; prints as Go's `regexp.Compile` does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("error parsing regexp: {reason}: `{fragment}`")]
@@ -22,12 +25,14 @@ pub fn compile(pattern: &str) -> Result<Regex, InvalidRegexp> {
         let (start, end) = (error.span().start.offset, error.span().end.offset);
         return Err(in_gos_words(error.kind(), pattern, &translated[start..], &translated[start..end]));
     }
-    RegexBuilder::new(&translated).build().map_err(|error| InvalidRegexp {
-        reason: match error {
-            regex::Error::CompiledTooBig(_) => "expression too large",
-            _ => "invalid character class range",
-        },
-        fragment: pattern.to_owned(),
+    RegexBuilder::new(&translated).size_limit(MAX_BYTES).dfa_size_limit(MAX_BYTES).build().map_err(|error| {
+        InvalidRegexp {
+            reason: match error {
+                regex::Error::CompiledTooBig(_) => "expression too large",
+                _ => "invalid character class range",
+            },
+            fragment: pattern.to_owned(),
+        }
     })
 }
 
