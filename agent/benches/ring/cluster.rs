@@ -1,90 +1,91 @@
-//! 244 pods in 21 namespaces, seven labels each, and events between them.
+//! The sample's cluster as the enricher knows it, and its flows as the kernel would tell them.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use palomar_agent::decode::KernelEvent;
-use palomar_agent::directory::{Directory, PodEntry};
+use palomar_agent::directory::{Directory, LocalEndpoint, PodEntry};
 use palomar_bpf::abi::PolicyWord;
-use palomar_model::drop_reason::DropReason;
-use palomar_model::flow::{Event, FlowEndpoint};
+use palomar_model::flow::{Flow, FlowEndpoint};
 use palomar_model::identity::Identity;
-use palomar_model::labels::{Label, LabelSet};
-use palomar_model::object::{ObjectName, Workload};
-use palomar_model::packet::{TcpFlags, Transport};
-use palomar_model::verdict::{ConnectionState, Direction, ObservationPoint, Verdict};
-use palomar_model::world::Pod;
+use palomar_model::verdict::Direction;
+use palomar_model::world;
+use palomar_sample::{Cluster, Pod, Traffic};
 
-const PODS: u32 = 244;
-const EVENTS: u32 = 65_536;
-
-fn address(pod: u32) -> IpAddr {
-    Ipv4Addr::from_bits(0x0a00_0000 + pod + 1).into()
-}
+const EVENTS: u64 = 65_536;
 
 /// Who is who.
 pub fn directory() -> Directory {
-    let mut directory = Directory::empty(Arc::from("node-1"), Arc::from("default"));
-    for n in 0..PODS {
-        let name = ObjectName::new(format!("team-{}", n % 21), format!("backend-service-{n}"));
-        let labels = ["app", "version", "tier", "team", "release", "component", "part-of"]
-            .map(|key| Label::k8s(format!("app.kubernetes.io/{key}"), format!("{key}-{}", n % 40)));
-        let entry = PodEntry {
-            pod: Arc::new(Pod {
-                uid: n.to_string(),
-                node: "node-1".into(),
-                addresses: vec![address(n)],
-                ..Pod::new(name.clone())
-            }),
-            internal_identity: 100 + n,
-            flow_endpoint: Arc::new(FlowEndpoint {
-                id: 10 + n,
-                identity: Identity(1_000 + n),
-                labels: LabelSet::new(labels.into()),
-                workload: Some(Workload { name: format!("backend-service-{n}"), kind: "Deployment".into() }),
-                pod: Some(name),
-                cluster: Arc::from("default"),
-            }),
-        };
-        directory.addresses.insert(address(n), Arc::new(entry));
+    let cluster = Cluster::new(1);
+    let mut directory = Directory::empty(Arc::from(Cluster::NODE), Arc::from(Cluster::NAME));
+    for pod in cluster.pods() {
+        let entry = Arc::new(entry(pod));
+        for address in pod.addresses {
+            directory.addresses.insert(address, Arc::clone(&entry));
+        }
+        if let Some((ifindex, interface)) = &pod.interface {
+            let endpoint = LocalEndpoint {
+                id: pod.endpoint.id,
+                interface: Arc::clone(interface),
+                pod: Some(Arc::clone(&entry)),
+                addresses: pod.addresses.to_vec(),
+            };
+            directory.endpoints.insert(*ifindex, Arc::new(endpoint));
+        }
+    }
+    for service in cluster.services() {
+        for address in service.addresses {
+            directory.services.insert(address, service.name.clone());
+        }
     }
     directory
 }
 
-/// Events of which one in ten is a drop.
+fn entry(pod: &Pod) -> PodEntry {
+    let name = pod.endpoint.pod.clone().expect("invariant: a pod has a name");
+    PodEntry {
+        pod: Arc::new(world::Pod { addresses: pod.addresses.to_vec(), ..world::Pod::new(name) }),
+        internal_identity: internal(&pod.endpoint),
+        flow_endpoint: Arc::clone(&pod.endpoint),
+    }
+}
+
+/// The kernel's identity of an end: the number shown, but for those of CIDR classes, who are the world.
+fn internal(end: &FlowEndpoint) -> u32 {
+    if class(end) == 0 { end.identity.0 } else { Identity::WORLD.0 }
+}
+
+fn class(end: &FlowEndpoint) -> u32 {
+    end.identity.0.saturating_sub(Identity::CIDR_BASE)
+}
+
+/// What the kernel would tell of 65,536 flows.
 pub fn events() -> Vec<KernelEvent> {
-    (0..EVENTS)
-        .map(|n| {
-            let mixed = n.wrapping_mul(0x9e37_79b9) >> 8;
-            let (source, destination) = (mixed % PODS, if n % 100 == 0 { 3 } else { mixed / PODS % PODS });
-            let dropped = n % 10 == 7;
-            KernelEvent {
-                monotonic_ns: u64::from(n) * 1_000,
-                event: if dropped {
-                    Event::Drop(DropReason::INVALID_SOURCE_IP)
-                } else {
-                    Event::Trace(ObservationPoint::ToEndpoint)
-                },
-                verdict: if dropped { Verdict::Dropped } else { Verdict::Forwarded },
-                state: ConnectionState::New,
-                direction: Direction::Ingress,
-                source_address: address(source),
-                destination_address: address(destination),
-                transport: Transport::Tcp {
-                    source: 40_000,
-                    destination: 8_080,
-                    flags: TcpFlags(TcpFlags::SYN),
-                },
-                source_masked: false,
-                source_identity: 100 + source,
-                destination_identity: 100 + destination,
-                ifindex: 10 + destination,
-                endpoint: 10 + destination,
-                policy: PolicyWord::default(),
-                rule_set: 0,
-                class_rule_set: 0,
-                class: 0,
-            }
-        })
-        .collect()
+    let mut traffic = Traffic::new(Cluster::new(1), 1);
+    (0..EVENTS).map(|number| event(&traffic.next_flow(0), number * 1_000)).collect()
+}
+
+fn event(flow: &Flow, monotonic_ns: u64) -> KernelEvent {
+    let (local, peer) = match flow.direction {
+        Direction::Ingress => (&flow.destination, &flow.source),
+        Direction::Egress => (&flow.source, &flow.destination),
+    };
+    KernelEvent {
+        monotonic_ns,
+        event: flow.event,
+        verdict: flow.verdict,
+        state: flow.state,
+        direction: flow.direction,
+        source_address: flow.source_address,
+        destination_address: flow.destination_address,
+        transport: flow.transport,
+        source_masked: false,
+        source_identity: internal(&flow.source),
+        destination_identity: internal(&flow.destination),
+        ifindex: flow.interface.0,
+        endpoint: local.id,
+        policy: PolicyWord::default(),
+        rule_set: 0,
+        class_rule_set: 0,
+        class: class(peer),
+    }
 }

@@ -118,6 +118,9 @@ fn intern_same(writer: &mut Writer, ring: &Ring, records: &[Record]) {
         for end in [record.source, record.destination] {
             writer.endpoint(names.endpoint(end));
         }
+        for service in [record.source_service, record.destination_service].into_iter().flatten() {
+            writer.service(names.service(service));
+        }
         writer.interface(names.interface(record.interface));
     }
 }

@@ -18,6 +18,7 @@ use palomar_proto::flow as proto;
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 
+use crate::interrupt::Interrupt;
 use shared::Shared;
 
 /// The first bytes of what gzip has packed.
@@ -61,19 +62,20 @@ pub enum Departure {
 
 impl FlowFile {
     /// Reads a file, as it is or packed by gzip; `-` is standard input. Reads no more than `limit` flows.
-    pub fn read(path: &str, limit: u64) -> anyhow::Result<Self> {
+    pub fn read(path: &str, limit: u64, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let input: Box<dyn Read> = match path {
             "-" => Box::new(io::stdin().lock()),
             path => Box::new(File::open(path).with_context(|| format!("open {path}"))?),
         };
-        Self::parse(unpacked(input).with_context(|| format!("read {path}"))?, limit)
-            .with_context(|| format!("--from {path}"))
+        let input = unpacked(input).with_context(|| format!("read {path}"))?;
+        Self::parse(input, limit, interrupt).with_context(|| format!("--from {path}"))
     }
 
-    fn parse(mut input: impl BufRead, limit: u64) -> anyhow::Result<Self> {
+    fn parse(mut input: impl BufRead, limit: u64, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let mut reader = Reader::default();
         let mut line = String::new();
         for number in 1_u64.. {
+            interrupt.check()?;
             line.clear();
             let length = (&mut input).take(LINE_LIMIT).read_line(&mut line);
             let length = length.with_context(|| format!("line {number}"))?;

@@ -41,7 +41,7 @@ const DEFAULT_COUNT: u64 = 10_000;
 pub fn run(args: &FlowsArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     // what may be refused comes before what takes time
     let server = Server::bind(&args.listen)?;
-    let Source { mut feed, known, count } = Source::open(args)?;
+    let Source { mut feed, known, count } = Source::open(args, interrupt)?;
     let (writer, ring) = Ring::new(args.capacity);
     let namespaces = Arc::new(SeenNamespaces::default());
     let mut recorder = Recorder::new(writer, Arc::clone(&namespaces));
@@ -81,7 +81,7 @@ struct Source {
 // === impl Source ===
 
 impl Source {
-    fn open(args: &FlowsArgs) -> anyhow::Result<Self> {
+    fn open(args: &FlowsArgs, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let Some(path) = &args.from else {
             let traffic = Traffic::new(Cluster::new(args.seed), args.seed);
             let known = who::of_cluster(traffic.cluster());
@@ -90,7 +90,7 @@ impl Source {
         };
         // more than are written at first are wanted if more are to follow
         let limit = args.count.filter(|_| args.rate == 0).unwrap_or(u64::MAX);
-        let file = FlowFile::read(path, limit)?;
+        let file = FlowFile::read(path, limit, interrupt)?;
         for (departure, lines) in &file.departures {
             eprintln!("palomar-lab: {path}: {lines} lines with {departure}");
         }
