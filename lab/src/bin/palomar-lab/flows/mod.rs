@@ -58,11 +58,11 @@ pub fn run(args: &FlowsArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     let place = server.place().to_owned();
     let answering = server.start(api);
     tell(format_args!(
-        "serving {} flows of {} written on {place}; the ring holds {} and takes {} MiB when full",
+        "serving {} flows of {} written on {place}; the ring holds {} and takes {} when full",
         ring.len(),
         ring.written(),
         ring.capacity(),
-        ring.capacity().full_bytes() >> 20,
+        mebibytes(ring.capacity().full_bytes()),
     ));
     tell(format_args!("{}; Ctrl-C ends it", memory()?));
     let live = pace::keep_up(&mut recorder, &mut feed, args.rate, interrupt);
@@ -102,7 +102,13 @@ impl Source {
 
 fn memory() -> anyhow::Result<String> {
     let resident = usage::resident(std::process::id())?;
-    Ok(format!("{} MiB resident, {} MiB at most", resident.all >> 20, resident.peak >> 20))
+    Ok(format!("{} resident, {} at most", mebibytes(resident.all), mebibytes(resident.peak)))
+}
+
+/// As text with one digit behind the point.
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
 }
 
 /// Prints a line. Nobody may be there to read it, and the server serves all the same.
