@@ -25,6 +25,10 @@ const ADDRESSES: &str = "flow:sourceContext=ip;destinationContext=ip";
 struct Nobody;
 
 impl Attributions for Nobody {
+    fn version(&self) -> u64 {
+        0
+    }
+
     fn attribute(&self, _: &Decision) -> Attribution {
         Attribution::Withheld
     }

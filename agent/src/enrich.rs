@@ -7,10 +7,13 @@
 mod attributions;
 mod ends;
 mod enricher;
+mod known;
 mod namespaces;
 mod owners;
 mod thread;
 
+#[cfg(test)]
+mod known_tests;
 #[cfg(test)]
 mod tests;
 

@@ -19,6 +19,7 @@
 
 mod block;
 mod capacity;
+mod epochs;
 mod id;
 mod interner;
 mod names;

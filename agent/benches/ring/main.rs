@@ -19,6 +19,10 @@ const RUNS: usize = 7;
 struct Nobody;
 
 impl Attributions for Nobody {
+    fn version(&self) -> u64 {
+        0
+    }
+
     fn attribute(&self, _: &Decision) -> Attribution {
         Attribution::Withheld
     }

@@ -134,7 +134,6 @@ fn policies(entry: &Entry, sources: &Sources) -> Result<Vec<Policy>, MapError> {
     let policy = if is_denied { sources.tables.policy(key.ifindex)? } else { connection.policy };
     let is_egress = connection.origin == Direction::Egress.number();
     let attribution = sources.attributions.attribute(&Decision {
-        monotonic_ns: connection.last_seen,
         endpoint: key.ifindex,
         policy_set: policy.set(),
         revision: policy.revision(),

@@ -103,7 +103,7 @@ impl Names {
         let end = self.end(whose)?;
         let Sources { directory, attributions, .. } = &self.sources;
         // the directory is that of now, and so is every end: nobody is asked for who had an address before
-        let endpoint = self.ends.resolve(&end, u64::MAX, directory, &self.owners, &**attributions);
+        let (endpoint, _) = self.ends.resolve(&end, u64::MAX, directory, &self.owners, &**attributions);
         let number = u32::try_from(self.endpoints.len()).expect("invariant: few are remembered");
         self.endpoints.push(endpoint);
         self.numbers.insert(whose, number);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use palomar_model::attribution::PolicyRef;
@@ -49,22 +50,41 @@ impl AttributionTable {
 
 /// The newest table, shared between the control path, which replaces it, and the event path, which reads it.
 #[derive(Debug, Clone, Default)]
-pub struct SharedAttributions(Arc<ArcSwap<AttributionTable>>);
+pub struct SharedAttributions(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    table: ArcSwap<AttributionTable>,
+    version: AtomicU64,
+}
 
 impl SharedAttributions {
     /// The newest table.
     pub fn load(&self) -> Arc<AttributionTable> {
-        self.0.load_full()
+        self.0.table.load_full()
     }
 
     pub(super) fn store(&self, table: AttributionTable) {
-        self.0.store(Arc::new(table));
+        self.0.table.store(Arc::new(table));
+        self.0.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl From<AttributionTable> for SharedAttributions {
+    fn from(table: AttributionTable) -> Self {
+        let shared = Self::default();
+        shared.store(table);
+        shared
     }
 }
 
 impl Attributions for SharedAttributions {
+    fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
     fn attribute(&self, decision: &Decision) -> Attribution {
-        let table = self.0.load();
+        let table = self.0.table.load();
         let policies = match decision.verdict {
             Verdict::Forwarded => table.allowing([decision.rule_set, decision.class_rule_set]),
             Verdict::Dropped | Verdict::Audit => {
@@ -75,7 +95,7 @@ impl Attributions for SharedAttributions {
     }
 
     fn class_labels(&self, class: u32) -> Option<LabelSet> {
-        self.0.load().class_labels.get(&class).cloned()
+        self.0.table.load().class_labels.get(&class).cloned()
     }
 }
 
@@ -99,7 +119,6 @@ mod tests {
         });
         let ask = |verdict, direction, policy_set, rule_set, class_rule_set| {
             shared.attribute(&Decision {
-                monotonic_ns: 0,
                 endpoint: 1,
                 policy_set,
                 revision: 1,

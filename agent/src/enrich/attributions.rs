@@ -6,11 +6,9 @@ use palomar_model::attribution::PolicyRef;
 use palomar_model::labels::LabelSet;
 use palomar_model::verdict::{Direction, Verdict};
 
-/// A decision that the kernel made, in the kernel's own numbers.
+/// A decision that the kernel made, in the kernel's own numbers: these alone say who decided, whenever it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// When, in nanoseconds of `CLOCK_MONOTONIC`.
-    pub monotonic_ns: u64,
     /// The number of the endpoint whose policy decided.
     pub endpoint: u32,
     /// The endpoint's policy set that was in force.
@@ -36,8 +34,11 @@ pub enum Attribution {
     Withheld,
 }
 
-/// Answers for what the kernel's numbers mean. Asked on the event path for each judged event: must not block.
+/// Answers for what the kernel's numbers mean. Asked on the event path: must not block.
 pub trait Attributions: Send + Sync {
+    /// Raised after every change by which an answer may be another than before: until then answers are remembered.
+    fn version(&self) -> u64;
+
     /// The policies behind a decision.
     fn attribute(&self, decision: &Decision) -> Attribution;
 

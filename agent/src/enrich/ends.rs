@@ -65,7 +65,8 @@ impl Ends {
         self.made.clear();
     }
 
-    /// Who is at an end, at a moment of the kernel's clock.
+    /// Who is at an end at a moment of the kernel's clock, and the first moment from which on the answer stays the same;
+    /// `u64::MAX` if it is good for this moment only.
     pub fn resolve(
         &mut self,
         end: &End,
@@ -73,9 +74,9 @@ impl Ends {
         directory: &Directory,
         owners: &Owners,
         attributions: &dyn Attributions,
-    ) -> Arc<FlowEndpoint> {
+    ) -> (Arc<FlowEndpoint>, u64) {
         if end.masked {
-            return self.podless(Podless::Reserved(Identity::WORLD, 0), directory, attributions);
+            return (self.podless(Podless::Reserved(Identity::WORLD, 0), directory, attributions), 0);
         }
         // what the interface leads to is surer than an address, which a packet may falsely claim
         let behind_interface = end
@@ -83,12 +84,15 @@ impl Ends {
             .and_then(|local| directory.endpoints.get(&local.ifindex))
             .and_then(|endpoint| endpoint.pod.as_ref())
             .filter(|pod| pod.internal_identity == end.internal_identity);
-        let pod = behind_interface
-            .or_else(|| owners.at(directory, end.address, end.internal_identity, monotonic_ns));
-        if let Some(pod) = pod {
-            return Arc::clone(&pod.flow_endpoint);
+        if let Some(pod) = behind_interface {
+            return (Arc::clone(&pod.flow_endpoint), 0);
         }
-        self.podless(podless(end, directory), directory, attributions)
+        let owner = owners.at(directory, end.address, end.internal_identity, monotonic_ns);
+        let endpoint = match owner.pod {
+            Some(pod) => Arc::clone(&pod.flow_endpoint),
+            None => self.podless(podless(end, directory), directory, attributions),
+        };
+        (endpoint, owner.since_ns)
     }
 
     fn podless(

@@ -11,6 +11,7 @@ use palomar_model::verdict::{ConnectionState, Direction, Verdict};
 
 use super::attributions::{Attribution, Attributions, Decision};
 use super::ends::{End, Ends, LocalEnd};
+use super::known::{Known, KnownEnd};
 use super::namespaces::{NamespaceWriter, SeenNamespaces};
 use super::owners::Owners;
 use crate::clock::{TimeAnchor, monotonic_now_ns};
@@ -32,6 +33,10 @@ pub struct Sources {
     pub namespaces: Arc<SeenNamespaces>,
 }
 
+/// What was found out is found out anew after so long, in nanoseconds of the kernel's clock, so that namespaces are
+/// seen again.
+const ANEW_NS: u64 = 10_000_000_000;
+
 /// Makes records and writes them.
 pub struct Enricher {
     sources: Sources,
@@ -42,9 +47,19 @@ pub struct Enricher {
     ends: Ends,
     interfaces: HashMap<u32, Arc<Interface>>,
     services: HashMap<IpAddr, Arc<ObjectName>>,
+    known: Known,
+    known_of: KnownOf,
     anchor: TimeAnchor,
     erasures: u64,
     records: Vec<Record>,
+}
+
+/// What [`Known`] was found out under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct KnownOf {
+    epoch: u64,
+    attributions: u64,
+    from_ns: u64,
 }
 
 // === impl Enricher ===
@@ -55,6 +70,11 @@ impl Enricher {
         Self {
             namespaces: NamespaceWriter::new(Arc::clone(&sources.namespaces)),
             directory: sources.directory.load_full(),
+            known_of: KnownOf {
+                epoch: writer.epoch(),
+                attributions: sources.attributions.version(),
+                from_ns: 0,
+            },
             sources,
             erasures: writer.erasures(),
             writer,
@@ -62,6 +82,7 @@ impl Enricher {
             ends: Ends::default(),
             interfaces: HashMap::new(),
             services: HashMap::new(),
+            known: Known::default(),
             anchor: TimeAnchor::now(),
             records: Vec::new(),
         }
@@ -72,9 +93,13 @@ impl Enricher {
         self.anchor = anchor;
     }
 
-    /// Writes the flows of some events, in their order. They can be read when this returns.
+    /// Writes the flows of some events, in their order. They can be read when this returns. The events are best a
+    /// few hundred: what changes meanwhile is taken in between two calls.
     pub fn enrich(&mut self, events: impl Iterator<Item = KernelEvent>) {
         self.follow_directory();
+        let mut events = events.peekable();
+        let Some(first) = events.peek() else { return };
+        self.mind_known(first.monotonic_ns);
         let mut records = std::mem::take(&mut self.records);
         records.clear();
         records.extend(events.map(|event| self.record(&event)));
@@ -96,6 +121,7 @@ impl Enricher {
         let made_at_ns = if newest.made_at_ns == 0 { monotonic_now_ns() } else { newest.made_at_ns };
         self.owners.change(&self.directory, &newest, made_at_ns);
         self.directory = newest;
+        self.known.clear();
         self.ends.clear();
         self.services.clear();
         // names of interfaces that have gone stay known, for the events that are still on the way
@@ -105,47 +131,41 @@ impl Enricher {
         });
     }
 
+    /// Forgets what may not be so any more.
+    fn mind_known(&mut self, monotonic_ns: u64) {
+        let KnownOf { epoch, attributions, from_ns } = self.known_of;
+        let version = self.sources.attributions.version();
+        if attributions != version {
+            // the labels of CIDR classes are in them
+            self.ends.clear();
+        }
+        if epoch != self.writer.epoch()
+            || attributions != version
+            || monotonic_ns.abs_diff(from_ns) >= ANEW_NS
+        {
+            self.known_of =
+                KnownOf { epoch: self.writer.epoch(), attributions: version, from_ns: monotonic_ns };
+            self.known.clear();
+        }
+    }
+
     fn record(&mut self, event: &KernelEvent) -> Record {
         let time_ns = self.anchor.wall_ns(event.monotonic_ns);
-        let local = Some(LocalEnd { ifindex: event.ifindex, id: event.endpoint });
-        let (at_source, at_destination) = match event.direction {
-            Direction::Egress => (local, None),
-            Direction::Ingress => (None, local),
-        };
-        let class = |local: Option<LocalEnd>| if local.is_some() { 0 } else { event.class };
-        let source = End {
-            address: event.source_address,
-            internal_identity: event.source_identity,
-            class: class(at_source),
-            local: at_source,
-            masked: event.source_masked,
-        };
-        let destination = End {
-            address: event.destination_address,
-            internal_identity: event.destination_identity,
-            class: class(at_destination),
-            local: at_destination,
-            masked: false,
-        };
-        let [source, destination] = [source, destination].map(|end| {
-            let Self { ends, directory, owners, sources, .. } = self;
-            let endpoint = ends.resolve(&end, event.monotonic_ns, directory, owners, &*sources.attributions);
-            let id = self.writer.endpoint(&endpoint);
-            self.namespaces.see(id.index(), &endpoint, time_ns);
-            id
-        });
-        let interface = self.interface(event.ifindex);
+        let [source, destination] = event_ends(event);
+        let source = self.end(&source, event.monotonic_ns, time_ns);
+        let destination = self.end(&destination, event.monotonic_ns, time_ns);
         Record {
             time_ns,
             source_address: event.source_address,
             destination_address: event.destination_address,
-            source,
-            destination,
-            source_service: self.service(event.source_address).map(|name| self.writer.service(&name)),
-            destination_service: self
-                .service(event.destination_address)
-                .map(|name| self.writer.service(&name)),
-            interface: self.writer.interface(&interface),
+            source: source.endpoint,
+            destination: destination.endpoint,
+            source_service: source.service,
+            destination_service: destination.service,
+            interface: source
+                .interface
+                .or(destination.interface)
+                .expect("invariant: one end of an event is local, and has an interface"),
             policies: self.policies(event),
             policy_revision: event.policy.revision(),
             transport: event.transport,
@@ -155,6 +175,28 @@ impl Enricher {
             direction: event.direction,
             rest: None,
         }
+    }
+
+    /// What an end is, remembered or found out.
+    fn end(&mut self, end: &End, monotonic_ns: u64, time_ns: i64) -> KnownEnd {
+        if let Some(known) = self.known.end(end, monotonic_ns) {
+            return known;
+        }
+        let Self { ends, directory, owners, sources, .. } = self;
+        let (endpoint, since_ns) = ends.resolve(end, monotonic_ns, directory, owners, &*sources.attributions);
+        let id = self.writer.endpoint(&endpoint);
+        self.namespaces.see(id.index(), &endpoint, time_ns);
+        let known = KnownEnd {
+            endpoint: id,
+            service: self.service(end.address).map(|name| self.writer.service(&name)),
+            interface: end.local.map(|local| {
+                let interface = self.interface(local.ifindex);
+                self.writer.interface(&interface)
+            }),
+            since_ns,
+        };
+        self.known.learn_end(end, known);
+        known
     }
 
     fn interface(&mut self, index: u32) -> Arc<Interface> {
@@ -185,13 +227,44 @@ impl Enricher {
         Some(made)
     }
 
+    /// Who decided, remembered or asked.
     fn policies(&mut self, event: &KernelEvent) -> Option<PoliciesId> {
         let decision = decision(event)?;
-        match self.sources.attributions.attribute(&decision) {
+        if let Some(known) = self.known.decision(&decision) {
+            return known;
+        }
+        let policies = match self.sources.attributions.attribute(&decision) {
             Attribution::Policies(policies) => self.writer.policies(&policies),
             Attribution::Withheld => None,
-        }
+        };
+        self.known.learn_decision(&decision, policies);
+        policies
     }
+}
+
+/// Source and destination. The interface is that of the end at which the packet was seen.
+fn event_ends(event: &KernelEvent) -> [End; 2] {
+    let local = Some(LocalEnd { ifindex: event.ifindex, id: event.endpoint });
+    let (at_source, at_destination) = match event.direction {
+        Direction::Egress => (local, None),
+        Direction::Ingress => (None, local),
+    };
+    let class = |local: Option<LocalEnd>| if local.is_some() { 0 } else { event.class };
+    let source = End {
+        address: event.source_address,
+        internal_identity: event.source_identity,
+        class: class(at_source),
+        local: at_source,
+        masked: event.source_masked,
+    };
+    let destination = End {
+        address: event.destination_address,
+        internal_identity: event.destination_identity,
+        class: class(at_destination),
+        local: at_destination,
+        masked: false,
+    };
+    [source, destination]
 }
 
 /// What is to be attributed; `None` where no policy decided this packet: those of replies were decided in the other
@@ -205,7 +278,6 @@ fn decision(event: &KernelEvent) -> Option<Decision> {
     let allowed_by_none =
         event.verdict == Verdict::Forwarded && event.rule_set == 0 && event.class_rule_set == 0;
     (judged && !allowed_by_none).then_some(Decision {
-        monotonic_ns: event.monotonic_ns,
         endpoint: event.endpoint,
         policy_set: event.policy.set(),
         revision: event.policy.revision(),

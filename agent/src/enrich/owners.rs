@@ -20,6 +20,15 @@ pub struct Owners {
     former: HashMap<IpAddr, VecDeque<Former>>,
 }
 
+/// Whose an address was at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// `None` if nobody who had the address is known to have had this identity.
+    pub pod: Option<&'a Arc<PodEntry>>,
+    /// The first moment from which on the answer stays the same; `u64::MAX` if it is good for the moment only.
+    pub since_ns: u64,
+}
+
 /// A pod that had an address.
 #[derive(Debug)]
 struct Former {
@@ -53,22 +62,27 @@ impl Owners {
         }
     }
 
-    /// The pod that had the address and this identity at a moment of the kernel's clock; `None` if nobody who had
-    /// the address is known to have had this identity.
+    /// The pod that had the address and this identity at a moment of the kernel's clock.
     pub fn at<'a>(
         &'a self,
         directory: &'a Directory,
         address: IpAddr,
         internal_identity: u32,
         monotonic_ns: u64,
-    ) -> Option<&'a Arc<PodEntry>> {
-        let has_identity = |pod: &&Arc<PodEntry>| pod.internal_identity == internal_identity;
-        let now = directory.addresses.get(&address).filter(has_identity);
-        let Some(former) = self.former.get(&address) else { return now };
-        // two pods of one identity may have had the address, one after the other: then the moment decides
-        let then = former.iter().find(|owner| monotonic_ns <= owner.until_ns && has_identity(&&owner.pod));
-        let last = || former.iter().rev().map(|owner| &owner.pod).find(has_identity);
-        then.map(|owner| &owner.pod).or(now).or_else(last)
+    ) -> Owner<'a> {
+        let now = directory.addresses.get(&address).filter(|pod| pod.internal_identity == internal_identity);
+        let former = self.former.get(&address).into_iter().flatten();
+        let former = former.filter(|owner| owner.pod.internal_identity == internal_identity);
+        let (mut last, mut until_ns) = (None, None);
+        for owner in former {
+            // two pods of one identity may have had the address, one after the other: then the moment decides
+            if monotonic_ns <= owner.until_ns {
+                return Owner { pod: Some(&owner.pod), since_ns: u64::MAX };
+            }
+            last = Some(&owner.pod);
+            until_ns = until_ns.max(Some(owner.until_ns));
+        }
+        Owner { pod: now.or(last), since_ns: until_ns.map_or(0, |until_ns: u64| until_ns.saturating_add(1)) }
     }
 }
 

@@ -71,6 +71,10 @@ fn directory() -> Directory {
 struct ByNumber;
 
 impl Attributions for ByNumber {
+    fn version(&self) -> u64 {
+        0
+    }
+
     fn attribute(&self, decision: &Decision) -> Attribution {
         if decision.revision == 99 {
             return Attribution::Withheld;

@@ -11,7 +11,8 @@ pub struct Table<T: ?Sized> {
     chunks: Vec<Chunk<T>>,
 }
 
-type Chunk<T> = Arc<Vec<Option<Arc<T>>>>;
+/// No chunk where all its numbers are vacant.
+type Chunk<T> = Option<Arc<[Option<Arc<T>>; CHUNK]>>;
 
 // === impl Table ===
 
@@ -19,20 +20,46 @@ impl<T: ?Sized> Table<T> {
     /// The value of a number; `None` where it is vacant.
     pub fn get(&self, number: NonZeroU32) -> Option<&Arc<T>> {
         let index = index(number);
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK)?.as_ref()
+        self.chunks.get(index / CHUNK)?.as_ref()?[index % CHUNK].as_ref()
     }
 
     /// All values, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter().flatten())
+        self.chunks.iter().flatten().flat_map(|chunk| chunk.iter().flatten())
     }
 
-    pub(super) fn set(&mut self, number: NonZeroU32, value: Option<Arc<T>>) {
+    pub(super) fn set(&mut self, number: NonZeroU32, value: Arc<T>) {
         let index = index(number);
-        while self.chunks.len() <= index / CHUNK {
-            self.chunks.push(Arc::new(vec![None; CHUNK]));
+        if self.chunks.len() <= index / CHUNK {
+            self.chunks.resize(index / CHUNK + 1, None);
         }
-        Arc::make_mut(&mut self.chunks[index / CHUNK])[index % CHUNK] = value;
+        let chunk = self.chunks[index / CHUNK].get_or_insert_with(|| Arc::new([const { None }; CHUNK]));
+        Arc::make_mut(chunk)[index % CHUNK] = Some(value);
+    }
+
+    /// Makes a number vacant; `None` if it was.
+    pub(super) fn take(&mut self, number: NonZeroU32) -> Option<Arc<T>> {
+        let index = index(number);
+        let chunk = self.chunks.get_mut(index / CHUNK)?.as_mut()?;
+        chunk[index % CHUNK].as_ref()?;
+        Arc::make_mut(chunk)[index % CHUNK].take()
+    }
+
+    /// Gives vacant chunks back; returns how many numbers those that are left span.
+    pub(super) fn trim(&mut self) -> usize {
+        for chunk in &mut self.chunks {
+            if chunk.as_ref().is_some_and(|chunk| chunk.iter().all(Option::is_none)) {
+                *chunk = None;
+            }
+        }
+        while self.chunks.pop_if(|chunk| chunk.is_none()).is_some() {}
+        self.chunks.shrink_to(2 * self.chunks.len());
+        self.chunks.len() * CHUNK
+    }
+
+    #[cfg(test)]
+    pub(super) fn chunks_in_use(&self) -> usize {
+        self.chunks.iter().flatten().count()
     }
 }
 

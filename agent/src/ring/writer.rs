@@ -9,6 +9,7 @@ use palomar_model::flow::FlowEndpoint;
 use palomar_model::object::ObjectName;
 
 use super::Ring;
+use super::epochs::Epochs;
 use super::id::{EndpointId, InterfaceId, PoliciesId, RestId, ServiceId};
 use super::interner::Interner;
 use super::names::{Interface, Names};
@@ -17,8 +18,8 @@ use super::stretch::Times;
 
 /// Writes flows. There is one for each ring.
 ///
-/// Numbers that it gives out for names are good for the records of the next [`Writer::append`] only: ask again
-/// for every batch, which costs one look-up by address.
+/// Numbers that it gives out for names are good until [`Writer::epoch`] changes, which only [`Writer::append`] does: they
+/// may be remembered for so long, and have to be asked for again then.
 #[derive(Debug)]
 pub struct Writer {
     ring: Arc<Ring>,
@@ -27,7 +28,7 @@ pub struct Writer {
     interfaces: Interner<Interface>,
     policies: Interner<[PolicyRef]>,
     rests: Interner<Rest>,
-    next_sweep: u64,
+    epochs: Epochs,
     erasures: u64,
 }
 
@@ -36,13 +37,13 @@ pub struct Writer {
 impl Writer {
     pub(super) fn new(ring: Arc<Ring>) -> Self {
         Self {
+            epochs: Epochs::new(ring.capacity.slots()),
             ring,
             endpoints: Interner::default(),
             services: Interner::default(),
             interfaces: Interner::default(),
             policies: Interner::default(),
             rests: Interner::default(),
-            next_sweep: 0,
             erasures: 0,
         }
     }
@@ -52,6 +53,11 @@ impl Writer {
         &self.ring
     }
 
+    /// Raised now and then, by the end of an append: numbers from before may be taken back from then on.
+    pub const fn epoch(&self) -> u64 {
+        self.epochs.current()
+    }
+
     /// Raised whenever numbers were taken back: what was remembered by number may be wrong then.
     pub const fn erasures(&self) -> u64 {
         self.erasures
@@ -59,27 +65,27 @@ impl Writer {
 
     /// The number of an end.
     pub fn endpoint(&mut self, endpoint: &Arc<FlowEndpoint>) -> EndpointId {
-        EndpointId(self.endpoints.intern(endpoint, self.ring.written()))
+        EndpointId(self.endpoints.intern(endpoint, self.epochs.current()))
     }
 
     /// The number of a service.
     pub fn service(&mut self, service: &Arc<ObjectName>) -> ServiceId {
-        ServiceId(self.services.intern(service, self.ring.written()))
+        ServiceId(self.services.intern(service, self.epochs.current()))
     }
 
     /// The number of an interface.
     pub fn interface(&mut self, interface: &Arc<Interface>) -> InterfaceId {
-        InterfaceId(self.interfaces.intern(interface, self.ring.written()))
+        InterfaceId(self.interfaces.intern(interface, self.epochs.current()))
     }
 
     /// The number of a list of policies; `None` for an empty list.
     pub fn policies(&mut self, policies: &Arc<[PolicyRef]>) -> Option<PoliciesId> {
-        (!policies.is_empty()).then(|| PoliciesId(self.policies.intern(policies, self.ring.written())))
+        (!policies.is_empty()).then(|| PoliciesId(self.policies.intern(policies, self.epochs.current())))
     }
 
     /// The number of what a flow's message says beyond its record.
     pub fn rest(&mut self, rest: &Arc<Rest>) -> RestId {
-        RestId(self.rests.intern(rest, self.ring.written()))
+        RestId(self.rests.intern(rest, self.epochs.current()))
     }
 
     /// Writes flows and wakes those who wait for them. They can be read at once.
@@ -92,7 +98,6 @@ impl Writer {
         while !rest.is_empty() {
             rest = self.append_to_block(rest);
         }
-        self.touch(records);
         self.sweep();
         self.ring.arrivals.notify_waiters();
     }
@@ -126,33 +131,11 @@ impl Writer {
         group.add(times);
     }
 
-    fn touch(&mut self, records: &[Record]) {
-        let first = self.ring.written() - records.len() as u64;
-        for (sequence, record) in (first..).zip(records) {
-            self.endpoints.touch(record.source.0, sequence);
-            self.endpoints.touch(record.destination.0, sequence);
-            self.interfaces.touch(record.interface.0, sequence);
-            for service in [record.source_service, record.destination_service].into_iter().flatten() {
-                self.services.touch(service.0, sequence);
-            }
-            if let Some(policies) = record.policies {
-                self.policies.touch(policies.0, sequence);
-            }
-            if let Some(rest) = record.rest {
-                self.rests.touch(rest.0, sequence);
-            }
-        }
-    }
-
-    /// Takes back numbers that no record in any slot uses. A reader that holds a block's lock keeps the writer
-    /// from overwriting that block, so the records it copies are in their slots, and their names in the table.
+    /// Ends the epoch if it is due, and takes back numbers that no record in any slot uses. A reader that holds a
+    /// block's lock keeps the writer from overwriting that block, so the records it copies are in their slots, and
+    /// their names in the table.
     fn sweep(&mut self) {
-        let (written, slots) = (self.ring.written(), self.ring.capacity.slots());
-        if written < self.next_sweep {
-            return;
-        }
-        self.next_sweep = written + (slots / 8).max(256);
-        let oldest = written.saturating_sub(slots);
+        let Some(oldest) = self.epochs.end(self.ring.written()) else { return };
         let swept = [
             self.endpoints.sweep(oldest),
             self.services.sweep(oldest),

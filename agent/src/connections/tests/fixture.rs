@@ -241,6 +241,10 @@ pub fn directory() -> Directory {
 struct ByNumber;
 
 impl Attributions for ByNumber {
+    fn version(&self) -> u64 {
+        0
+    }
+
     fn attribute(&self, decision: &Decision) -> Attribution {
         let Decision { verdict, direction, policy_set, rule_set, .. } = decision;
         let name = match verdict {
