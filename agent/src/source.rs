@@ -30,6 +30,8 @@ const WAIT: Duration = Duration::from_millis(20);
 const COUNT_EVERY: Duration = Duration::from_millis(200);
 /// Events taken before the queue's reader is woken.
 const DRAIN: usize = 4_096;
+/// Events put into the queue at once.
+const GULP: usize = 256;
 /// How often events are taken once more at the end: enough for a full ring of 16 MiB.
 const LAST_DRAINS: usize = 64;
 
@@ -55,6 +57,7 @@ struct Source<S, C> {
     kernel: KernelLosses<C>,
     queue: EventSender,
     losses: Arc<Losses>,
+    gulp: Vec<Event>,
 }
 
 /// Starts the reading thread. The queue is closed when it ends.
@@ -69,7 +72,7 @@ where
     C: KernelTotals + 'static,
 {
     let stop = Arc::new(AtomicBool::new(false));
-    let mut source = Source { stream, kernel, queue, losses };
+    let mut source = Source { stream, kernel, queue, losses, gulp: Vec::with_capacity(GULP) };
     let thread = thread::Builder::new().name("events".into()).spawn({
         let stop = Arc::clone(&stop);
         move || source.run(&stop)
@@ -105,22 +108,32 @@ impl<S: EventStream, C: KernelTotals> Source<S, C> {
 
     /// Moves what there is to the queue; what does not fit or is no event is counted.
     fn drain(&mut self) -> usize {
-        let Self { stream, queue, losses, .. } = self;
-        let (mut queued, mut full, mut invalid) = (0, 0, Invalid::default());
+        let Self { stream, queue, losses, gulp, .. } = self;
+        let (mut queued, mut read, mut invalid) = (0, 0, Invalid::default());
+        let mut send = |gulp: &mut Vec<Event>| {
+            read += gulp.len();
+            queued += queue.send(gulp);
+            gulp.clear();
+        };
         let drained = stream.drain(DRAIN, &mut |record| match record {
-            Ok(event) if queue.send(event) => queued += 1,
-            Ok(_) => full += 1,
+            Ok(event) => {
+                gulp.push(event);
+                if gulp.len() == GULP {
+                    send(gulp);
+                }
+            }
             Err(error) => invalid.add(error),
         });
+        send(gulp);
         if drained == 0 {
             return 0;
         }
         losses.take(Stage::Reader, drained as u64);
         let now_ns = wall_now_ns();
         let add = |source, count| losses.add(Loss { source, count, first_ns: now_ns, last_ns: now_ns });
-        add(LossSource::QueueFull, full);
+        add(LossSource::QueueFull, (read - queued) as u64);
         add(LossSource::InvalidRecord, invalid.count);
-        losses.give(Stage::Reader, queued);
+        losses.give(Stage::Reader, queued as u64);
         queue.wake();
         if let Some(error) = invalid.first {
             tracing::warn!(%error, count = invalid.count, "the kernel's ring holds records that are no events");
@@ -208,14 +221,14 @@ mod tests {
             let source =
                 spawn(Numbered { next: 0, total: TOTAL }, kernel, sender, Arc::clone(&losses)).unwrap();
             let reader = thread::spawn(move || {
-                let (mut events, mut taken) = (Vec::new(), Vec::new());
+                let mut taken = Vec::new();
                 loop {
                     let closed = receiver.is_closed();
-                    receiver.take(&mut events, 256);
-                    if events.is_empty() && closed {
+                    let count =
+                        receiver.take(256, |events| taken.extend(events.iter().map(|event| event.time)));
+                    if count == 0 && closed {
                         return taken;
                     }
-                    taken.extend(events.iter().map(|event: &Event| event.time));
                     if slow {
                         thread::sleep(Duration::from_micros(50));
                     }

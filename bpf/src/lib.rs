@@ -19,7 +19,9 @@ mod object;
 mod pins;
 mod sys;
 
-pub use attach::{AttachError, Attached, Attacher, CleanError, Hook, Hooks, Order, clean, panic_audit};
+pub use attach::{
+    AttachError, Attached, Attacher, CleanError, Hook, Hooks, Order, TestRun, clean, panic_audit,
+};
 pub use capability::{Capability, missing as missing_capabilities};
 pub use load::{Adoption, Datapath, InvalidRingBytes, LayoutChange, LoadError, Options, RingBytes};
 pub use maps::{

@@ -11,7 +11,7 @@ use palomar_model::verdict::{ConnectionState, Direction, Verdict};
 
 use super::attributions::{Attribution, Attributions, Decision};
 use super::ends::{End, Ends, LocalEnd};
-use super::known::{Known, KnownEnd};
+use super::known::{Known, KnownDecision, KnownEnd};
 use super::namespaces::{NamespaceWriter, SeenNamespaces};
 use super::owners::Owners;
 use crate::clock::{TimeAnchor, monotonic_now_ns};
@@ -93,8 +93,9 @@ impl Enricher {
         self.anchor = anchor;
     }
 
-    /// Writes the flows of some events, in their order. They can be read when this returns. The events are best a
-    /// few hundred: what changes meanwhile is taken in between two calls.
+    /// Writes the flows of some events, in their order. They can be read when this returns; who waits for them is woken by
+    /// the next [`Enricher::wake`]. The events are best a few hundred: what changes meanwhile is taken in between two
+    /// calls.
     pub fn enrich(&mut self, events: impl Iterator<Item = KernelEvent>) {
         self.follow_directory();
         let mut events = events.peekable();
@@ -103,12 +104,17 @@ impl Enricher {
         let mut records = std::mem::take(&mut self.records);
         records.clear();
         records.extend(events.map(|event| self.record(&event)));
-        self.writer.append(&records);
+        self.writer.write(&records);
         self.records = records;
         if self.erasures != self.writer.erasures() {
             self.erasures = self.writer.erasures();
             self.namespaces.forget();
         }
+    }
+
+    /// Wakes those who wait for flows that were written since the last call.
+    pub fn wake(&mut self) {
+        self.writer.wake();
     }
 
     /// Takes in a new directory, if there is one: also while there are no events, so that none is passed over.
@@ -231,13 +237,13 @@ impl Enricher {
     fn policies(&mut self, event: &KernelEvent) -> Option<PoliciesId> {
         let decision = decision(event)?;
         if let Some(known) = self.known.decision(&decision) {
-            return known;
+            return known.policies;
         }
         let policies = match self.sources.attributions.attribute(&decision) {
             Attribution::Policies(policies) => self.writer.policies(&policies),
             Attribution::Withheld => None,
         };
-        self.known.learn_decision(&decision, policies);
+        self.known.learn_decision(&decision, KnownDecision { policies });
         policies
     }
 }

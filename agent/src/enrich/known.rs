@@ -21,7 +21,7 @@ const MAX_KNOWN: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct Known {
     ends: HashMap<EndKey, KnownEnd, RandomState>,
-    decisions: HashMap<DecisionKey, Option<PoliciesId>, RandomState>,
+    decisions: HashMap<DecisionKey, KnownDecision, RandomState>,
 }
 
 /// What an end is, in the ring's numbers.
@@ -35,6 +35,13 @@ pub struct KnownEnd {
     pub interface: Option<InterfaceId>,
     /// The first moment of the kernel's clock of which this is true; `u64::MAX` for none but the one asked about.
     pub since_ns: u64,
+}
+
+/// Who made a decision, in the ring's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownDecision {
+    /// `None` if nobody is to be named.
+    pub policies: Option<PoliciesId>,
 }
 
 /// All that an end depends on beside the moment.
@@ -67,15 +74,15 @@ impl Known {
         }
     }
 
-    /// Who made a decision: `Some(None)` if nobody is to be named.
-    pub fn decision(&self, decision: &Decision) -> Option<Option<PoliciesId>> {
+    /// Who made a decision.
+    pub fn decision(&self, decision: &Decision) -> Option<KnownDecision> {
         self.decisions.get(&DecisionKey::of(decision)).copied()
     }
 
     /// Remembers who made a decision.
-    pub fn learn_decision(&mut self, decision: &Decision, policies: Option<PoliciesId>) {
+    pub fn learn_decision(&mut self, decision: &Decision, known: KnownDecision) {
         make_room(&mut self.decisions);
-        self.decisions.insert(DecisionKey::of(decision), policies);
+        self.decisions.insert(DecisionKey::of(decision), known);
     }
 }
 

@@ -357,7 +357,7 @@ fn what_the_queue_gave_was_written_or_counted_as_lost() {
     for n in 0..700_u16 {
         let family = if n % 7 == 0 { 5 } else { 6 };
         let event = abi::Event { kind: 4, verdict: 1, direction: 1, family, ..abi::Event::default() };
-        assert!(sender.send(event));
+        assert_eq!(sender.send(&[event]), 1);
     }
     drop(sender);
     drop(thread);

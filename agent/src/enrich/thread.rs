@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use palomar_bpf::abi::Event;
+
 use super::enricher::Enricher;
 use crate::clock::{TimeAnchor, wall_now_ns};
 use crate::decode::KernelEvent;
@@ -15,6 +17,8 @@ use crate::source::EventReceiver;
 const BATCH: usize = 256;
 /// How often the clocks are related anew.
 const ANCHOR_EVERY: Duration = Duration::from_secs(1);
+/// How long a flow may be readable before those who wait for it are woken, while more flows come.
+const WAKE_EVERY: Duration = Duration::from_millis(1);
 /// How long the thread sleeps when nobody wakes it.
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -32,38 +36,45 @@ pub fn spawn(enricher: Enricher, queue: EventReceiver, losses: Arc<Losses>) -> i
 }
 
 fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
-    let mut events = Vec::with_capacity(BATCH);
-    let mut anchored_at = Instant::now();
+    let (mut anchored_at, mut woken_at) = (Instant::now(), Instant::now());
     loop {
         // asked before the queue is emptied: what was sent before the end is not left behind
         let closed = queue.is_closed();
-        queue.take(&mut events, BATCH);
-        if anchored_at.elapsed() >= ANCHOR_EVERY {
-            anchored_at = Instant::now();
-            enricher.set_anchor(TimeAnchor::now());
+        let taken = queue.take(BATCH, |events| enrich(&mut enricher, events, losses));
+        let now = Instant::now();
+        if taken == 0 || now - woken_at >= WAKE_EVERY {
+            enricher.wake();
+            woken_at = now;
         }
-        if events.is_empty() {
+        if now - anchored_at >= ANCHOR_EVERY {
+            enricher.set_anchor(TimeAnchor::now());
+            anchored_at = now;
+        }
+        if taken == 0 {
             if closed {
                 return;
             }
             queue.wait(WAIT);
             enricher.follow_directory();
-            continue;
         }
-        losses.take(Stage::Enricher, events.len() as u64);
-        let mut invalid = (0, None);
-        enricher.enrich(events.iter().filter_map(|event| {
-            KernelEvent::try_from(event)
-                .map_err(|error| invalid = (invalid.0 + 1, invalid.1.or(Some(error))))
-                .ok()
-        }));
-        if let (count, Some(error)) = invalid {
-            tracing::warn!(%error, count, "kernel events that cannot be understood");
-            let now_ns = wall_now_ns();
-            losses.add(Loss { source: LossSource::Decode, count, first_ns: now_ns, last_ns: now_ns });
-        }
-        losses.give(Stage::Enricher, events.len() as u64 - invalid.0);
     }
+}
+
+/// Writes the flows of some events; what cannot be understood is counted.
+fn enrich(enricher: &mut Enricher, events: &[Event], losses: &Losses) {
+    losses.take(Stage::Enricher, events.len() as u64);
+    let mut invalid = (0, None);
+    enricher.enrich(events.iter().filter_map(|event| {
+        KernelEvent::try_from(event)
+            .map_err(|error| invalid = (invalid.0 + 1, invalid.1.or(Some(error))))
+            .ok()
+    }));
+    if let (count, Some(error)) = invalid {
+        tracing::warn!(%error, count, "kernel events that cannot be understood");
+        let now_ns = wall_now_ns();
+        losses.add(Loss { source: LossSource::Decode, count, first_ns: now_ns, last_ns: now_ns });
+    }
+    losses.give(Stage::Enricher, events.len() as u64 - invalid.0);
 }
 
 // === impl EnrichThread ===

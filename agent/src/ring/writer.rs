@@ -18,7 +18,7 @@ use super::stretch::Times;
 
 /// Writes flows. There is one for each ring.
 ///
-/// Numbers that it gives out for names are good until [`Writer::epoch`] changes, which only [`Writer::append`] does: they
+/// Numbers that it gives out for names are good until [`Writer::epoch`] changes, which only writing does: they
 /// may be remembered for so long, and have to be asked for again then.
 #[derive(Debug)]
 pub struct Writer {
@@ -30,6 +30,7 @@ pub struct Writer {
     rests: Interner<Rest>,
     epochs: Epochs,
     erasures: u64,
+    unannounced: bool,
 }
 
 // === impl Writer ===
@@ -45,6 +46,7 @@ impl Writer {
             policies: Interner::default(),
             rests: Interner::default(),
             erasures: 0,
+            unannounced: false,
         }
     }
 
@@ -90,16 +92,29 @@ impl Writer {
 
     /// Writes flows and wakes those who wait for them. They can be read at once.
     pub fn append(&mut self, records: &[Record]) {
+        self.write(records);
+        self.wake();
+    }
+
+    /// Writes flows. They can be read at once, and those who wait for them are woken by the next [`Writer::wake`].
+    pub fn write(&mut self, records: &[Record]) {
         if records.is_empty() {
             return;
         }
+        self.unannounced = true;
         self.publish_names();
         let mut rest = records;
         while !rest.is_empty() {
             rest = self.append_to_block(rest);
         }
         self.sweep();
-        self.ring.arrivals.notify_waiters();
+    }
+
+    /// Wakes those who wait for flows that were written since the last call.
+    pub fn wake(&mut self) {
+        if std::mem::take(&mut self.unannounced) {
+            self.ring.arrivals.notify_waiters();
+        }
     }
 
     /// Fills the block of the next flow and returns the records that are left.

@@ -36,9 +36,9 @@ struct Bell {
 // === impl EventSender ===
 
 impl EventSender {
-    /// Puts an event in; false if the queue is full, and then the event is lost.
-    pub fn send(&mut self, event: Event) -> bool {
-        self.events.try_push(event).is_ok()
+    /// Puts in as many of these events as fit, in order, and gives their number. The others are lost.
+    pub fn send(&mut self, events: &[Event]) -> usize {
+        self.events.push_slice(events)
     }
 
     /// Wakes the receiver.
@@ -56,10 +56,16 @@ impl Drop for EventSender {
 // === impl EventReceiver ===
 
 impl EventReceiver {
-    /// Takes up to `max` events, in order, into `into`, which it empties before.
-    pub fn take(&mut self, into: &mut Vec<Event>, max: usize) {
-        into.clear();
-        into.extend(self.events.pop_iter().take(max));
+    /// Lends up to `max` events to `each`, in order, and gives their number; there may be more. Their places are free
+    /// after that. `each` is not called where there are none.
+    pub fn take(&mut self, max: usize, each: impl FnOnce(&[Event])) -> usize {
+        let (events, _) = self.events.as_slices();
+        let count = events.len().min(max);
+        if count > 0 {
+            each(&events[..count]);
+            self.events.skip(count);
+        }
+        count
     }
 
     /// Whether the sender has gone. Events may still be in the queue.

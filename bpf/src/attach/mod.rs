@@ -2,6 +2,7 @@
 
 mod clsact;
 mod remove;
+mod run;
 mod tcx;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use remove::{CleanError, clean, panic_audit};
+pub use run::TestRun;
 
 use crate::abi::Direction;
 use crate::pins::{self, PinError, Pins};

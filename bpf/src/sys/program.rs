@@ -91,3 +91,16 @@ pub(crate) fn id(program: &impl AsFd) -> io::Result<u32> {
     let info: [u8; 8] = info(program)?;
     Ok(u32_at(&info, 4))
 }
+
+/// What a test run gave back.
+pub(crate) struct Run {
+    pub(crate) returned: u32,
+    pub(crate) mean_ns: u32,
+}
+
+/// Runs a loaded program on a packet, without changing the packet.
+pub(crate) fn test_run(program: &impl AsFd, packet: &[u8], times: u32) -> io::Result<Run> {
+    let mut attr = Attr::new().fd(0, program).length(8, packet.len()).input(16, packet).u32(32, times);
+    attr.call(bpf_cmd::BPF_PROG_TEST_RUN)?;
+    Ok(Run { returned: attr.get_u32(4), mean_ns: attr.get_u32(36) })
+}
