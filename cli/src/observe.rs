@@ -3,6 +3,7 @@
 mod events;
 mod file;
 mod filter;
+mod glance;
 pub(crate) mod input;
 mod live;
 mod mask;

@@ -1,5 +1,6 @@
 //! Times as users write and read them, in Go's notations, with days and weeks besides.
 
+mod calendar;
 mod duration;
 mod instant;
 mod layout;

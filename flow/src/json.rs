@@ -5,8 +5,11 @@
 //! escaped. Both directions walk the encoded message with the contract's descriptors, so that every message has
 //! its JSON without code of its own.
 
+mod canonical;
 mod lexer;
+mod memo;
 mod number;
+mod pick;
 mod read;
 mod text;
 mod time;
@@ -17,6 +20,7 @@ use prost::Message;
 use prost_types::FileDescriptorProto;
 
 pub use lexer::Position;
+pub use pick::{Picked, Picker};
 pub use read::{InvalidJson, Parsed};
 pub use write::Unprintable;
 

@@ -53,6 +53,11 @@ pub(crate) struct Field {
     pub(crate) repeated: bool,
     /// The group of fields that it excludes.
     pub(crate) oneof: Option<i32>,
+    /// The name as JSON has it after a quote: `node_name":`.
+    pub(crate) key: String,
+    /// The first eight bytes of the key as a number, and which of them it has.
+    pub(crate) key_head: u64,
+    pub(crate) key_mask: u64,
 }
 
 /// What a field holds.
@@ -148,7 +153,11 @@ impl Message {
         let fields: Vec<_> = message
             .field
             .iter()
-            .map(|field| Field {
+            .map(|field| (field, format!("{}\":", field.name())))
+            .map(|(field, key)| Field {
+                key_head: key_head(key.as_bytes()),
+                key_mask: key_head(&vec![0xff; key.len()]),
+                key,
                 name: field.name().to_owned(),
                 json_name: field.json_name().to_owned(),
                 number: u32::try_from(field.number()).expect("invariant: field numbers are positive"),
@@ -186,6 +195,14 @@ impl Message {
     pub(crate) fn json_position(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
     }
+}
+
+/// The first eight bytes of a text as a number; fewer, as if zeros followed.
+pub(crate) fn key_head(text: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = text.len().min(8);
+    bytes[..length].copy_from_slice(&text[..length]);
+    u64::from_le_bytes(bytes)
 }
 
 impl Kind {
@@ -236,6 +253,14 @@ impl Enum {
     pub(crate) fn name(&self, number: i32) -> Option<&str> {
         let at = self.names.binary_search_by_key(&number, |(candidate, _)| *candidate).ok()?;
         Some(&self.names[at].1)
+    }
+
+    /// The number of a name, as quickly as can be in a short list.
+    pub(crate) fn find(&self, name: &str) -> Option<i32> {
+        if self.names.len() > 16 {
+            return self.number(name);
+        }
+        self.names.iter().find(|(_, known)| known == name).map(|(number, _)| *number)
     }
 
     /// The number of a name.

@@ -11,6 +11,7 @@ use palomar_flow::view::NoFlow;
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 
+use super::glance::Glance;
 use super::input::{self, LINE_LIMIT, Line, Lines};
 use super::live::BUFFER;
 use super::request::Observe;
@@ -26,18 +27,20 @@ const MOST_LAST: u64 = 1_000_000;
 /// followed.
 pub fn run(observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()> {
     let opened = input::open(&observe.input_files, &mut *surroundings.input)?;
-    let filters = Filters::compile(&observe.request.whitelist, &observe.request.blacklist)?;
+    let request = &observe.request;
+    let filters = Filters::compile(&request.whitelist, &request.blacklist)?;
     if let Some(last) = observe.selectors.last.filter(|last| *last > MOST_LAST) {
         bail!("--last must be <= 1_000_000, got {last}");
     }
     let out = BufWriter::with_capacity(BUFFER, &mut *surroundings.out);
     let printer = Printer::new(observe.options, out, &mut *surroundings.err);
+    let everything = request.whitelist.is_empty() && request.blacklist.is_empty();
     let mut copy = Copy {
-        filters,
+        glance: everything.then(|| Glance::new(observe.options.format)),
         selectors: &observe.selectors,
         left: observe.selectors.first.unwrap_or(u64::MAX),
         kept: VecDeque::new(),
-        unknown_told: false,
+        reader: Reader { filters, unknown_told: false },
         printer,
     };
     let mut outcome = Ok(());
@@ -55,15 +58,23 @@ pub fn run(observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()>
 }
 
 struct Copy<'a, O, E> {
-    filters: Filters,
+    /// What is enough for most lines; `None`: filters want to see all of each.
+    glance: Option<Glance>,
     selectors: &'a Selectors,
     /// Responses that are still wanted.
     left: u64,
     /// The last ones, if only those are wanted.
-    kept: VecDeque<GetFlowsResponse>,
-    /// Whether it was said that something in the input is not known.
-    unknown_told: bool,
+    kept: VecDeque<Kept>,
+    reader: Reader,
     printer: Printer<O, E>,
+}
+
+/// A response that may be among the last.
+enum Kept {
+    /// A line that a glance is enough for.
+    Line(Box<[u8]>),
+    /// Any other.
+    Response(Box<GetFlowsResponse>),
 }
 
 impl<O: Write, E: Write> Copy<'_, O, E> {
@@ -72,36 +83,90 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
         while self.left > 0 {
             // what was printed is handed on before more input is waited for, which may be long in coming
             let Some(line) = lines.next(|| self.printer.flush())? else { break };
-            let Some(response) = self.parse(&line)? else { continue };
-            if is_in_range(&response, self.selectors) && matches(&self.filters, &response) {
+            if let Line::Whole(line) = line
+                && self.take_line(line)?
+            {
+                continue;
+            }
+            let Some(response) = self.reader.read(&line, self.printer.err())? else { continue };
+            let time = response.time.as_ref().map(|time| (time.seconds, time.nanos));
+            if is_in_range(time, self.selectors) && self.reader.matches(&response) {
                 self.take(response)?;
             }
         }
         Ok(())
     }
 
+    /// Prints or keeps a line that a glance is enough for; false: it is not.
+    fn take_line(&mut self, line: &[u8]) -> io::Result<bool> {
+        let Some(glance) = &mut self.glance else { return Ok(false) };
+        let Some(seen) = glance.at(line) else { return Ok(false) };
+        if !is_in_range(seen.time, self.selectors) {
+            return Ok(true);
+        }
+        if let Some(last) = self.selectors.last {
+            if !seen.is_flow() {
+                return Ok(false);
+            }
+            self.left -= 1;
+            self.keep(Kept::Line(line.into()), last);
+            return Ok(true);
+        }
+        let printed = seen.print(&mut self.printer)?;
+        self.left -= u64::from(printed);
+        Ok(printed)
+    }
+
     fn take(&mut self, response: GetFlowsResponse) -> io::Result<()> {
         self.left -= 1;
         match self.selectors.last {
             None => self.printer.print(&response)?,
-            Some(last) => {
-                self.kept.push_back(response);
-                if u64::try_from(self.kept.len()).is_ok_and(|kept| kept > last) {
-                    self.kept.pop_front();
-                }
-            }
+            Some(last) => self.keep(Kept::Response(Box::new(response)), last),
         }
         Ok(())
     }
 
+    fn keep(&mut self, kept: Kept, last: u64) {
+        self.kept.push_back(kept);
+        if u64::try_from(self.kept.len()).is_ok_and(|kept| kept > last) {
+            self.kept.pop_front();
+        }
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        for kept in std::mem::take(&mut self.kept) {
+            let response = match kept {
+                Kept::Response(response) => Some(*response),
+                Kept::Line(line) => {
+                    let seen = self.glance.as_mut().and_then(|glance| glance.at(&line));
+                    match seen.map(|seen| seen.print(&mut self.printer)).transpose()? {
+                        Some(true) => None,
+                        _ => self.reader.read(&Line::Whole(&line), self.printer.err())?,
+                    }
+                }
+            };
+            response.iter().try_for_each(|response| self.printer.print(response))?;
+        }
+        self.printer.finish()
+    }
+}
+
+/// Reads whole responses, and judges them.
+struct Reader {
+    filters: Filters,
+    /// Whether it was said that something in the input is not known.
+    unknown_told: bool,
+}
+
+impl Reader {
     /// The response of a line, if it is one. Other lines are warned of, as are fields that are not known, once.
-    fn parse(&mut self, line: &Line<'_>) -> io::Result<Option<GetFlowsResponse>> {
+    fn read(&mut self, line: &Line<'_>, err: &mut dyn Write) -> io::Result<Option<GetFlowsResponse>> {
         let bytes = match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return Ok(None),
             Line::Whole(line) => *line,
             Line::TooLong => {
                 let error = format!("it is longer than {LINE_LIMIT} bytes");
-                self.warn("a line is left out", "error", &error)?;
+                warn("a line is left out", "error", &error, err)?;
                 return Ok(None);
             }
         };
@@ -109,42 +174,33 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
             Ok(parsed) => {
                 if let Some(unknown) = parsed.unknown.filter(|_| !self.unknown_told) {
                     self.unknown_told = true;
-                    self.warn("what is not known of the input is left out", "first", &unknown.to_string())?;
+                    warn("what is not known of the input is left out", "first", &unknown.to_string(), err)?;
                 }
                 Ok(Some(parsed.message))
             }
             Err(error) => {
-                self.warn("a line is left out", "error", &error.to_string())?;
+                warn("a line is left out", "error", &error.to_string(), err)?;
                 Ok(None)
             }
         }
     }
 
-    fn warn(&mut self, message: &str, name: &str, value: &str) -> io::Result<()> {
-        log::line(self.printer.err(), log::Level::Warn, message, &[(name, value.into())])
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        for response in std::mem::take(&mut self.kept) {
-            self.printer.print(&response)?;
+    fn matches(&self, response: &GetFlowsResponse) -> bool {
+        match &response.response_types {
+            Some(ResponseTypes::Flow(flow)) => self.filters.matches(flow),
+            _ => self.filters.matches(&NoFlow),
         }
-        self.printer.finish()
     }
 }
 
-fn matches(filters: &Filters, response: &GetFlowsResponse) -> bool {
-    match &response.response_types {
-        Some(ResponseTypes::Flow(flow)) => filters.matches(flow),
-        _ => filters.matches(&NoFlow),
-    }
+fn warn(message: &str, name: &str, value: &str, err: &mut dyn Write) -> io::Result<()> {
+    log::line(err, log::Level::Warn, message, &[(name, value.into())])
 }
 
 /// Both ends of the range belong to it. A response without time is of 1970, as in Hubble.
-fn is_in_range(response: &GetFlowsResponse, selectors: &Selectors) -> bool {
-    let time = response
-        .time
-        .as_ref()
-        .map_or(0, |time| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos));
+fn is_in_range(time: Option<(i64, i32)>, selectors: &Selectors) -> bool {
+    let (seconds, nanos_of_second) = time.unwrap_or((0, 0));
+    let time = i128::from(seconds) * 1_000_000_000 + i128::from(nanos_of_second);
     selectors.since.is_none_or(|since| nanos(since) <= time)
         && selectors.until.is_none_or(|until| time <= nanos(until))
 }

@@ -24,7 +24,7 @@ impl EventResponse for GetAgentEventsResponse {
     }
 
     fn envelope(&self) -> Envelope<'_> {
-        Envelope { node_name: &self.node_name, time: self.time.as_ref() }
+        Envelope::new(&self.node_name, self.time.as_ref())
     }
 
     fn line(event: &AgentEvent, options: Options) -> String {

@@ -9,44 +9,43 @@ pub enum Colour {
     On,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Code {
-    Red = 31,
-    Green = 32,
-    Yellow = 33,
-    Magenta = 35,
-    Cyan = 36,
+/// What a colour says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paint {
+    /// An end of a flow.
+    Host,
+    /// Its port.
+    Port,
+    /// Its identity.
+    Identity,
+    /// Something that went well.
+    Good,
+    /// Something that did not.
+    Bad,
+    /// Something between.
+    Notable,
+    /// Nothing.
+    None,
 }
 
 impl Colour {
-    pub(super) fn host(self, text: &str) -> String {
-        self.paint(Code::Cyan, text)
-    }
-
-    pub(super) fn port(self, text: &str) -> String {
-        self.paint(Code::Yellow, text)
-    }
-
-    pub(super) fn identity(self, text: &str) -> String {
-        self.paint(Code::Magenta, text)
-    }
-
-    pub(super) fn good(self, text: &str) -> String {
-        self.paint(Code::Green, text)
-    }
-
-    pub(super) fn bad(self, text: &str) -> String {
-        self.paint(Code::Red, text)
-    }
-
-    pub(super) fn notable(self, text: &str) -> String {
-        self.paint(Code::Yellow, text)
-    }
-
-    fn paint(self, code: Code, text: &str) -> String {
-        match self {
-            Self::On if !text.is_empty() => format!("\x1b[{}m{text}\x1b[0m", code as u8),
-            _ => text.to_owned(),
+    /// Appends what `write` writes, in a colour; nothing is not coloured.
+    pub(super) fn paint(self, paint: Paint, out: &mut String, write: impl FnOnce(&mut String)) {
+        let begin = match (self, paint) {
+            (Self::Off, _) | (_, Paint::None) => return write(out),
+            (_, Paint::Host) => "\x1b[36m",
+            (_, Paint::Port | Paint::Notable) => "\x1b[33m",
+            (_, Paint::Identity) => "\x1b[35m",
+            (_, Paint::Good) => "\x1b[32m",
+            (_, Paint::Bad) => "\x1b[31m",
+        };
+        out.push_str(begin);
+        let start = out.len();
+        write(out);
+        if out.len() == start {
+            out.truncate(start - begin.len());
+        } else {
+            out.push_str("\x1b[0m");
         }
     }
 }

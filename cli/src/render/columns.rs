@@ -12,9 +12,26 @@ const MIN_WIDTH: usize = 2;
 #[derive(Debug, Default)]
 pub struct Columns {
     lines: Vec<Vec<String>>,
+    /// The widths of the first columns, where they are known.
+    known: Vec<usize>,
+}
+
+/// The room that a cell takes.
+pub(super) fn cell_width(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
+}
+
+/// The width of a column with a cell of that room as its longest.
+pub(super) fn column_width(longest: usize) -> usize {
+    (longest + PADDING).max(MIN_WIDTH)
 }
 
 impl Columns {
+    /// Columns of which the first have these widths.
+    pub(super) const fn with_widths(known: Vec<usize>) -> Self {
+        Self { lines: Vec::new(), known }
+    }
+
     /// Adds a line.
     pub fn line(&mut self, cells: &[&str]) {
         self.lines.push(cells.iter().flat_map(|cell| cell.split('\t')).map(str::to_owned).collect());
@@ -30,7 +47,7 @@ impl Columns {
         let widths = self.widths();
         for (line, widths) in self.lines.iter().zip(&widths) {
             for (cell, width) in line.iter().zip(widths) {
-                let padding = width.saturating_sub(cell.chars().count());
+                let padding = width.saturating_sub(cell_width(cell));
                 write!(out, "{cell}{:padding$}", "")?;
             }
             writeln!(out, "{}", line.last().map_or("", String::as_str))?;
@@ -47,8 +64,9 @@ impl Columns {
             let mut from = 0;
             while from < widths.len() {
                 let reach = widths[from..].iter().take_while(|line| line.len() > column).count();
-                let cells = self.lines[from..from + reach].iter().map(|line| line[column].chars().count());
-                let width = cells.max().map_or(0, |longest| (longest + PADDING).max(MIN_WIDTH));
+                let cells = self.lines[from..from + reach].iter().map(|line| cell_width(&line[column]));
+                let width = cells.max().map_or(0, column_width);
+                let width = self.known.get(column).copied().unwrap_or(width);
                 widths[from..from + reach].iter_mut().for_each(|line| line[column] = width);
                 from += reach.max(1);
             }

@@ -3,34 +3,43 @@
 use std::io::{self, Write};
 
 use palomar_flow::view::Side;
-use palomar_proto::flow::{Endpoint, Flow, LostEvent};
+use palomar_proto::flow::LostEvent;
 
-use super::escape::escape;
-use super::host::host;
+use super::colour::Paint;
+use super::escape::push_escaped;
+use super::event::push_name;
+use super::host::push_host;
+use super::identity::push_identity;
+use super::lost;
 use super::printer::{Envelope, Options};
-use super::summary::summary;
-use super::verdict::verdict;
-use super::{event, identity_name, lost};
+use super::shown::Shown;
+use super::summary::push_summary;
+use super::verdict::push_verdict;
 
-/// Writes a flow. The ends of a reply are swapped, so that the client of a connection always stands on the left.
-pub fn flow(out: &mut impl Write, options: Options, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
-    let source = end(flow, Side::Source, options);
-    let destination = end(flow, Side::Destination, options);
+/// Appends a flow. The ends of a reply are swapped, so that the client of a connection always stands on the left.
+pub fn push_flow(out: &mut String, options: Options, flow: &Shown<'_>, envelope: Envelope<'_>) {
     let (left, arrow, right) = match flow.is_reply {
-        None => (source, "<>", destination),
-        Some(false) => (source, "->", destination),
-        Some(true) => (destination, "<-", source),
+        None => (Side::Source, " <> ", Side::Destination),
+        Some(false) => (Side::Source, " -> ", Side::Destination),
+        Some(true) => (Side::Destination, " <- ", Side::Source),
     };
-    let node =
-        if options.print_node_name { format!(" [{}]", escape(envelope.node_name)) } else { String::new() };
-    writeln!(
-        out,
-        "{}{node}: {left} {arrow} {right} {} {} ({})",
-        options.time.print(envelope.time),
-        event::name(flow),
-        verdict(flow, options.policy_names, options.colour),
-        summary(flow, options.colour),
-    )
+    options.time.push(out, envelope.time);
+    if options.print_node_name {
+        out.push_str(" [");
+        push_escaped(out, envelope.node_name);
+        out.push(']');
+    }
+    out.push_str(": ");
+    push_end(out, flow, left, options);
+    out.push_str(arrow);
+    push_end(out, flow, right, options);
+    out.push(' ');
+    push_name(out, flow);
+    out.push(' ');
+    push_verdict(out, flow, options.policy_names, options.colour);
+    out.push_str(" (");
+    push_summary(out, flow, options.colour);
+    out.push_str(")\n");
 }
 
 /// Writes a line on lost events.
@@ -43,16 +52,20 @@ pub fn lost(
     writeln!(
         out,
         "{} EVENTS LOST: {} CPU({}) {}",
-        options.time.print(envelope.time),
+        options.time.text(envelope.time),
         lost::source(event),
         lost::cpu(event),
         lost::count(event, options.time),
     )
 }
 
-fn end(flow: &Flow, side: Side, options: Options) -> String {
-    let endpoint: Option<&Endpoint> = side.of(&flow.source, &flow.destination).as_ref();
-    let identity = identity_name(endpoint.map_or(0, |endpoint| endpoint.identity));
-    let host = host(flow, side, options.naming, options.colour);
-    format!("{host} {}", options.colour.identity(&format!("({identity})")))
+fn push_end(out: &mut String, flow: &Shown<'_>, side: Side, options: Options) {
+    let end = flow.end(side);
+    push_host(out, end, options.naming, options.colour);
+    out.push(' ');
+    options.colour.paint(Paint::Identity, out, |out| {
+        out.push('(');
+        push_identity(out, end.identity);
+        out.push(')');
+    });
 }

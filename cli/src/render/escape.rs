@@ -27,6 +27,13 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// Appends a text, escaped.
+pub fn push_escaped(out: &mut String, text: &str) {
+    // one look at all bytes, without a branch for each
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & (byte.wrapping_sub(b' ') < 0x5f));
+    if is_plain { out.push_str(text) } else { out.push_str(&escape(text)) }
+}
+
 fn is_harmful(c: char) -> bool {
     (c.is_control() && c != '\t') || turns_writing(c)
 }
@@ -67,6 +74,9 @@ mod tests {
             if !text.chars().any(is_harmful) {
                 prop_assert_eq!(escaped.as_ref(), text.as_str());
             }
+            let mut pushed = String::new();
+            push_escaped(&mut pushed, &text);
+            prop_assert_eq!(escaped.as_ref(), pushed.as_str());
         }
     }
 }

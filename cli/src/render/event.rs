@@ -1,15 +1,13 @@
 //! What kind of event a flow tells of.
 
 use palomar_model::drop_reason::DropReason;
-use palomar_proto::flow::layer7::Record;
-use palomar_proto::flow::{
-    DebugCapturePoint, Flow, L7FlowType, Layer7, SocketTranslationPoint, TrafficDirection,
-};
+use palomar_proto::flow::{DebugCapturePoint, L7FlowType, SocketTranslationPoint, TrafficDirection};
 
-use super::escape::escape;
+use super::escape::push_escaped;
+use super::shown::{Layer7, Record, Shown};
 
 /// Numbers of `event_type.type`.
-pub const DROP: i32 = 1;
+const DROP: i32 = 1;
 const CAPTURE: i32 = 3;
 const TRACE: i32 = 4;
 /// A policy decision on a new connection.
@@ -34,27 +32,37 @@ pub const OBSERVATION_POINTS: [&str; 14] = [
     "to-crypto",
 ];
 
-/// `event_type.type`; zero without an event type.
-pub fn number(flow: &Flow) -> i32 {
-    flow.event_type.as_ref().map_or(0, |event| event.r#type)
+/// Appends the TYPE of a line: `to-endpoint`, `Policy denied`, `policy-verdict:L3-L4 INGRESS`, `dns-request proxy`, …
+pub fn push_name(out: &mut String, flow: &Shown<'_>) {
+    if let Some(layer7) = &flow.layer7 {
+        return push_layer7(out, layer7);
+    }
+    let (kind, sub_type) = flow.event;
+    match kind {
+        TRACE => match usize::try_from(sub_type).ok().and_then(|at| OBSERVATION_POINTS.get(at)) {
+            Some(name) => out.push_str(name),
+            None => out.push_str(&sub_type.to_string()),
+        },
+        DROP => match u8::try_from(sub_type).ok().and_then(|code| DropReason(code).text()) {
+            Some(text) => out.push_str(text),
+            // a code that Hubble does not know prints with the extended code, which no flow carries
+            None => out.extend([&sub_type.to_string(), ", 0"]),
+        },
+        POLICY_VERDICT => {
+            out.extend(["policy-verdict:", match_type(flow.match_type), " "]);
+            push_enum(out, flow.direction, TrafficDirection::as_str_name);
+        }
+        CAPTURE => push_enum(out, flow.capture_point, DebugCapturePoint::as_str_name),
+        TRACE_SOCK => push_enum(out, flow.translation_point, translation_name),
+        _ => out.push_str("UNKNOWN"),
+    }
 }
 
-/// The TYPE of a line: `to-endpoint`, `Policy denied`, `policy-verdict:L3-L4 INGRESS`, `dns-request proxy`, …
-pub fn name(flow: &Flow) -> String {
-    if let Some(l7) = &flow.l7 {
-        return layer7(l7);
-    }
-    let sub_type = flow.event_type.as_ref().map_or(0, |event| event.sub_type);
-    match number(flow) {
-        TRACE => observation_point(sub_type),
-        DROP => drop_text(sub_type),
-        POLICY_VERDICT => {
-            let direction = enum_name(flow.traffic_direction, TrafficDirection::as_str_name);
-            format!("policy-verdict:{} {direction}", match_type(flow.policy_match_type))
-        }
-        CAPTURE => enum_name(flow.debug_capture_point, DebugCapturePoint::as_str_name),
-        TRACE_SOCK => socket_translation(flow.sock_xlate_point),
-        _ => "UNKNOWN".to_owned(),
+/// Appends the name of an enum value; the number for one that the enum does not have.
+pub fn push_enum<E: TryFrom<i32>>(out: &mut String, number: i32, name: impl Fn(&E) -> &'static str) {
+    match E::try_from(number) {
+        Ok(value) => out.push_str(name(&value)),
+        Err(_) => out.push_str(&number.to_string()),
     }
 }
 
@@ -63,25 +71,18 @@ pub fn enum_name<E: TryFrom<i32>>(number: i32, name: impl Fn(&E) -> &'static str
     E::try_from(number).map_or_else(|_| number.to_string(), |value| name(&value).to_owned())
 }
 
-fn layer7(l7: &Layer7) -> String {
-    let kind = enum_name(l7.r#type, L7FlowType::as_str_name).to_lowercase();
-    match &l7.record {
-        Some(Record::Dns(dns)) => format!("dns-{kind} {}", escape(&dns.observation_source)),
-        Some(Record::Http(_)) => format!("http-{kind}"),
-        Some(Record::Kafka(_)) => format!("kafka-{kind}"),
-        None => format!("l7-{kind}"),
+fn push_layer7(out: &mut String, layer7: &Layer7<'_>) {
+    out.push_str(match layer7.record {
+        Record::Dns(_) => "dns-",
+        Record::Http => "http-",
+        Record::Kafka => "kafka-",
+        Record::Other => "l7-",
+    });
+    out.push_str(&enum_name(layer7.kind, L7FlowType::as_str_name).to_lowercase());
+    if let Record::Dns(seen_by) = &layer7.record {
+        out.push(' ');
+        push_escaped(out, seen_by);
     }
-}
-
-fn observation_point(sub_type: i32) -> String {
-    let name = usize::try_from(sub_type).ok().and_then(|at| OBSERVATION_POINTS.get(at));
-    name.map_or_else(|| sub_type.to_string(), |name| (*name).to_owned())
-}
-
-/// A code that Hubble does not know prints with the extended code, which no flow carries.
-fn drop_text(sub_type: i32) -> String {
-    let text = u8::try_from(sub_type).ok().and_then(|code| DropReason(code).text());
-    text.map_or_else(|| format!("{sub_type}, 0"), str::to_owned)
 }
 
 fn match_type(number: u32) -> &'static str {
@@ -97,13 +98,16 @@ fn match_type(number: u32) -> &'static str {
     }
 }
 
-fn socket_translation(number: i32) -> String {
-    let name = match SocketTranslationPoint::try_from(number) {
-        Ok(SocketTranslationPoint::SockXlatePointPreDirectionFwd) => "pre-xlate-fwd",
-        Ok(SocketTranslationPoint::SockXlatePointPostDirectionFwd) => "post-xlate-fwd",
-        Ok(SocketTranslationPoint::SockXlatePointPreDirectionRev) => "pre-xlate-rev",
-        Ok(SocketTranslationPoint::SockXlatePointPostDirectionRev) => "post-xlate-rev",
-        _ => return enum_name(number, SocketTranslationPoint::as_str_name),
-    };
-    name.to_owned()
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "push_enum takes functions like those that are generated"
+)]
+fn translation_name(point: &SocketTranslationPoint) -> &'static str {
+    match point {
+        SocketTranslationPoint::SockXlatePointPreDirectionFwd => "pre-xlate-fwd",
+        SocketTranslationPoint::SockXlatePointPostDirectionFwd => "post-xlate-fwd",
+        SocketTranslationPoint::SockXlatePointPreDirectionRev => "pre-xlate-rev",
+        SocketTranslationPoint::SockXlatePointPostDirectionRev => "post-xlate-rev",
+        unknown @ SocketTranslationPoint::SockXlatePointUnknown => unknown.as_str_name(),
+    }
 }

@@ -68,7 +68,7 @@ impl<R: EventResponse, O: Write> EventPrinter<R, O> {
                 } else {
                     String::new()
                 };
-                let time = options.time.print(envelope.time);
+                let time = options.time.text(envelope.time);
                 writeln!(self.out, "{time}{node}: {}", R::line(event, options))
             }
             Format::Dict => self.dict(event, envelope),
@@ -86,7 +86,7 @@ impl<R: EventResponse, O: Write> EventPrinter<R, O> {
         if self.records > 1 {
             writeln!(out, "{RULE}")?;
         }
-        field(out, "TIMESTAMP", &options.time.print(envelope.time))?;
+        field(out, "TIMESTAMP", &options.time.text(envelope.time))?;
         if options.print_node_name {
             field(out, "NODE", &escape(envelope.node_name))?;
         }
@@ -100,7 +100,7 @@ impl<R: EventResponse, O: Write> EventPrinter<R, O> {
             let rest = R::HEADER.iter().copied();
             self.table.line(&["TIMESTAMP"].into_iter().chain(node).chain(rest).collect::<Vec<_>>());
         }
-        let time = options.time.print(envelope.time);
+        let time = options.time.text(envelope.time);
         let node = escape(envelope.node_name);
         let node = options.print_node_name.then_some(node.as_ref());
         let cells = R::cells(event, options);

@@ -1,11 +1,9 @@
 //! The two ends of a flow, by name or by address.
 
-use palomar_flow::view::Side;
-use palomar_proto::flow::Flow;
-use palomar_proto::flow::layer4::Protocol;
-
 use super::Colour;
-use super::escape::escape;
+use super::colour::Paint;
+use super::escape::push_escaped;
+use super::shown::End;
 
 /// Whether ends are shown by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,56 +14,58 @@ pub enum Naming {
     Numeric,
 }
 
-/// `namespace/pod:port`, or the next best. Empty if nothing is known.
-pub fn host(flow: &Flow, side: Side, naming: Naming, colour: Colour) -> String {
-    let (name, port) = if let Some(ip) = &flow.ip {
-        let address = side.of(&ip.source, &ip.destination);
-        let name = match naming {
-            Naming::Numeric => address.clone(),
-            Naming::Names => known_name(flow, side).unwrap_or_else(|| address.clone()),
+/// Appends `namespace/pod:port`, or the next best; nothing if nothing is known.
+pub fn push_host(out: &mut String, end: &End<'_>, naming: Naming, colour: Colour) {
+    colour.paint(Paint::Host, out, |out| {
+        let start = out.len();
+        let port = if let Some(address) = &end.address {
+            if naming == Naming::Numeric || !push_name(out, end) {
+                push_escaped(out, address);
+            }
+            end.port
+        } else {
+            push_escaped(out, &end.ethernet);
+            0
         };
-        (name, port(flow, side))
-    } else {
-        let ethernet = flow.ethernet.as_ref();
-        (ethernet.map(|ends| side.of(&ends.source, &ends.destination).clone()).unwrap_or_default(), 0)
-    };
-    let name = escape(&name);
-    match port {
-        0 => colour.host(&name),
-        _ if name.contains(':') => colour.host(&format!("[{name}]:{}", colour.port(&port.to_string()))),
-        _ => colour.host(&format!("{name}:{}", colour.port(&port.to_string()))),
-    }
+        if port == 0 {
+            return;
+        }
+        if out[start..].contains(':') {
+            out.insert(start, '[');
+            out.push(']');
+        }
+        out.push(':');
+        colour.paint(Paint::Port, out, |out| push_number(out, port.into()));
+    });
 }
 
-fn known_name(flow: &Flow, side: Side) -> Option<String> {
-    let endpoint = side.of(&flow.source, &flow.destination).as_ref();
-    let service = side.of(&flow.source_service, &flow.destination_service).as_ref();
-    let pod = endpoint.map_or("", |endpoint| endpoint.pod_name.as_str());
-    // a service message sets the namespace even where it has none, and for the pod as well
-    let namespace = match (service, endpoint) {
-        (Some(service), _) => service.namespace.as_str(),
-        (None, Some(endpoint)) => endpoint.namespace.as_str(),
-        (None, None) => "",
-    };
-    let names = side.of(&flow.source_names, &flow.destination_names);
-    if !pod.is_empty() {
-        Some(join(namespace, pod))
-    } else if let Some(service) = service.filter(|service| !service.name.is_empty()) {
-        Some(join(namespace, &service.name))
-    } else if names.is_empty() {
-        None
+/// Appends the name of an end; false if it has none.
+fn push_name(out: &mut String, end: &End<'_>) -> bool {
+    if !end.pod.is_empty() {
+        push_joined(out, &end.namespace, &end.pod);
+    } else if !end.service.is_empty() {
+        push_joined(out, &end.namespace, &end.service);
+    } else if let Some(names) = end.names.joined() {
+        push_escaped(out, &names);
     } else {
-        Some(names.join(","))
+        return false;
     }
+    true
 }
 
-/// The port of a protocol that has ports; else zero, as where it is not known.
-fn port(flow: &Flow, side: Side) -> u32 {
-    match flow.l4.as_ref().and_then(|l4| l4.protocol.as_ref()) {
-        Some(Protocol::Tcp(tcp)) => side.of(tcp.source_port, tcp.destination_port),
-        Some(Protocol::Udp(udp)) => side.of(udp.source_port, udp.destination_port),
-        Some(Protocol::Sctp(sctp)) => side.of(sctp.source_port, sctp.destination_port),
-        _ => 0,
+/// Appends a number.
+pub fn push_number(out: &mut String, number: u64) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+fn push_joined(out: &mut String, namespace: &str, name: &str) {
+    let is_plain = |part: &str| !part.is_empty() && !part.contains('/') && !part.starts_with('.');
+    if is_plain(namespace) && is_plain(name) {
+        push_escaped(out, namespace);
+        out.push('/');
+        push_escaped(out, name);
+    } else {
+        push_escaped(out, &join(namespace, name));
     }
 }
 
@@ -111,9 +111,14 @@ mod tests {
             ("/a//", "./b", "/a/b"),
             ("/", "..", "/"),
             ("a", "..", "."),
+            ("a", ".b", "a/.b"),
+            ("a", "b..", "a/b.."),
         ];
         for (namespace, name, wanted) in table {
             assert_eq!(join(namespace, name), wanted, "{namespace} and {name}");
+            let mut pushed = String::new();
+            push_joined(&mut pushed, namespace, name);
+            assert_eq!(pushed, wanted, "{namespace} and {name}");
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn line(
     envelope: Envelope<'_>,
 ) -> io::Result<()> {
     let (count, names) = (status.node_names.len(), names(&status.node_names));
-    write!(out, "{} [{}]: ", options.time.print(envelope.time), escape(envelope.node_name))?;
+    write!(out, "{} [{}]: ", options.time.text(envelope.time), escape(envelope.node_name))?;
     match NodeState::try_from(status.state_change) {
         Ok(NodeState::NodeConnected) => writeln!(out, "Receiving flows from {count} nodes: {names}"),
         Ok(NodeState::NodeUnavailable) => writeln!(out, "{count} nodes are unavailable: {names}"),
@@ -52,7 +52,7 @@ pub fn dict(
     if !is_first {
         writeln!(out, "{RULE}")?;
     }
-    field(out, "TIMESTAMP", &options.time.print(envelope.time))?;
+    field(out, "TIMESTAMP", &options.time.text(envelope.time))?;
     field(out, "STATE", &enum_name(status.state_change, NodeState::as_str_name))?;
     field(out, "NODES", &names(&status.node_names))?;
     let message = match status.message.as_str() {

@@ -1,19 +1,21 @@
 //! Responses to lines, in the format asked for.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
+use palomar_flow::json::Picked;
 use palomar_proto::flow::{Flow, LostEvent};
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 use palomar_proto::relay::NodeStatusEvent;
 use prost_types::Timestamp;
 
-use super::escape::escape;
+use super::event::POLICY_VERDICT;
 use super::host::Naming;
 use super::json::Lines;
+use super::sheet::Sheet;
+use super::shown::Shown;
 use super::verdict::PolicyNames;
-use super::{Colour, Columns, compact, dict, node_status, tab};
+use super::{Colour, compact, dict, node_status, tab};
 use crate::time::TimeFormat;
 
 /// How responses are written.
@@ -66,14 +68,19 @@ pub struct Options {
 pub struct Envelope<'a> {
     /// Empty if not told.
     pub node_name: &'a str,
-    /// When it happened.
-    pub time: Option<&'a Timestamp>,
+    /// When it happened, in seconds and nanoseconds since 1970.
+    pub time: Option<(i64, i32)>,
 }
 
-impl Envelope<'_> {
-    /// The node, escaped; `-` if not told.
-    pub(super) fn node(&self) -> Cow<'_, str> {
-        if self.node_name.is_empty() { Cow::Borrowed("-") } else { escape(self.node_name) }
+impl<'a> Envelope<'a> {
+    /// Of a message.
+    pub fn new(node_name: &'a str, time: Option<&Timestamp>) -> Self {
+        Self { node_name, time: time.map(|time| (time.seconds, time.nanos)) }
+    }
+
+    /// The node; `-` if not told.
+    pub(super) const fn node(&self) -> &'a str {
+        if self.node_name.is_empty() { "-" } else { self.node_name }
     }
 }
 
@@ -83,8 +90,9 @@ pub struct Printer<O, E> {
     options: Options,
     out: O,
     err: E,
-    table: Columns,
+    table: Sheet,
     json: Lines,
+    text: String,
     records: u64,
 }
 
@@ -93,12 +101,20 @@ pub struct Printer<O, E> {
 impl<O: Write, E: Write> Printer<O, E> {
     /// A printer that has written nothing yet.
     pub fn new(options: Options, out: O, err: E) -> Self {
-        Self { options, out, err, table: Columns::default(), json: Lines::default(), records: 0 }
+        Self {
+            options,
+            out,
+            err,
+            table: Sheet::default(),
+            json: Lines::default(),
+            text: String::new(),
+            records: 0,
+        }
     }
 
     /// Writes one response, or keeps it for the table. A response without content is nothing.
     pub fn print(&mut self, response: &GetFlowsResponse) -> io::Result<()> {
-        let envelope = Envelope { node_name: &response.node_name, time: response.time.as_ref() };
+        let envelope = Envelope::new(&response.node_name, response.time.as_ref());
         match &response.response_types {
             Some(ResponseTypes::Flow(flow)) => self.flow(response, flow, envelope),
             Some(ResponseTypes::LostEvents(lost)) => self.lost(response, lost, envelope),
@@ -108,18 +124,57 @@ impl<O: Write, E: Write> Printer<O, E> {
     }
 
     fn flow(&mut self, response: &GetFlowsResponse, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
-        self.rule()?;
-        let (out, options) = (&mut self.out, self.options);
-        match options.format {
-            Format::Compact => compact::flow(out, options, flow, envelope),
-            Format::Dict => dict::flow(out, options, flow, envelope),
-            Format::Table => {
-                tab::flow(&mut self.table, options, flow, envelope);
-                Ok(())
-            }
-            Format::Json => self.json.write(out, response),
-            Format::LegacyJson => self.json.write(out, flow),
+        match self.options.format {
+            Format::Json => self.json.write(&mut self.out, response),
+            Format::LegacyJson => self.json.write(&mut self.out, flow),
+            Format::Compact | Format::Dict | Format::Table => self.shown(&Shown::from(flow), envelope),
         }
+    }
+
+    /// Writes the flow of a line in a text format, if the line is about a flow and has all that is shown; false: the
+    /// whole line is needed.
+    pub fn print_line(&mut self, line: Picked<'_>) -> io::Result<bool> {
+        let Some(flow) = Shown::of_line(line) else { return Ok(false) };
+        if self.options.policy_names == PolicyNames::Show && flow.event.0 == POLICY_VERDICT {
+            return Ok(false);
+        }
+        let (time, node_name) = Shown::envelope_of_line(line);
+        self.shown(&flow, Envelope { node_name: &node_name, time })?;
+        Ok(true)
+    }
+
+    /// Writes JSON that is already as it is to be.
+    pub fn print_json(&mut self, json: &str) -> io::Result<()> {
+        self.text.clear();
+        self.text.push_str(json);
+        self.text.push('\n');
+        self.out.write_all(self.text.as_bytes())
+    }
+
+    fn shown(&mut self, flow: &Shown<'_>, envelope: Envelope<'_>) -> io::Result<()> {
+        self.text.clear();
+        self.rule();
+        let (text, options) = (&mut self.text, self.options);
+        match options.format {
+            Format::Dict => dict::push_flow(text, options, flow, envelope),
+            Format::Table => {
+                self.header()?;
+                tab::push_flow(&mut self.text, options, flow, envelope);
+                return self.table.row(&self.text);
+            }
+            _ => compact::push_flow(text, options, flow, envelope),
+        }
+        self.out.write_all(self.text.as_bytes())
+    }
+
+    /// The header of a table that has no row.
+    fn header(&mut self) -> io::Result<()> {
+        if self.table.is_empty() {
+            tab::push_header(&mut self.text, self.options);
+            self.table.row(&self.text)?;
+            self.text.clear();
+        }
+        Ok(())
     }
 
     fn lost(
@@ -128,14 +183,17 @@ impl<O: Write, E: Write> Printer<O, E> {
         lost: &LostEvent,
         envelope: Envelope<'_>,
     ) -> io::Result<()> {
-        self.rule()?;
+        self.text.clear();
+        self.rule();
+        self.out.write_all(self.text.as_bytes())?;
         let (out, options) = (&mut self.out, self.options);
         match options.format {
             Format::Compact => compact::lost(out, options, lost, envelope),
             Format::Dict => dict::lost(out, options, lost, envelope),
             Format::Table => {
-                tab::lost(&mut self.table, options, lost, envelope);
-                Ok(())
+                self.header()?;
+                tab::push_lost(&mut self.text, options, lost, envelope);
+                self.table.row(&self.text)
             }
             Format::Json => self.json.write(out, response),
             Format::LegacyJson => self.json.write(out, lost),
@@ -174,12 +232,12 @@ impl<O: Write, E: Write> Printer<O, E> {
         self.err.flush()
     }
 
-    /// The line between two records.
-    fn rule(&mut self) -> io::Result<()> {
+    /// Appends the line between two records.
+    fn rule(&mut self) {
         self.records += 1;
-        match (self.options.format, self.records) {
-            (Format::Dict, 2..) => writeln!(self.out, "{}", dict::RULE),
-            _ => Ok(()),
+        if self.options.format == Format::Dict && self.records > 1 {
+            self.text.push_str(dict::RULE);
+            self.text.push('\n');
         }
     }
 

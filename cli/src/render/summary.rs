@@ -1,24 +1,26 @@
 //! The text at the end of a line. The server writes it; only what stands around it is added here.
 
-use palomar_proto::flow::{AuthType, Flow};
+use palomar_proto::flow::AuthType;
 
 use super::Colour;
-use super::escape::escape;
-use super::event::enum_name;
+use super::colour::Paint;
+use super::escape::push_escaped;
+use super::event::push_enum;
+use super::host::push_number;
+use super::shown::Shown;
 
-/// `IP Trace ID: 42; TCP Flags: SYN; Auth: SPIRE`, each part only where the flow has it.
-pub fn summary(flow: &Flow, colour: Colour) -> String {
-    let trace = flow.ip_trace_id.as_ref().map_or(0, |id| id.trace_id);
-    let mut text = match trace {
-        0 => String::new(),
-        id => format!("IP Trace ID: {id}; "),
-    };
-    text.push_str(&escape(&flow.summary));
-    if flow.auth_type != AuthType::Disabled as i32 {
-        let name = enum_name(flow.auth_type, AuthType::as_str_name);
-        let failed = flow.auth_type == AuthType::TestAlwaysFail as i32;
-        text.push_str("; Auth: ");
-        text.push_str(&if failed { colour.bad(&name) } else { colour.good(&name) });
+/// Appends `IP Trace ID: 42; TCP Flags: SYN; Auth: SPIRE`, each part only where the flow has it.
+pub fn push_summary(out: &mut String, flow: &Shown<'_>, colour: Colour) {
+    if flow.ip_trace_id > 0 {
+        out.push_str("IP Trace ID: ");
+        push_number(out, flow.ip_trace_id);
+        out.push_str("; ");
     }
-    text
+    push_escaped(out, &flow.summary);
+    if flow.auth != AuthType::Disabled as i32 {
+        let failed = flow.auth == AuthType::TestAlwaysFail as i32;
+        out.push_str("; Auth: ");
+        let paint = if failed { Paint::Bad } else { Paint::Good };
+        colour.paint(paint, out, |out| push_enum(out, flow.auth, AuthType::as_str_name));
+    }
 }

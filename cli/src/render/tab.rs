@@ -1,40 +1,52 @@
 //! A table: the columns are as wide as their longest cell, so nothing is written before the end.
 
 use palomar_flow::view::Side;
-use palomar_proto::flow::{Flow, LostEvent};
+use palomar_proto::flow::LostEvent;
 
-use super::Columns;
-use super::host::host;
+use super::escape::push_escaped;
+use super::event::push_name;
+use super::host::push_host;
 use super::printer::{Envelope, Options};
-use super::summary::summary;
-use super::verdict::verdict;
-use super::{Colour, event, lost};
+use super::shown::Shown;
+use super::summary::push_summary;
+use super::verdict::push_verdict;
+use super::{Colour, lost};
 
-/// Adds a flow; before the first row, the header.
-pub fn flow(table: &mut Columns, options: Options, flow: &Flow, envelope: Envelope<'_>) {
-    let source = host(flow, Side::Source, options.naming, Colour::Off);
-    let destination = host(flow, Side::Destination, options.naming, Colour::Off);
-    let verdict = verdict(flow, options.policy_names, Colour::Off);
-    let summary = summary(flow, Colour::Off);
-    row(table, options, envelope, &[source, destination, event::name(flow), verdict, summary]);
-}
-
-/// Adds a loss; before the first row, the header.
-pub fn lost(table: &mut Columns, options: Options, event: &LostEvent, envelope: Envelope<'_>) {
-    let none = || "-".to_owned();
-    let summary = format!("CPU({}) - {}", lost::cpu(event), lost::count(event, options.time));
-    row(table, options, envelope, &[lost::source(event), none(), "EVENTS LOST".to_owned(), none(), summary]);
-}
-
-fn row(table: &mut Columns, options: Options, envelope: Envelope<'_>, cells: &[String; 5]) {
-    if table.is_empty() {
-        let node = options.print_node_name.then_some("NODE");
-        let rest = ["SOURCE", "DESTINATION", "TYPE", "VERDICT", "SUMMARY"];
-        table.line(&["TIMESTAMP"].into_iter().chain(node).chain(rest).collect::<Vec<_>>());
+/// Appends the header, its cells separated by tabs.
+pub fn push_header(out: &mut String, options: Options) {
+    out.push_str("TIMESTAMP\t");
+    if options.print_node_name {
+        out.push_str("NODE\t");
     }
-    let time = options.time.print(envelope.time);
-    let node = envelope.node();
-    let node = options.print_node_name.then_some(node.as_ref());
-    let cells = cells.iter().map(String::as_str);
-    table.line(&[time.as_str()].into_iter().chain(node).chain(cells).collect::<Vec<_>>());
+    out.push_str("SOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY");
+}
+
+/// Appends the cells of a flow.
+pub fn push_flow(out: &mut String, options: Options, flow: &Shown<'_>, envelope: Envelope<'_>) {
+    push_head(out, options, envelope);
+    push_host(out, flow.end(Side::Source), options.naming, Colour::Off);
+    out.push('\t');
+    push_host(out, flow.end(Side::Destination), options.naming, Colour::Off);
+    out.push('\t');
+    push_name(out, flow);
+    out.push('\t');
+    push_verdict(out, flow, options.policy_names, Colour::Off);
+    out.push('\t');
+    push_summary(out, flow, Colour::Off);
+}
+
+/// Appends the cells of a loss.
+pub fn push_lost(out: &mut String, options: Options, event: &LostEvent, envelope: Envelope<'_>) {
+    push_head(out, options, envelope);
+    let (cpu, count) = (lost::cpu(event).to_string(), lost::count(event, options.time));
+    out.extend([&lost::source(event), "\t-\tEVENTS LOST\t-\tCPU(", &cpu, ") - ", &count]);
+}
+
+fn push_head(out: &mut String, options: Options, envelope: Envelope<'_>) {
+    options.time.push(out, envelope.time);
+    out.push('\t');
+    if options.print_node_name {
+        push_escaped(out, envelope.node());
+        out.push('\t');
+    }
 }

@@ -1,10 +1,12 @@
 //! What became of a packet.
 
-use palomar_proto::flow::{Flow, Verdict};
+use palomar_proto::flow::Verdict;
 
 use super::Colour;
-use super::event::{POLICY_VERDICT, enum_name, number};
-use super::policies::{Decision, suffix};
+use super::colour::Paint;
+use super::event::{POLICY_VERDICT, push_enum};
+use super::policies::push_policies;
+use super::shown::Shown;
 
 /// Whether the deciding policies are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,27 +17,37 @@ pub enum PolicyNames {
     Show,
 }
 
-/// The VERDICT of a line.
-pub fn verdict(flow: &Flow, names: PolicyNames, colour: Colour) -> String {
-    let known = Verdict::try_from(flow.verdict).ok();
-    let (text, decision) = match known {
-        Some(Verdict::Forwarded | Verdict::Redirected) if number(flow) == POLICY_VERDICT => {
-            ("ALLOWED".to_owned(), Some(Decision::Allowed))
-        }
-        Some(Verdict::Dropped | Verdict::Error) if number(flow) == POLICY_VERDICT => {
-            ("DENIED".to_owned(), Some(Decision::Denied))
-        }
-        Some(Verdict::Audit) if number(flow) == POLICY_VERDICT => ("AUDITED".to_owned(), None),
-        _ => (enum_name(flow.verdict, Verdict::as_str_name), None),
+/// Appends the VERDICT of a line.
+pub fn push_verdict(out: &mut String, flow: &Shown<'_>, names: PolicyNames, colour: Colour) {
+    let verdict = Verdict::try_from(flow.verdict).ok();
+    let paint = match verdict {
+        Some(Verdict::Forwarded | Verdict::Redirected) => Paint::Good,
+        Some(Verdict::Dropped | Verdict::Error) => Paint::Bad,
+        Some(Verdict::Audit | Verdict::Traced | Verdict::Translated) => Paint::Notable,
+        Some(Verdict::Unknown) | None => Paint::None,
     };
-    let text = match (names, decision) {
-        (PolicyNames::Show, Some(decision)) => text + &suffix(flow, decision),
-        _ => text,
-    };
-    match known {
-        Some(Verdict::Forwarded | Verdict::Redirected) => colour.good(&text),
-        Some(Verdict::Dropped | Verdict::Error) => colour.bad(&text),
-        Some(Verdict::Audit | Verdict::Traced | Verdict::Translated) => colour.notable(&text),
-        Some(Verdict::Unknown) | None => text,
-    }
+    let decided = verdict.filter(|_| flow.event.0 == POLICY_VERDICT);
+    colour.paint(paint, out, |out| {
+        let policies = match decided {
+            Some(Verdict::Forwarded | Verdict::Redirected) => {
+                out.push_str("ALLOWED");
+                flow.allowed_by
+            }
+            Some(Verdict::Dropped | Verdict::Error) => {
+                out.push_str("DENIED");
+                flow.denied_by
+            }
+            Some(Verdict::Audit) => {
+                out.push_str("AUDITED");
+                &[]
+            }
+            _ => {
+                push_enum(out, flow.verdict, Verdict::as_str_name);
+                &[]
+            }
+        };
+        if names == PolicyNames::Show {
+            push_policies(out, policies);
+        }
+    });
 }

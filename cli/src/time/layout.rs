@@ -1,7 +1,12 @@
 //! The layouts in which times are printed.
 
-use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
+
+use super::calendar::Calendar;
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 /// How times are printed; always in UTC, fractions cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,9 +32,6 @@ pub enum TimeFormat {
     Rfc1123Z,
 }
 
-/// The years 1 to 9999, in seconds since 1970.
-const PRINTABLE_SECONDS: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
-
 impl TimeFormat {
     /// All formats by name.
     pub const ALL: [(&'static str, Self); 9] = [
@@ -52,43 +54,80 @@ impl TimeFormat {
 
     /// The time as text; `N/A` if there is none or if it is outside the years 1 to 9999.
     pub fn print(self, time: Option<&Timestamp>) -> String {
-        time.and_then(to_chrono).map_or_else(|| "N/A".to_owned(), |time| self.text(time))
+        self.text(time.map(|time| (time.seconds, time.nanos)))
     }
 
-    fn text(self, time: DateTime<Utc>) -> String {
-        let layout = match self {
-            Self::StampMilli => "%b %e %H:%M:%S%.3f",
-            Self::YearMonthDay => "%Y-%m-%d",
-            Self::YearMonthDayHour => "%Y-%m-%dT%HZ",
-            Self::YearMonthDayHourMinute => "%Y-%m-%dT%H:%MZ",
-            Self::Rfc3339 | Self::Rfc3339Milli | Self::Rfc3339Micro | Self::Rfc3339Nano => {
-                "%Y-%m-%dT%H:%M:%S"
-            }
-            Self::Rfc1123Z => "%a, %d %b %Y %H:%M:%S +0000",
-        };
-        let text = time.format(layout).to_string();
-        match self {
-            Self::Rfc3339 => text + "Z",
-            Self::Rfc3339Milli => text + &fraction(time, 3) + "Z",
-            Self::Rfc3339Micro => text + &fraction(time, 6) + "Z",
-            Self::Rfc3339Nano => text + &fraction(time, 9) + "Z",
-            _ => text,
+    /// The same for seconds and nanoseconds.
+    pub fn text(self, time: Option<(i64, i32)>) -> String {
+        let mut text = String::new();
+        self.push(&mut text, time);
+        text
+    }
+
+    /// Appends the same.
+    pub fn push(self, out: &mut String, time: Option<(i64, i32)>) {
+        match time.and_then(|(seconds, nanos)| Calendar::new(seconds, nanos)) {
+            Some(time) => self.push_calendar(out, &time),
+            None => out.push_str("N/A"),
         }
     }
-}
 
-/// So many digits of a second, cut off, and without zeros at the end: `.123`; nothing for none.
-fn fraction(time: DateTime<Utc>, digits: usize) -> String {
-    let nanos = format!("{:09}", time.timestamp_subsec_nanos());
-    match nanos[..digits].trim_end_matches('0') {
-        "" => String::new(),
-        digits => format!(".{digits}"),
+    fn push_calendar(self, out: &mut String, time: &Calendar) {
+        match self {
+            Self::StampMilli => {
+                out.push_str(MONTHS[usize::from(time.month - 1)]);
+                out.push_str(if time.day < 10 { "  " } else { " " });
+                push_number(out, time.day.into(), if time.day < 10 { 1 } else { 2 });
+                out.push(' ');
+                time.push_clock(out);
+                out.push('.');
+                push_number(out, time.nanos / 1_000_000, 3);
+            }
+            Self::Rfc1123Z => {
+                out.extend([DAYS[usize::from(time.weekday)], ", "]);
+                push_number(out, time.day.into(), 2);
+                out.extend([" ", MONTHS[usize::from(time.month - 1)], " "]);
+                push_number(out, time.year.into(), 4);
+                out.push(' ');
+                time.push_clock(out);
+                out.push_str(" +0000");
+            }
+            _ => self.push_numeric(out, time),
+        }
+    }
+
+    /// The forms that begin with the year.
+    fn push_numeric(self, out: &mut String, time: &Calendar) {
+        for (number, digits, separator) in
+            [(time.year, 4, "-"), (time.month.into(), 2, "-"), (time.day.into(), 2, "")]
+        {
+            push_number(out, number.into(), digits);
+            out.push_str(separator);
+        }
+        let clock = [("T", time.hour), (":", time.minute), (":", time.second)];
+        let (parts, fraction) = match self {
+            Self::YearMonthDay => return,
+            Self::YearMonthDayHour => (1, 0),
+            Self::YearMonthDayHourMinute => (2, 0),
+            Self::Rfc3339Milli => (3, 3),
+            Self::Rfc3339Micro => (3, 6),
+            Self::Rfc3339Nano => (3, 9),
+            _ => (3, 0),
+        };
+        for (separator, number) in &clock[..parts] {
+            out.push_str(separator);
+            push_number(out, (*number).into(), 2);
+        }
+        time.push_fraction(out, fraction);
+        out.push('Z');
     }
 }
 
-fn to_chrono(time: &Timestamp) -> Option<DateTime<Utc>> {
-    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    PRINTABLE_SECONDS.contains(&time.seconds).then(|| DateTime::from_timestamp(time.seconds, nanos))?
+/// Appends a number with leading zeros.
+fn push_number(out: &mut String, number: u32, digits: u32) {
+    for place in (0..digits).rev() {
+        out.push(char::from_digit(number / 10_u32.pow(place) % 10, 10).unwrap_or('0'));
+    }
 }
 
 #[cfg(test)]

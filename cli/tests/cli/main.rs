@@ -8,6 +8,7 @@ mod config;
 mod connections;
 mod filters_offline;
 mod formats;
+mod glance;
 mod help;
 mod input;
 mod mask;

@@ -43,6 +43,36 @@ fn push_digits(number: i64, width: u32, out: &mut String) {
     }
 }
 
+/// Whether a text is a time as [`write`] writes it, without the quotes.
+pub(super) fn is_written_so(text: &[u8]) -> bool {
+    let Some((clock, rest)) = text.split_at_checked(19) else { return false };
+    let pattern = b"dddd-dd-ddTdd:dd:dd";
+    let is_like = |(byte, like): (&u8, &u8)| if *like == b'd' { byte.is_ascii_digit() } else { byte == like };
+    if !clock.iter().zip(pattern).all(is_like) {
+        return false;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        clock[range].iter().fold(0, |number: i64, digit| number * 10 + i64::from(digit - b'0'))
+    };
+    let (year, month) = (number(0..4), number(5..7));
+    let is_fraction = match rest {
+        b"Z" => true,
+        [b'.', digits @ .., b'Z'] => {
+            matches!(digits.len(), 3 | 6 | 9)
+                && digits.iter().all(u8::is_ascii_digit)
+                && !digits.ends_with(b"000")
+        }
+        _ => false,
+    };
+    is_fraction
+        && year > 0
+        && (1..=12).contains(&month)
+        && (1..=days_in(year, month)).contains(&number(8..10))
+        && number(11..13) < 24
+        && number(14..16) < 60
+        && number(17..19) < 60
+}
+
 /// Seconds and nanoseconds of an RFC 3339 time with any zone; `None` for anything else and for times outside of the
 /// years 1 to 9999.
 pub(super) fn parse(text: &str) -> Option<(i64, i32)> {

@@ -19,17 +19,28 @@ pub enum Line<'a> {
 /// Reads line by line.
 pub struct Lines<R> {
     reader: BufReader<R>,
+    /// A line that did not stand in the reader's buffer as a whole.
     line: Vec<u8>,
+    /// Bytes of the buffer that the last line took.
+    taken: usize,
 }
 
 impl<R: Read> Lines<R> {
     /// Lines from here on.
     pub fn new(reader: R) -> Self {
-        Self { reader: BufReader::with_capacity(BUFFER, reader), line: Vec::new() }
+        Self { reader: BufReader::with_capacity(BUFFER, reader), line: Vec::new(), taken: 0 }
     }
 
     /// The next line; `None` at the end. `idle` is called before the reader may have to wait for more.
-    pub fn next(&mut self, mut idle: impl FnMut() -> io::Result<()>) -> io::Result<Option<Line<'_>>> {
+    pub fn next(&mut self, idle: impl FnMut() -> io::Result<()>) -> io::Result<Option<Line<'_>>> {
+        self.reader.consume(std::mem::take(&mut self.taken));
+        let Some(length) = memchr::memchr(b'\n', self.reader.buffer()) else { return self.gathered(idle) };
+        self.taken = length + 1;
+        Ok(Some(Line::Whole(&self.reader.buffer()[..length])))
+    }
+
+    /// A line that reaches beyond the buffer.
+    fn gathered(&mut self, mut idle: impl FnMut() -> io::Result<()>) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let (mut length, mut ended) = (0, false);
         while !ended {
@@ -85,6 +96,11 @@ mod tests {
         assert_eq!(lengths(b""), []);
         assert_eq!(lengths(b"\n"), [Some(0)]);
         assert_eq!(lengths(b"ab\n\nc"), [Some(2), Some(0), Some(1)]);
+        // of all lengths around that of the buffer
+        let all: Vec<usize> = (0..40).map(|at| BUFFER / 20 * at).collect();
+        let text: Vec<u8> =
+            all.iter().flat_map(|length| [vec![b'x'; *length], vec![b'\n']].concat()).collect();
+        assert_eq!(lengths(&text), all.into_iter().map(Some).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,0 +1,170 @@
+//! A table of any length in little memory: rows that do not fit wait in a file without a name.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+
+use super::Columns;
+use super::columns::{cell_width, column_width};
+
+/// Bytes of rows that are held; more go to the file.
+const HELD: usize = 4 << 20;
+/// Rows of odd length that are laid out together.
+const MOST_ODD: usize = 1 << 14;
+
+/// Rows of cells that all have a cell in each column. A row with more cells, because of a tab in one of them, is odd.
+#[derive(Debug, Default)]
+pub struct Sheet {
+    /// The longest cell of each column but the last.
+    longest: Vec<usize>,
+    rows: Vec<u8>,
+    file: Option<BufWriter<File>>,
+    /// Whether rows had to be held because there is no place for a file.
+    homeless: bool,
+}
+
+impl Sheet {
+    /// Whether there is no row.
+    pub const fn is_empty(&self) -> bool {
+        self.longest.is_empty()
+    }
+
+    /// Adds a row, its cells separated by tabs; the first row says how many columns there are.
+    pub fn row(&mut self, row: &str) -> io::Result<()> {
+        if self.is_empty() {
+            self.longest = vec![0; row.matches('\t').count()];
+        }
+        for (longest, cell) in self.longest.iter_mut().zip(row.split('\t')) {
+            *longest = (*longest).max(cell_width(cell));
+        }
+        self.rows.extend_from_slice(row.as_bytes());
+        self.rows.push(b'\n');
+        if self.rows.len() < HELD || self.homeless {
+            return Ok(());
+        }
+        if self.file.is_none() {
+            match tempfile::tempfile() {
+                Ok(file) => self.file = Some(BufWriter::new(file)),
+                // a system without a place for files may still have memory
+                Err(_) => self.homeless = true,
+            }
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(&self.rows)?;
+            self.rows.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes all rows. The last cell of a row gets no padding.
+    pub fn write(self, out: &mut impl Write) -> io::Result<()> {
+        let widths: Vec<usize> = self.longest.iter().map(|longest| column_width(*longest)).collect();
+        let mut layout = Layout { widths, odd: Vec::new(), line: String::new() };
+        if let Some(file) = self.file {
+            let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.seek(SeekFrom::Start(0))?;
+            layout.rows(&mut BufReader::new(file), out)?;
+        }
+        layout.rows(&mut self.rows.as_slice(), out)?;
+        layout.flush_odd(out)
+    }
+}
+
+struct Layout {
+    widths: Vec<usize>,
+    /// Odd rows, one after the other: their columns beyond the others are as wide as they need among themselves.
+    odd: Vec<String>,
+    line: String,
+}
+
+impl Layout {
+    fn rows(&mut self, rows: &mut dyn BufRead, out: &mut impl Write) -> io::Result<()> {
+        let mut row = String::new();
+        loop {
+            row.clear();
+            if rows.read_line(&mut row)? == 0 {
+                return Ok(());
+            }
+            row.truncate(row.trim_end_matches('\n').len());
+            if row.matches('\t').count() > self.widths.len() {
+                if self.odd.len() == MOST_ODD {
+                    self.flush_odd(out)?;
+                }
+                self.odd.push(std::mem::take(&mut row));
+            } else {
+                self.flush_odd(out)?;
+                self.row(&row, out)?;
+            }
+        }
+    }
+
+    fn row(&mut self, row: &str, out: &mut impl Write) -> io::Result<()> {
+        self.line.clear();
+        let mut widths = self.widths.iter();
+        for (at, cell) in row.split('\t').enumerate() {
+            if at > 0 {
+                // what is missing of the cell before
+                let width = widths.next().copied().unwrap_or(0);
+                let before = row.split('\t').nth(at - 1).map_or(0, cell_width);
+                self.line.extend(std::iter::repeat_n(' ', width.saturating_sub(before)));
+            }
+            self.line.push_str(cell);
+        }
+        self.line.push('\n');
+        out.write_all(self.line.as_bytes())
+    }
+
+    fn flush_odd(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let mut columns = Columns::with_widths(self.widths.clone());
+        for row in self.odd.drain(..) {
+            columns.line(&[row.as_str()]);
+        }
+        columns.write(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same rows, all laid out at once.
+    fn at_once(rows: &[String]) -> Vec<u8> {
+        let mut columns = Columns::default();
+        for row in rows {
+            columns.line(&[row.as_str()]);
+        }
+        let mut out = Vec::new();
+        columns.write(&mut out).unwrap();
+        out
+    }
+
+    fn through_a_sheet(rows: &[String]) -> Vec<u8> {
+        let mut sheet = Sheet::default();
+        for row in rows {
+            sheet.row(row).unwrap();
+        }
+        let mut out = Vec::new();
+        sheet.write(&mut out).unwrap();
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_laid_out_as_if_all_were_there(
+            cells in prop::collection::vec(prop::collection::vec("[a-zä]{0,5}|a\tb|\t", 3), 1..12),
+        ) {
+            let header = "A\tB\tC".to_owned();
+            let rows: Vec<String> = [header].into_iter().chain(cells.iter().map(|cells| cells.join("\t"))).collect();
+            prop_assert_eq!(String::from_utf8(through_a_sheet(&rows)), String::from_utf8(at_once(&rows)));
+        }
+    }
+
+    #[test]
+    fn more_rows_than_are_held_come_back_from_the_file() {
+        let row = |at: usize| format!("{at}\t{}\tend", "x".repeat(at % 900));
+        let rows: Vec<String> = (0..20_000).map(row).collect();
+        assert!(rows.iter().map(String::len).sum::<usize>() > 2 * HELD);
+        assert_eq!(through_a_sheet(&rows), at_once(&rows));
+    }
+}

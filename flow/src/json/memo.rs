@@ -1,0 +1,80 @@
+//! Texts of values that come again and again, so that each is looked at once: the ends of flows, the labels of nodes.
+
+use std::ops::Range;
+
+use super::pick::Span;
+
+/// Places for texts that begin alike.
+const WAYS: usize = 8;
+const SETS: usize = 1024;
+/// Bytes of text that are kept at most; then all begins anew.
+const MOST_BYTES: usize = 3 << 20;
+/// Bytes that decide where a text is kept. The ends of flows differ in their numbers, which stand at their beginning.
+const BEGINNING: usize = 32;
+
+#[derive(Debug)]
+struct Entry {
+    /// Which of the wanted values it is.
+    id: usize,
+    text: Box<[u8]>,
+    /// Where the values stand that are wanted of it, from its beginning.
+    spans: Box<[Span]>,
+    slots: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Memo {
+    sets: Vec<Vec<Entry>>,
+    bytes: usize,
+    /// The place in a full set that is given away next.
+    turn: usize,
+}
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self { sets: (0..SETS).map(|_| Vec::new()).collect(), bytes: 0, turn: 0 }
+    }
+}
+
+impl Memo {
+    /// The length of the known value that `text` begins with; its wanted values are noted as if it began at `start`.
+    pub(super) fn find(&self, id: usize, text: &[u8], start: usize, spans: &mut [Span]) -> Option<usize> {
+        let known = self.sets[set_of(id, text)]
+            .iter()
+            .find(|entry| entry.id == id && text.starts_with(&entry.text))?;
+        for (to, from) in spans[known.slots.clone()].iter_mut().zip(&known.spans) {
+            *to = from.moved(start)?;
+        }
+        Some(known.text.len())
+    }
+
+    /// Keeps a value that begins at `start`, with what was noted of it.
+    pub(super) fn keep(&mut self, id: usize, text: &[u8], start: usize, slots: Range<usize>, spans: &[Span]) {
+        if text.len() < BEGINNING || text.len() > MOST_BYTES / 64 {
+            return;
+        }
+        if self.bytes + text.len() > MOST_BYTES {
+            *self = Self::default();
+        }
+        let spans = spans[slots.clone()].iter().map(|span| span.since(start)).collect();
+        let entry = Entry { id, text: text.into(), spans, slots };
+        self.bytes += text.len();
+        let set = &mut self.sets[set_of(id, text)];
+        if set.len() < WAYS {
+            set.push(entry);
+        } else {
+            self.turn = (self.turn + 1) % WAYS;
+            self.bytes -= set[self.turn].text.len();
+            set[self.turn] = entry;
+        }
+    }
+}
+
+/// The set of a text, by its beginning.
+fn set_of(id: usize, text: &[u8]) -> usize {
+    let words = text.as_chunks().0.iter().take(BEGINNING / 8);
+    let mixed = words.fold(id as u64, |mixed, word| {
+        (mixed.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    });
+    usize::try_from(mixed >> 54).unwrap_or(0) % SETS
+}

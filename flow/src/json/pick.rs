@@ -1,0 +1,462 @@
+//! Single values out of JSON lines, without reading the whole of each.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::JsonMessage;
+use super::canonical::{Look, Notes};
+use super::lexer::{Lexer, Word};
+use super::memo::Memo;
+use crate::schema::{Kind, Message, SCHEMA};
+
+/// Where a value stands in a line. Empty: there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// What is wanted of a field.
+#[derive(Debug)]
+pub(super) struct Node {
+    path: String,
+    pub(super) id: usize,
+    /// Where the place of the value is noted.
+    pub(super) slot: Option<usize>,
+    /// By position, what is wanted of the message inside.
+    pub(super) fields: Vec<Option<Self>>,
+    /// The slots of what is below it.
+    pub(super) slots: Range<usize>,
+    /// Whether its values come again and again.
+    pub(super) remember: bool,
+}
+
+/// Picks the same values out of one line after the other.
+#[derive(Debug)]
+pub struct Picker {
+    message: &'static Message,
+    root: Node,
+    memo: Memo,
+    spans: Vec<Span>,
+}
+
+/// The values of a line.
+#[derive(Debug, Clone, Copy)]
+pub struct Picked<'a> {
+    line: &'a str,
+    spans: &'a [Span],
+}
+
+// === impl Span ===
+
+impl Span {
+    pub(super) fn of(start: usize, end: usize) -> Option<Self> {
+        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
+    /// The same, `by` bytes later; nothing stays nothing.
+    pub(super) fn moved(self, by: usize) -> Option<Self> {
+        if self == Self::default() {
+            return Some(self);
+        }
+        let by = u32::try_from(by).ok()?;
+        Some(Self { start: self.start.checked_add(by)?, end: self.end.checked_add(by)? })
+    }
+
+    /// The same, seen from `start`, which is before it; nothing stays nothing.
+    pub(super) fn since(self, start: usize) -> Self {
+        let start = u32::try_from(start).unwrap_or(u32::MAX);
+        Self { start: self.start.saturating_sub(start), end: self.end.saturating_sub(start) }
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    fn leads_to(&self, path: &str) -> bool {
+        let mut all = self.fields.iter().flatten();
+        self.path == path || all.any(|below| below.leads_to(path))
+    }
+}
+
+// === impl Picker ===
+
+impl Picker {
+    /// For the values at `paths`, such as `flow.source.pod_name`, of messages `M`. What `repeated` names are values
+    /// that few lines have of their own.
+    ///
+    /// # Panics
+    ///
+    /// If a path leads to nothing, or through a list, or if paths below one that is repeated do not stand together:
+    /// paths are part of the program.
+    pub fn new<M: JsonMessage>(paths: &[&str], repeated: &[&str]) -> Self {
+        let id = SCHEMA.find(M::NAME).expect("invariant: a test finds every name of a JsonMessage");
+        let message = SCHEMA.message(id);
+        let mut builder = Builder { paths, repeated, nodes: 0 };
+        let root = builder.node(message, "");
+        let found = |path: &&str| root.leads_to(path);
+        assert!(
+            paths.iter().chain(repeated).all(found),
+            "every path leads to a field: {paths:?}, {repeated:?}"
+        );
+        Self { message, root, memo: Memo::default(), spans: vec![Span::default(); paths.len()] }
+    }
+
+    /// The values of a line; `None` if it is not exactly what [`super::to_string`] would write, or not surely so.
+    pub fn pick<'a>(&'a mut self, line: &'a [u8]) -> Option<Picked<'a>> {
+        self.spans.fill(Span::default());
+        let mut look = Look::new(line);
+        let mut notes = Notes { spans: &mut self.spans, memo: &mut self.memo };
+        look.object(self.message, Some(&self.root), &mut notes)?;
+        if !look.is_at_end() {
+            return None;
+        }
+        // the look lets nothing but ASCII pass
+        Some(Picked { line: std::str::from_utf8(line).ok()?, spans: &self.spans })
+    }
+}
+
+struct Builder<'p> {
+    paths: &'p [&'p str],
+    repeated: &'p [&'p str],
+    nodes: usize,
+}
+
+impl Builder<'_> {
+    fn node(&mut self, message: &Message, path: &str) -> Node {
+        self.nodes += 1;
+        let id = self.nodes;
+        let below = |path: &str| if path.is_empty() { String::new() } else { format!("{path}.") };
+        let prefix = below(path);
+        let mut slots: Option<Range<usize>> = None;
+        let fields = message.fields.iter().map(|field| {
+            let path = format!("{prefix}{}", field.name);
+            let inner = below(&path);
+            let is_wanted = self.repeated.contains(&path.as_str())
+                || self.paths.iter().any(|wanted| *wanted == path || wanted.starts_with(&inner));
+            if !is_wanted {
+                return None;
+            }
+            Some(match field.kind {
+                Kind::Message(id) if !field.repeated => self.node(SCHEMA.message(id), &path),
+                _ => self.leaf(&path),
+            })
+        });
+        let fields: Vec<Option<Node>> = fields.collect();
+        for (at, _) in self.paths.iter().enumerate().filter(|(_, wanted)| wanted.starts_with(&prefix)) {
+            let slots = slots.get_or_insert(at..at + 1);
+            *slots = slots.start.min(at)..slots.end.max(at + 1);
+        }
+        let slots = slots.unwrap_or(0..0);
+        let is_own = self.paths[slots.clone()].iter().all(|wanted| wanted.starts_with(&prefix));
+        assert!(is_own || !self.repeated.contains(&path), "the paths below {path} have to stand together");
+        Node { fields, slots, ..self.own(id, path) }
+    }
+
+    fn leaf(&mut self, path: &str) -> Node {
+        self.nodes += 1;
+        self.own(self.nodes, path)
+    }
+
+    fn own(&self, id: usize, path: &str) -> Node {
+        let slot = self.paths.iter().position(|wanted| *wanted == path);
+        Node {
+            path: path.to_owned(),
+            id,
+            slot,
+            fields: Vec::new(),
+            slots: 0..0,
+            remember: self.repeated.contains(&path),
+        }
+    }
+}
+
+// === impl Picked ===
+
+impl<'a> Picked<'a> {
+    /// The line itself.
+    pub const fn line(&self) -> &'a str {
+        self.line
+    }
+
+    /// The value of the path at that place in the list, as it is written; `None` if the line has none.
+    pub fn raw(&self, path: usize) -> Option<&'a str> {
+        let Span { start, end } = self.spans[path];
+        self.line.get(start as usize..end as usize).filter(|text| !text.is_empty())
+    }
+
+    /// A text; empty if the line has none.
+    pub fn text(&self, path: usize) -> Cow<'a, str> {
+        let Some(raw) = self.raw(path) else { return Cow::Borrowed("") };
+        match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
+            Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+            _ => decoded(raw).into_iter().next().unwrap_or_default(),
+        }
+    }
+
+    /// A list of texts; empty if the line has none.
+    pub fn texts(&self, path: usize) -> Vec<Cow<'a, str>> {
+        self.raw(path).map(decoded).unwrap_or_default()
+    }
+
+    /// An unsigned integer, also one between quotes; zero if the line has none.
+    pub fn number(&self, path: usize) -> u64 {
+        let raw = self.raw(path).unwrap_or_default().bytes();
+        raw.filter(u8::is_ascii_digit)
+            .fold(0, |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')))
+    }
+
+    /// An integer of 32 bits; zero if the line has none.
+    pub fn integer(&self, path: usize) -> i32 {
+        let size = i64::try_from(self.number(path)).unwrap_or(0);
+        let is_negative = self.raw(path).is_some_and(|raw| raw.starts_with('-'));
+        i32::try_from(if is_negative { -size } else { size }).unwrap_or(0)
+    }
+
+    /// A flag, or a wrapped one; `None` if the line has none.
+    pub fn flag(&self, path: usize) -> Option<bool> {
+        self.raw(path).map(|text| text == "true")
+    }
+
+    /// Seconds and nanoseconds of a time; `None` if the line has none.
+    pub fn time(&self, path: usize) -> Option<(i64, i32)> {
+        let text = self.raw(path)?;
+        super::time::parse(text.strip_prefix('"')?.strip_suffix('"')?)
+    }
+}
+
+/// All strings of a value.
+fn decoded(raw: &str) -> Vec<Cow<'_, str>> {
+    let mut lexer = Lexer::new(raw);
+    let mut texts = Vec::new();
+    while let Ok(token) = lexer.next() {
+        match token.word {
+            Word::String(text) => texts.push(text),
+            Word::End => break,
+            _ => {}
+        }
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::LazyLock;
+
+    use flate2::read::GzDecoder;
+    use palomar_proto::flow::layer4::Protocol;
+    use palomar_proto::flow::{Endpoint, Flow, Layer4, LostEvent, Udp};
+    use palomar_proto::observer::GetFlowsResponse;
+    use palomar_proto::observer::get_flows_response::ResponseTypes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::json::{parse, to_string};
+
+    const PATHS: [&str; 12] = [
+        "flow",
+        "flow.source.identity",
+        "flow.source.namespace",
+        "flow.source.pod_name",
+        "flow.destination.pod_name",
+        "flow.node_labels",
+        "flow.is_reply",
+        "flow.l4.UDP.source_port",
+        "flow.event_type.sub_type",
+        "flow.Summary",
+        "node_name",
+        "time",
+    ];
+    const REPEATED: [&str; 3] = ["flow.source", "flow.destination", "flow.node_labels"];
+
+    static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let packed = include_bytes!("../../../cli/tests/fixtures/flows-5k.jsonl.gz");
+        let mut text = String::new();
+        GzDecoder::new(packed.as_slice()).read_to_string(&mut text).unwrap();
+        text.lines().map(str::to_owned).collect()
+    });
+
+    fn picker() -> Picker {
+        Picker::new::<GetFlowsResponse>(&PATHS, &REPEATED)
+    }
+
+    /// What was picked has to be what the whole message has.
+    fn assert_same(picked: Picked<'_>, response: &GetFlowsResponse) {
+        let empty = Flow::default();
+        let flow = match &response.response_types {
+            Some(ResponseTypes::Flow(flow)) => flow,
+            _ => &empty,
+        };
+        let nobody = Endpoint::default();
+        let source = flow.source.as_ref().unwrap_or(&nobody);
+        let destination = flow.destination.as_ref().unwrap_or(&nobody);
+        assert_eq!(picked.raw(0).is_some(), matches!(response.response_types, Some(ResponseTypes::Flow(_))));
+        assert_eq!(picked.number(1), u64::from(source.identity));
+        assert_eq!(picked.text(2), source.namespace);
+        assert_eq!(picked.text(3), source.pod_name);
+        assert_eq!(picked.text(4), destination.pod_name);
+        assert_eq!(picked.texts(5), flow.node_labels);
+        assert_eq!(picked.flag(6), flow.is_reply);
+        let port = match flow.l4.as_ref().and_then(|l4| l4.protocol.as_ref()) {
+            Some(Protocol::Udp(udp)) => udp.source_port,
+            _ => 0,
+        };
+        assert_eq!(picked.number(7), u64::from(port));
+        let sub_type = flow.event_type.as_ref().map_or(0, |event| event.sub_type);
+        assert_eq!(picked.integer(8), sub_type);
+        assert_eq!(picked.text(9), flow.summary);
+        assert_eq!(picked.text(10), response.node_name);
+        assert_eq!(picked.time(11), response.time.as_ref().map(|time| (time.seconds, time.nanos)));
+    }
+
+    #[test]
+    fn what_the_stock_cli_saved_is_picked_as_it_is_read() {
+        let mut picker = picker();
+        for line in LINES.iter() {
+            let response = parse::<GetFlowsResponse>(line).unwrap().message;
+            assert_same(picker.pick(line.as_bytes()).expect("the form of the stock CLI"), &response);
+        }
+    }
+
+    #[test]
+    fn other_spellings_and_mistakes_are_left_to_the_reader() {
+        let mut picker = picker();
+        for line in [
+            "",
+            "{}x",
+            "{} ",
+            "{\"flow\": {}}",
+            "{\"node_name\":\"\"}",
+            "{\"nodeName\":\"k1\"}",
+            "{\"time\":\"2026-03-04T05:06:07Z\",\"node_name\":\"k1\"}",
+            "{\"node_name\":\"k1\",\"node_name\":\"k1\"}",
+            "{\"node_name\":\"k<\"}",
+            "{\"node_name\":\"\\u00e9\"}",
+            "{\"node_name\":\"\\u000a\"}",
+            "{\"node_name\":\"\\/\"}",
+            "{\"node_name\":\"\u{e9}\"}",
+            "{\"node_name\":\"k1",
+            "{\"flow\":{\"verdict\":1}}",
+            "{\"flow\":{\"verdict\":\"VERDICT_UNKNOWN\"}}",
+            "{\"flow\":{\"verdict\":\"NEW\"}}",
+            "{\"flow\":{\"reply\":false}}",
+            "{\"flow\":{\"node_labels\":[]}}",
+            "{\"flow\":{\"proxy_port\":0}}",
+            "{\"flow\":{\"proxy_port\":01}}",
+            "{\"flow\":{\"proxy_port\":4294967296}}",
+            "{\"flow\":{\"proxy_port\":\"1\"}}",
+            "{\"flow\":{\"socket_cookie\":1}}",
+            "{\"flow\":{\"event_type\":{\"type\":-2147483649}}}",
+            "{\"flow\":{\"l4\":{\"TCP\":{},\"UDP\":{}}}}",
+            "{\"flow\":{\"novelty\":1}}",
+            "{\"flow\":{\"extensions\":{}}}",
+            "{\"flow\":{},\"lost_events\":{}}",
+            "{\"time\":\"2026-03-04T05:06:07.100000Z\"}",
+            "{\"time\":\"2026-03-04T05:06:07.1Z\"}",
+            "{\"time\":\"2026-02-29T05:06:07Z\"}",
+            "{\"time\":\"2026-03-04T05:06:07+00:00\"}",
+        ] {
+            assert!(picker.pick(line.as_bytes()).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_came_before_is_found_wherever_it_stands() {
+        let ends = |source: &str, destination: &str, uuid: &str| {
+            let end = |name: &str| {
+                Some(Endpoint {
+                    namespace: "a namespace that is long".to_owned(),
+                    pod_name: name.to_owned(),
+                    ..Endpoint::default()
+                })
+            };
+            let flow = Flow {
+                uuid: uuid.to_owned(),
+                source: end(source),
+                destination: end(destination),
+                ..Flow::default()
+            };
+            GetFlowsResponse {
+                response_types: Some(ResponseTypes::Flow(flow)),
+                ..GetFlowsResponse::default()
+            }
+        };
+        let mut picker = picker();
+        for response in [
+            ends("one", "two", ""),
+            ends("two", "one", "u"),
+            ends("one", "one", "uu"),
+            ends("three", "two", ""),
+        ] {
+            let line = to_string(&response).unwrap();
+            assert_same(picker.pick(line.as_bytes()).unwrap(), &response);
+        }
+    }
+
+    prop_compose! {
+        fn any_response()(
+            names in prop::collection::vec("[ -~]{0,12}|\\PC{0,3}|[\\x00-\\x1f]{0,2}", 5), identity in any::<u32>(), port in any::<u32>(),
+            sub_type in any::<i32>(), reply in any::<Option<bool>>(), labels in prop::collection::vec("[ -~]{0,20}", 0..4),
+            seconds in -62_135_596_800_i64..253_402_300_800, nanos in prop_oneof![Just(0), (0..1000).prop_map(|millis| millis * 1_000_000), 0..1_000_000_000],
+            kind in 0..3, with in any::<[bool; 4]>(),
+        ) -> GetFlowsResponse {
+            let end = |name: &str| Endpoint { identity, namespace: names[1].clone(), pod_name: name.to_owned(), labels: labels.clone(), ..Endpoint::default() };
+            let udp = Layer4 { protocol: Some(Protocol::Udp(Udp { source_port: port, destination_port: 0 })) };
+            let flow = Flow {
+                source: with[0].then(|| end(&names[0])),
+                destination: with[1].then(|| end(&names[2])),
+                l4: with[2].then_some(udp),
+                node_labels: labels.clone(),
+                is_reply: reply,
+                summary: names[3].clone(),
+                verdict: kind,
+                event_type: with[3].then_some(palomar_proto::flow::CiliumEventType { r#type: kind, sub_type }),
+                ..Flow::default()
+            };
+            let lost = LostEvent { num_events_lost: u64::from(port) << 20, cpu: reply.map(i32::from), ..LostEvent::default() };
+            GetFlowsResponse {
+                node_name: names[4].clone(),
+                time: Some(prost_types::Timestamp { seconds, nanos }),
+                response_types: match kind {
+                    0 => None,
+                    1 => Some(ResponseTypes::LostEvents(lost)),
+                    _ => Some(ResponseTypes::Flow(flow)),
+                },
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_picked_as_it_was(responses in prop::collection::vec(any_response(), 1..4)) {
+            let mut picker = picker();
+            // the second time from memory
+            for response in responses.iter().chain(&responses) {
+                let line = to_string(response).unwrap();
+                match picker.pick(line.as_bytes()) {
+                    Some(picked) => assert_same(picked, response),
+                    None => prop_assert!(!line.is_ascii(), "{}", line),
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_picked_from_is_exactly_what_would_be_written(
+            at in 0..5000_usize, place in any::<prop::sample::Index>(), length in 0..3_usize,
+            instead in "[\\x00-\\x7f]{0,2}|[\"{}:,\\[\\]\\\\]{1,2}|0|-1|false|null|\u{e9}",
+        ) {
+            let mut picker = picker();
+            let line = &LINES[at];
+            picker.pick(line.as_bytes()).unwrap();
+            let start = place.index(line.len());
+            let changed = format!("{}{instead}{}", &line[..start], &line[(start + length).min(line.len())..]);
+            if let Some(picked) = picker.pick(changed.as_bytes()) {
+                let parsed = parse::<GetFlowsResponse>(&changed).unwrap();
+                prop_assert_eq!(&parsed.unknown, &None);
+                prop_assert_eq!(to_string(&parsed.message).unwrap(), changed.as_str());
+                assert_same(picked, &parsed.message);
+            }
+        }
+    }
+}
