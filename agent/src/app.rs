@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use palomar_bpf::abi::Mode;
-use palomar_bpf::{Adoption, Datapath, Hooks, Maps, Options, Pins, RingBytes};
+use palomar_bpf::{Adoption, Datapath, Hooks, LayoutChange, Maps, Options, Pins, RingBytes};
 use palomar_flow::convert::NodeContext;
 
 use crate::clock::wall_now_ns;
@@ -29,7 +29,7 @@ use crate::kernel::KernelTables;
 use crate::links::Follower;
 use crate::losses::Losses;
 use crate::metrics::{self, Collector, MetricsDoor, MetricsThread};
-use crate::ring::saved::files::{FlowFiles, Kept, Recalled};
+use crate::ring::saved::files::{FlowFiles, Kept, Programs, Recalled};
 use crate::ring::{Capacity, Ring, Writer};
 use crate::server::{AgentFacts, Api, DEFAULT_MAX_STREAMS, Served};
 use crate::source::{self, Baseline, BaselineKeeper, InOrder, KernelLosses, KernelTotals as _};
@@ -65,7 +65,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
     // The kernel's side: an earlier agent's programs and maps go on meanwhile.
     let mut datapath = load(args, &options)?;
-    let programs_stayed = *datapath.adoption() != Adoption::Fresh;
+    let programs = programs(&datapath);
     let maps = Arc::clone(&datapath.maps);
     let events = datapath.events.take().context("the datapath has no event ring")?;
     let retired_events = datapath.retired_events.take();
@@ -109,8 +109,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let control = spawn_control(control, heard)?;
 
     // The event path: kernel ring → queue → enrich → recent flows, behind those of the earlier agent.
-    let Memory { writer, ring, losses, namespaces } =
-        memory(recalling, &flow_files, capacity, programs_stayed);
+    let Memory { writer, ring, losses, namespaces } = memory(recalling, &flow_files, capacity, programs);
     let first_counted = ring.written();
     let (sender, receiver) = source::queue(QUEUE);
     let enricher = Enricher::new(
@@ -183,6 +182,20 @@ fn capacity(args: &RunArgs) -> anyhow::Result<Capacity> {
     Ok(capacity)
 }
 
+/// What became of an earlier agent's programs; asked before the heartbeat and the events are taken.
+fn programs(datapath: &Datapath) -> Programs {
+    let cannot_be_read = |changes: &[LayoutChange]| {
+        datapath.retired_events.is_none() && changes.iter().any(|change| change.map == "events")
+    };
+    match datapath.adoption() {
+        Adoption::Fresh => Programs::Gone,
+        Adoption::Replaced(changes) if cannot_be_read(changes) => Programs::Replaced,
+        Adoption::Adopted | Adoption::Replaced(_) => {
+            Programs::Stayed { beat_ns: datapath.maps.settings.heartbeat() }
+        }
+    }
+}
+
 /// What is remembered, with what an earlier agent left of it.
 struct Memory {
     writer: Writer,
@@ -196,11 +209,11 @@ fn memory(
     recalling: JoinHandle<Recalled>,
     files: &FlowFiles,
     capacity: Capacity,
-    programs_stayed: bool,
+    programs: Programs,
 ) -> Memory {
     let recalled = recalling.join().unwrap_or_else(|_| Recalled::nothing(capacity));
     let now_ns = wall_now_ns();
-    let losses = Arc::new(recalled.losses(now_ns, programs_stayed));
+    let losses = Arc::new(recalled.losses(now_ns, programs));
     let Recalled { writer, ring, .. } = recalled;
     let namespaces = Arc::new(SeenNamespaces::default());
     namespaces.learn(&ring, now_ns);

@@ -74,7 +74,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
 
-    /// Directory for what must survive a restart: identities, last good objects, rule tables
+    /// Directory for what must survive a restart: recent flows (after a clean stop), identities, last good objects,
+    /// rule tables
     #[arg(long, value_name = "DIR", default_value = "/var/lib/palomar")]
     pub state_dir: PathBuf,
 

@@ -21,10 +21,12 @@ pub struct Gap {
 pub enum GapCause {
     /// Neither an agent nor its programs were there: the machine was off, or Palomar was removed.
     NothingRan = 1,
-    /// An agent ended without saving what it had seen.
+    /// An agent ended without saving what it had seen, or saved it elsewhere.
     NotSaved = 2,
     /// What was saved could not be read, or not all of it.
     Unreadable = 3,
+    /// The programs were replaced by those of another version, which cannot read what they told.
+    Replaced = 4,
 }
 
 // === impl Gap ===

@@ -85,10 +85,12 @@ pub fn to_response(lost: &Lost, node_name: &str) -> GetFlowsResponse {
     }
 }
 
-/// Hubble's name for where flows of a gap went: those that an agent had seen were lost with its ring.
+/// Hubble's name for where flows of a gap went: those that an agent had seen were lost with its ring, those that no
+/// agent had read with the kernel's.
 fn place_of(cause: GapCause) -> LostEventSource {
     match cause {
         GapCause::NothingRan => LostEventSource::UnknownLostEventSource,
+        GapCause::Replaced => LostEventSource::PerfEventRingBuffer,
         GapCause::NotSaved | GapCause::Unreadable => LostEventSource::HubbleRingBuffer,
     }
 }

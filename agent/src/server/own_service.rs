@@ -133,6 +133,7 @@ fn gap(gap: &Gap) -> v1::Gap {
         GapCause::NothingRan => v1::GapCause::NothingRan,
         GapCause::NotSaved => v1::GapCause::NotSaved,
         GapCause::Unreadable => v1::GapCause::Unreadable,
+        GapCause::Replaced => v1::GapCause::Replaced,
     };
     v1::Gap {
         first: (first_ns != i64::MIN).then(|| timestamp(first_ns)),

@@ -147,8 +147,9 @@ fn print_gaps(gaps: &[Gap], out: &mut dyn Write) -> io::Result<()> {
 fn cause_text(cause: i32) -> &'static str {
     match GapCause::try_from(cause) {
         Ok(GapCause::NothingRan) => "no agent and no programs",
-        Ok(GapCause::NotSaved) => "an agent ended without saving its flows",
+        Ok(GapCause::NotSaved) => "flows that an agent saw were not saved",
         Ok(GapCause::Unreadable) => "saved flows could not be read",
+        Ok(GapCause::Replaced) => "the programs were replaced by those of another version",
         Ok(GapCause::Unspecified) | Err(_) => "for an unknown reason",
     }
 }

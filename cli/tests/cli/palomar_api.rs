@@ -53,6 +53,7 @@ fn loss() -> GetLossResponse {
             gap(Some(1_772_600_700), GapCause::Unreadable, Some(1_200)),
             gap(Some(1_772_600_720), GapCause::NotSaved, None),
             gap(Some(1_772_600_730), GapCause::NothingRan, None),
+            gap(Some(1_772_600_740), GapCause::Replaced, None),
         ],
     }
 }
@@ -148,11 +149,12 @@ Lost Events: 1,024
   kernel     13,345   12,345   0          1,000 rate_limited
   enricher   12,345   12,300   0          24: 23 decode\\x07, 1 other
   queries    24,600   600      24,000     0
-Gaps: 4
+Gaps: 5
   - until 2026-03-04T05:06:01Z: saved flows could not be read; what passed is not known
   - 2026-03-04T05:05:00Z to 2026-03-04T05:06:01Z: saved flows could not be read; up to 1,200 flows are missing
-  - 2026-03-04T05:05:20Z to 2026-03-04T05:06:01Z: an agent ended without saving its flows; what passed is not known
+  - 2026-03-04T05:05:20Z to 2026-03-04T05:06:01Z: flows that an agent saw were not saved; what passed is not known
   - 2026-03-04T05:05:30Z to 2026-03-04T05:06:01Z: no agent and no programs; what passed is not known
+  - 2026-03-04T05:05:40Z to 2026-03-04T05:06:01Z: the programs were replaced by those of another version; what passed is not known
 ";
     assert_eq!((outcome.out.as_str(), outcome.err.as_str(), outcome.code), (wanted, "", 0));
 }

@@ -11,6 +11,8 @@ pub struct About {
     pub agent: String,
     /// Up to when that agent took events out of the kernel, in nanoseconds since the Unix epoch.
     pub until_ns: i64,
+    /// When it wrote the file, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub written_monotonic_ns: u64,
     /// The time of the oldest flow of the ring; `until_ns` if there was none.
     pub oldest_ns: i64,
     /// How many flows the ring had: the file may have fewer, if there was no time for all.
@@ -29,11 +31,21 @@ pub struct About {
 
 impl About {
     pub fn put(&self) -> Vec<u8> {
-        let Self { agent, until_ns, oldest_ns, flows, next, run: UuidRun { keys, number }, losses, gaps } =
-            self;
+        let Self {
+            agent,
+            until_ns,
+            written_monotonic_ns,
+            oldest_ns,
+            flows,
+            next,
+            run: UuidRun { keys, number },
+            losses,
+            gaps,
+        } = self;
         let mut out = Vec::new();
         out.put_text(agent);
         out.put_i64(*until_ns);
+        out.put_u64(*written_monotonic_ns);
         out.put_i64(*oldest_ns);
         out.put_u64(*flows);
         out.put_u64(*next);
@@ -57,12 +69,13 @@ impl About {
         let about = Self {
             agent: take.text("the agent's version")?.to_owned(),
             until_ns: take.i64("the time of its end")?,
+            written_monotonic_ns: take.u64("the time of its end")?,
             oldest_ns: take.i64("the time of the oldest flow")?,
             flows: take.u64("the number of flows")?,
             next: take.u64("the number of the next flow")?,
             run: take_run(&mut take)?,
-            losses: take.list("the losses", take_loss)?.into_iter().flatten().collect(),
-            gaps: take.list("the gaps", take_gap)?,
+            losses: take.list("the losses", usize::MAX, take_loss)?.into_iter().flatten().collect(),
+            gaps: take.list("the gaps", usize::MAX, take_gap)?,
         };
         take.end()?;
         Ok(about)
@@ -108,6 +121,7 @@ fn take_gap(take: &mut Take<'_>) -> Result<Gap, Malformed> {
         1 => GapCause::NothingRan,
         2 => GapCause::NotSaved,
         3 => GapCause::Unreadable,
+        4 => GapCause::Replaced,
         number => return Err(Malformed::Number { what: "cause of a gap", number: number.into() }),
     };
     let (first_ns, last_ns) = (take.i64("a gap")?, take.i64("a gap")?);
@@ -125,6 +139,7 @@ mod tests {
         let about = About {
             agent: "0.1.0".to_owned(),
             until_ns: 4,
+            written_monotonic_ns: 5,
             oldest_ns: -3,
             flows: 7,
             next: u64::MAX,
@@ -136,6 +151,7 @@ mod tests {
                 (None, GapCause::NothingRan),
                 (Some(0), GapCause::NotSaved),
                 (Some(9), GapCause::Unreadable),
+                (None, GapCause::Replaced),
             ]
             .map(|(flows, cause)| Gap { first_ns: i64::MIN, last_ns: 3, flows, cause })
             .into(),

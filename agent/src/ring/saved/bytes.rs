@@ -153,16 +153,20 @@ impl<'a> Take<'a> {
         std::str::from_utf8(self.bytes(len, what)?).map_err(|_| Malformed::Text)
     }
 
-    /// A list, part by part. A list cannot have more parts than there are bytes left: so many at most are made room
-    /// for.
+    /// A list of at most `most` parts, part by part. A list cannot have more parts than there are bytes left: so many
+    /// at most are made room for.
     pub fn list<T>(
         &mut self,
         what: &'static str,
+        most: usize,
         mut part: impl FnMut(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {
         let len = self.len(what)?;
         if len > self.rest.len() {
             return Err(Malformed::Short(what));
+        }
+        if len > most {
+            return Err(Malformed::Number { what: "length of a list", number: len as u64 });
         }
         (0..len).map(|_| part(self)).collect()
     }
@@ -228,8 +232,11 @@ mod tests {
         let mut bytes = Vec::new();
         bytes.put_varint(u64::from(u32::MAX));
         bytes.put_u8(0);
-        let list =
-            Take::new(&bytes).list("l", |_| -> Result<[u8; 4096], _> { panic!("no part is asked for") });
-        assert_eq!(list, Err(Malformed::Short("l")));
+        let list = |bytes: &[u8], most| {
+            Take::new(bytes).list("l", most, |_| -> Result<[u8; 4096], _> { panic!("no part is asked for") })
+        };
+        assert_eq!(list(&bytes, usize::MAX), Err(Malformed::Short("l")));
+        let number = Malformed::Number { what: "length of a list", number: 3 };
+        assert_eq!(list(&[3, 0, 0, 0], 2), Err(number));
     }
 }

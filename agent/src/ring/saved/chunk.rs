@@ -94,10 +94,11 @@ pub fn restore(
 ) -> Result<(), Malformed> {
     let mut take = Take::new(payload);
     let Span { end: _, count } = Span::take(&mut take)?;
-    let numbers = names::take(&mut take, shared, writer)?;
+    let flows = usize::try_from(count).unwrap_or(usize::MAX);
+    let numbers = names::take(&mut take, flows, shared, writer)?;
     records.clear();
     let mut previous_ns = 0;
-    for _ in 0..count {
+    for _ in 0..flows {
         let record = record::take(&mut take, &numbers, previous_ns)?;
         previous_ns = record.time_ns;
         records.push(record);

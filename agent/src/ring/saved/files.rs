@@ -12,7 +12,9 @@
 //!
 //! - **After a clean stop** the numbers of flows go on, and with them their UUIDs. If the programs stayed in the
 //!   kernel, nothing is missing: the kernel's ring buffer and its counters tell what passed meanwhile. If they did not
-//!   (a reboot, `palomar-agent clean`), the time from the end of the file to the start is a gap.
+//!   (a reboot, `palomar-agent clean`), or if this agent cannot read what they told (their events are of another
+//!   version), the time from the end of the file to the start is a gap; so it is if an agent with another state
+//!   directory lived meanwhile, which the programs' heartbeat tells.
 //! - **After a crash** the file is read once more, because an upgrade that fails and is taken back must not cost the
 //!   memory. What the agent saw that crashed is missing: from the end of the file, or from when that agent began, to
 //!   the start there is a gap. Flows get new UUIDs, since that agent gave the numbers behind the file's to flows of
@@ -62,10 +64,24 @@ pub struct Recalled {
 enum Before {
     /// There was none.
     Nobody,
-    /// It saved what it had seen up to this moment.
-    Saved(i64),
+    /// It saved what it had seen up to this moment, and wrote that at this moment of `CLOCK_MONOTONIC`.
+    Saved { until_ns: i64, written_monotonic_ns: u64 },
     /// It did not save what it saw from this moment on.
     NotSaved(i64),
+}
+
+/// What became of the programs that the agent before left in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Programs {
+    /// They are gone, with what they counted.
+    Gone,
+    /// They are there, and what they told cannot be read.
+    Replaced,
+    /// They are there, with all that they counted.
+    Stayed {
+        /// When an agent last told them that it lives, in nanoseconds of `CLOCK_MONOTONIC`.
+        beat_ns: u64,
+    },
 }
 
 /// What was saved.
@@ -113,29 +129,34 @@ impl FlowFiles {
         capacity: Capacity,
     ) -> Recalled {
         let changed_ns = changed_ns(metadata);
-        let before = |until_ns| match numbering {
-            Numbering::GoesOn => Before::Saved(until_ns),
+        let before = |until_ns, written_monotonic_ns| match numbering {
+            Numbering::GoesOn => Before::Saved { until_ns, written_monotonic_ns },
             Numbering::Anew => Before::NotSaved(until_ns),
         };
         if numbering == Numbering::Anew && metadata.len() == 0 {
-            return Recalled { before: before(changed_ns), ..Recalled::nothing(capacity) };
+            return Recalled { before: Before::NotSaved(changed_ns), ..Recalled::nothing(capacity) };
         }
         let begun = Instant::now();
         match read::read(BufReader::new(file), capacity, numbering) {
             Ok(restored) => {
-                let Restored { writer, ring, flows, agent, until_ns, losses, gaps, damage } = restored;
+                let Restored { writer, ring, flows, agent, losses, gaps, damage, .. } = restored;
+                let before = before(restored.until_ns, restored.written_monotonic_ns);
                 let took_ms = begun.elapsed().as_millis();
                 tracing::info!(flows, of_agent = agent, took_ms, "restored the flows of an earlier agent");
                 if let Some(damage) = damage {
                     self.set_aside(path, &damage, flows);
                 }
-                Recalled { writer, ring, losses, gaps, before: before(until_ns) }
+                Recalled { writer, ring, losses, gaps, before }
             }
             Err(damage) => {
                 self.set_aside(path, &damage, 0);
                 let gap =
                     Gap { first_ns: i64::MIN, last_ns: changed_ns, flows: None, cause: GapCause::Unreadable };
-                Recalled { gaps: vec![gap], before: before(changed_ns), ..Recalled::nothing(capacity) }
+                Recalled {
+                    gaps: vec![gap],
+                    before: before(changed_ns, u64::MAX),
+                    ..Recalled::nothing(capacity)
+                }
             }
         }
     }
@@ -223,20 +244,25 @@ impl Recalled {
         Self { writer, ring, losses: Vec::new(), gaps: Vec::new(), before: Before::Nobody }
     }
 
-    /// The losses to go on with, now that flows begin to be seen. `programs_stayed` says that the programs of the agent
-    /// before are still in the kernel, with all that they counted.
-    pub fn losses(&self, now_ns: i64, programs_stayed: bool) -> Losses {
+    /// The losses to go on with, now that flows begin to be seen.
+    pub fn losses(&self, now_ns: i64, programs: Programs) -> Losses {
         let gap = |since_ns: i64, cause| Gap {
             first_ns: since_ns.min(now_ns),
             last_ns: since_ns.max(now_ns),
             flows: None,
             cause,
         };
-        let gap = match self.before {
-            Before::Nobody => None,
-            Before::Saved(_) if programs_stayed => None,
-            Before::Saved(until_ns) => Some(gap(until_ns, GapCause::NothingRan)),
-            Before::NotSaved(since_ns) => Some(gap(since_ns, GapCause::NotSaved)),
+        let gap = match (self.before, programs) {
+            (Before::Nobody, _) => None,
+            (Before::Saved { written_monotonic_ns, .. }, Programs::Stayed { beat_ns })
+                if beat_ns <= written_monotonic_ns =>
+            {
+                None
+            }
+            (Before::Saved { until_ns, .. }, Programs::Gone) => Some(gap(until_ns, GapCause::NothingRan)),
+            (Before::Saved { until_ns, .. }, Programs::Replaced) => Some(gap(until_ns, GapCause::Replaced)),
+            (Before::Saved { until_ns: since_ns, .. }, Programs::Stayed { .. })
+            | (Before::NotSaved(since_ns), _) => Some(gap(since_ns, GapCause::NotSaved)),
         };
         Losses::with_history(&self.losses, self.gaps.iter().copied().chain(gap).collect())
     }
@@ -246,8 +272,9 @@ impl Recalled {
 mod tests {
     use super::super::tests::{capacity, flows, numbered, numbered_ring, push};
     use super::*;
+    use crate::clock::monotonic_now_ns;
 
-    const STAYED: bool = true;
+    const STAYED: Programs = Programs::Stayed { beat_ns: 1 };
 
     struct Folder(tempfile::TempDir);
 
@@ -285,8 +312,8 @@ mod tests {
         }
     }
 
-    fn gaps(recalled: &Recalled, programs_stayed: bool) -> Vec<(i64, i64, GapCause)> {
-        let losses = recalled.losses(9_000, programs_stayed);
+    fn gaps(recalled: &Recalled, programs: Programs) -> Vec<(i64, i64, GapCause)> {
+        let losses = recalled.losses(9_000, programs);
         losses.gaps().iter().map(|gap| (gap.first_ns, gap.last_ns, gap.cause)).collect()
     }
 
@@ -295,7 +322,7 @@ mod tests {
         let folder = Folder::new();
         let recalled = folder.files().recall(capacity(63));
         assert!(recalled.ring.is_empty());
-        assert_eq!(gaps(&recalled, false), []);
+        assert_eq!(gaps(&recalled, Programs::Gone), []);
         assert!(folder.names().is_empty());
     }
 
@@ -311,7 +338,10 @@ mod tests {
         assert_eq!(folder.names(), ["flows.saved"]);
         let recalled = folder.files().recall(capacity(63));
         assert_eq!(gaps(&recalled, STAYED), []);
-        assert_eq!(gaps(&recalled, false), [(1_000, 9_000, GapCause::NothingRan)]);
+        assert_eq!(gaps(&recalled, Programs::Gone), [(1_000, 9_000, GapCause::NothingRan)]);
+        assert_eq!(gaps(&recalled, Programs::Replaced), [(1_000, 9_000, GapCause::Replaced)]);
+        let another_lived = Programs::Stayed { beat_ns: monotonic_now_ns() };
+        assert_eq!(gaps(&recalled, another_lived), [(1_000, 9_000, GapCause::NotSaved)]);
     }
 
     #[test]

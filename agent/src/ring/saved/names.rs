@@ -175,25 +175,32 @@ impl List {
     }
 }
 
-/// Takes the lists of a section and gives each name its number in a ring, good for one [`Writer::append`].
-pub fn take(take: &mut Take<'_>, shared: &mut Shared, writer: &mut Writer) -> Result<Numbers, Malformed> {
-    let label_sets = take.list("the label sets", |take| Ok(shared.label_set(take_label_set(take)?)))?;
+/// Takes the lists of a section of so many flows, and gives each name its number in a ring, good for one
+/// [`Writer::append`].
+pub fn take(
+    take: &mut Take<'_>,
+    flows: usize,
+    shared: &mut Shared,
+    writer: &mut Writer,
+) -> Result<Numbers, Malformed> {
+    let ends = flows * 2;
+    let label_sets = take.list("the label sets", ends, |take| Ok(shared.label_set(take_label_set(take)?)))?;
     Ok(Numbers {
-        endpoints: take.list("the ends", |take| {
+        endpoints: take.list("the ends", ends, |take| {
             let endpoint = take_endpoint(take, &label_sets, shared)?;
             Ok(writer.endpoint(&Arc::new(endpoint)))
         })?,
-        services: take.list("the services", |take| Ok(writer.service(&Arc::new(take_name(take)?))))?,
-        interfaces: take.list("the interfaces", |take| {
+        services: take.list("the services", ends, |take| Ok(writer.service(&Arc::new(take_name(take)?))))?,
+        interfaces: take.list("the interfaces", flows, |take| {
             let index = take.varint_u32("index of an interface")?;
             let name = Arc::from(take.text("the name of an interface")?);
             Ok(writer.interface(&Arc::new(Interface { index, name })))
         })?,
-        policies: take.list("the policies", |take| {
-            let policies: Arc<[PolicyRef]> = take.list("a list of policies", take_policy)?.into();
+        policies: take.list("the policies", flows, |take| {
+            let policies: Arc<[PolicyRef]> = take.list("a list of policies", usize::MAX, take_policy)?.into();
             Ok(writer.policies(&policies))
         })?,
-        rests: take.list("the rests", |take| Ok(writer.rest(&Arc::new(take_rest(take)?))))?,
+        rests: take.list("the rests", flows, |take| Ok(writer.rest(&Arc::new(take_rest(take)?))))?,
     })
 }
 
@@ -229,7 +236,7 @@ fn put_label_set(labels: &LabelSet, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn take_label_set(take: &mut Take<'_>) -> Result<LabelSet, Malformed> {
-    let labels = take.list("a label set", |take| {
+    let labels = take.list("a label set", usize::MAX, |take| {
         Ok(Label {
             source: numbered(take, "source of a label", &LABEL_SOURCES)?,
             key: take.text("the key of a label")?.to_owned(),

@@ -22,6 +22,8 @@ pub struct Restored {
     pub agent: String,
     /// Up to when that agent took events out of the kernel.
     pub until_ns: i64,
+    /// When it wrote the file, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub written_monotonic_ns: u64,
     pub losses: Vec<Loss>,
     /// Those of the file, and one for flows that it should have and has not.
     pub gaps: Vec<Gap>,
@@ -87,7 +89,7 @@ pub fn read(file: impl Read + Seek, capacity: Capacity, numbering: Numbering) ->
         chunk::restore(payload, &mut shared, &mut writer, &mut records).map_err(Damage::Flows)?;
     }
     ring.set_restored();
-    let About { agent, until_ns, losses, mut gaps, .. } = about;
+    let About { agent, until_ns, written_monotonic_ns, losses, mut gaps, .. } = about;
     let missing = about.flows.min(capacity.flows()).saturating_sub(flows);
     if damage.is_some() && missing > 0 {
         gaps.push(Gap {
@@ -97,7 +99,7 @@ pub fn read(file: impl Read + Seek, capacity: Capacity, numbering: Numbering) ->
             cause: GapCause::Unreadable,
         });
     }
-    Ok(Restored { writer, ring, flows, agent, until_ns, losses, gaps, damage })
+    Ok(Restored { writer, ring, flows, agent, until_ns, written_monotonic_ns, losses, gaps, damage })
 }
 
 /// Goes through the sections of flows until there are enough, or until something is wrong.

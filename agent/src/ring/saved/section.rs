@@ -7,8 +7,9 @@ use super::bytes::Put as _;
 /// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"PALOMARF";
-/// A payload is never longer. Sections of flows are ended long before; room is left for names of any length.
-pub const MAX_BYTES: usize = 64 << 20;
+/// A payload is never longer. Sections of flows are ended long before; room is left for the names of the last flow, each
+/// of which comes out of a manifest of at most 8 MiB.
+pub const MAX_BYTES: usize = 24 << 20;
 const HEAD_LEN: u64 = 9;
 
 /// What a section holds.

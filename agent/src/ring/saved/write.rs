@@ -7,6 +7,7 @@ use super::about::About;
 use super::bytes::Put as _;
 use super::chunk::Chunk;
 use super::section::{self, Kind};
+use crate::clock::monotonic_now_ns;
 use crate::losses::Losses;
 use crate::ring::Ring;
 
@@ -40,6 +41,7 @@ fn about(ring: &Ring, losses: &Losses, until_ns: i64, end: u64) -> About {
     About {
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         until_ns,
+        written_monotonic_ns: monotonic_now_ns(),
         oldest_ns: ring.oldest_time_ns().unwrap_or(until_ns),
         flows: end.saturating_sub(ring.oldest()),
         next: ring.uuids().number(end),

@@ -54,7 +54,7 @@ async fn a_query_tells_the_losses_of_its_time_beside_its_number_and_filters() {
 
 #[tokio::test]
 async fn a_query_tells_each_gap_of_its_time_as_a_lost_event() {
-    use LostEventSource::{HubbleRingBuffer, UnknownLostEventSource};
+    use LostEventSource::{HubbleRingBuffer, PerfEventRingBuffer, UnknownLostEventSource};
     let gap = |first: i64, last: i64, flows, cause| Gap {
         first_ns: if first == 0 { i64::MIN } else { first * SECOND },
         last_ns: last * SECOND,
@@ -66,6 +66,7 @@ async fn a_query_tells_each_gap_of_its_time_as_a_lost_event() {
         gap(95, 102, Some(8), GapCause::Unreadable),
         gap(103, 104, None, GapCause::NotSaved),
         gap(106, 107, None, GapCause::NothingRan),
+        gap(108, 109, None, GapCause::Replaced),
     ];
     let mut fixture = fixture_with(255, 3, Losses::with_history(&[], gaps));
     for n in 0..10 {
@@ -76,15 +77,16 @@ async fn a_query_tells_each_gap_of_its_time_as_a_lost_event() {
     let damaged = (HubbleRingBuffer, 8, Some(95), 102);
     let crashed = (HubbleRingBuffer, 0, Some(103), 104);
     let away = (UnknownLostEventSource, 0, Some(106), 107);
+    let replaced = (PerfEventRingBuffer, 0, Some(108), 109);
     let since = |second: i64| Some(timestamp(second * SECOND));
     let base = GetFlowsRequest::default;
     let table = [
-        ("all", base(), vec![damaged, crashed, away]),
-        ("since", GetFlowsRequest { since: since(105), ..base() }, vec![away]),
+        ("all", base(), vec![damaged, crashed, away, replaced]),
+        ("since", GetFlowsRequest { since: since(105), ..base() }, vec![away, replaced]),
         ("until", GetFlowsRequest { until: since(101), ..base() }, vec![damaged]),
         ("of long ago", GetFlowsRequest { since: since(1), until: since(94), ..base() }, vec![unreadable]),
-        ("the last two", GetFlowsRequest { number: 2, ..base() }, vec![]),
-        ("the last four", GetFlowsRequest { number: 4, ..base() }, vec![away]),
+        ("the last two", GetFlowsRequest { number: 2, ..base() }, vec![replaced]),
+        ("the last four", GetFlowsRequest { number: 4, ..base() }, vec![away, replaced]),
     ];
     for (what, request, expected) in table {
         let told: Vec<_> = lost(&fixture.ask(request).await.unwrap())
