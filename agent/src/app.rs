@@ -31,7 +31,7 @@ use crate::losses::Losses;
 use crate::metrics::{self, Collector, MetricsDoor, MetricsThread};
 use crate::ring::saved::files::{FlowFiles, Kept, Programs, Recalled};
 use crate::ring::{Capacity, Ring, Writer};
-use crate::server::{AgentFacts, Api, DEFAULT_MAX_STREAMS, Served};
+use crate::server::{AgentFacts, Api, Served};
 use crate::source::{self, Baseline, BaselineKeeper, InOrder, KernelLosses, KernelTotals as _};
 use crate::tell::Teller;
 
@@ -137,7 +137,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         directory,
         node: Arc::new(NodeContext::new(&node_name, &cluster, &BTreeMap::new(), env!("CARGO_PKG_VERSION"))),
         facts: Arc::clone(&teller) as Arc<dyn AgentFacts>,
-        max_streams: DEFAULT_MAX_STREAMS,
+        max_streams: args.max_streams.into(),
     };
     let api = Api::new(served.clone());
     let metrics = serve_metrics(metrics_door, served, first_counted, vec![Arc::new(api.clone()), teller])?;

@@ -108,6 +108,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FLOWS", alias = "event-buffer-capacity", default_value_t = 262_143)]
     pub ring_capacity: u32,
 
+    /// How many streams of flows are served at once; more are refused. Each takes about 50 kB, and up to 300 kB more while
+    /// its client does not read
+    #[arg(long, value_name = "STREAMS", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_streams: u16,
+
     /// How many connections the kernel tracks; about 180 bytes each, taken at once
     #[arg(long, value_name = "CONNECTIONS", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]
     pub connection_capacity: u32,

@@ -7,7 +7,9 @@
 //! A query copies records out of the ring at its client's pace; a slow client delays nobody, holds a bounded number
 //! of bytes and is told what it missed. Messages are made of parts that were encoded once for each end of a flow.
 
+mod accept;
 mod body;
+mod call_limit;
 mod chunks;
 mod connection_stream;
 mod encoder;
@@ -25,13 +27,14 @@ mod status;
 mod stream;
 mod version_header;
 mod view;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use palomar_flow::convert::NodeContext;
 use palomar_proto::FILE_DESCRIPTOR_SET;
@@ -47,6 +50,8 @@ use crate::directory::Directory;
 use crate::enrich::SeenNamespaces;
 use crate::losses::Losses;
 use crate::ring::Ring;
+use accept::Places;
+use call_limit::{CallLimit, MAX_CALLS as MAX_CALLS_AT_ONCE};
 use chunks::Buffers;
 use connection_stream::MAX_CALLS;
 use ends::EncodedEnds;
@@ -56,7 +61,15 @@ pub use own_service::AgentFacts;
 use own_service::OwnService;
 
 /// `GetFlows` streams that are served at once, unless said otherwise; more are refused.
-pub const DEFAULT_MAX_STREAMS: usize = 64;
+pub const DEFAULT_MAX_STREAMS: usize = 128;
+
+/// Streams of one connection beyond those that are served: a client is to be told that it has too many, which it is
+/// not where its own end holds them back.
+const REFUSED_AT_ONCE: usize = 64;
+/// Connections beyond those that may have a stream each: for calls that are answered at once.
+const MORE_CONNECTIONS: usize = 64;
+/// How long a call may take until its answer begins, its request included.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is served, and how much of it at once.
 #[derive(Clone)]
@@ -87,6 +100,10 @@ pub struct Api {
 struct Shared {
     served: Served,
     streams: Arc<Semaphore>,
+    /// Long lists of filters are compiled one after the other.
+    compiling: Semaphore,
+    places: Places,
+    calls: CallLimit,
     connection_calls: Arc<Semaphore>,
     ends: EncodedEnds,
     buffers: Arc<Buffers>,
@@ -108,6 +125,9 @@ impl Api {
     pub fn new(served: Served) -> Self {
         let shared = Shared {
             streams: Arc::new(Semaphore::new(served.max_streams)),
+            compiling: Semaphore::new(1),
+            places: Places::new(served.max_streams + MORE_CONNECTIONS),
+            calls: CallLimit::new(MAX_CALLS_AT_ONCE),
             connection_calls: Arc::new(Semaphore::new(MAX_CALLS)),
             ends: EncodedEnds::default(),
             buffers: Arc::default(),
@@ -149,11 +169,16 @@ impl Api {
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut shutdown = self.shared.shutdown.subscribe();
+        let Shared { served, places, calls, shutdown, .. } = &*self.shared;
+        let mut shutdown = shutdown.subscribe();
+        let streams = u32::try_from(served.max_streams + REFUSED_AT_ONCE).unwrap_or(u32::MAX);
         server_builder()
+            .max_concurrent_streams(streams)
+            .timeout(PATIENCE)
             .layer(version_header::layer())
+            .layer(calls.clone())
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, async move {
+            .serve_with_incoming_shutdown(places.accept(incoming), async move {
                 // an error means that the API has gone, which ends the service as well
                 let _ = shutdown.wait_for(|down| *down).await;
             })

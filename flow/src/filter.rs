@@ -28,6 +28,7 @@ mod port;
 mod protocol;
 mod reply;
 mod service;
+mod sieve;
 mod size;
 mod tcp_flags;
 mod test;
@@ -40,6 +41,7 @@ use palomar_proto::flow::FlowFilter;
 
 pub use self::error::InvalidFilter;
 pub use self::memo::Memo;
+pub use self::sieve::Sieve;
 use self::test::Test;
 use crate::view::{FlowView, Part, Side};
 
@@ -59,6 +61,8 @@ pub struct Filters {
     /// One bit for each filter, those of the white list first.
     whitelist: Vec<u64>,
     blacklist: Vec<u64>,
+    /// Whether the white list is not empty.
+    needs_white: bool,
     /// By the part of a flow that they look at.
     looks: Vec<Look>,
 }
@@ -95,7 +99,12 @@ impl Filters {
         // what is decided for each flow anew comes last
         looks.sort_by_key(|look| look.part.index());
         let (white, all) = (whitelist.len(), whitelist.len() + blacklist.len());
-        Ok(Self { whitelist: bits(0, white, all), blacklist: bits(white, all, all), looks })
+        Ok(Self {
+            whitelist: bits(0, white, all),
+            blacklist: bits(white, all, all),
+            needs_white: white > 0,
+            looks,
+        })
     }
 
     /// Whether every flow is wanted, because both lists are empty.
@@ -105,47 +114,78 @@ impl Filters {
 
     /// Whether the flow is wanted.
     pub fn matches<V: FlowView>(&self, flow: &V) -> bool {
-        self.decide(flow, None)
-    }
-
-    /// Whether the flow is wanted. The memo must have been used with these filters only, and with views whose
-    /// [`key`](FlowView::key) always stands for the same value.
-    pub fn matches_with<V: FlowView>(&self, flow: &V, memo: &mut Memo) -> bool {
-        self.decide(flow, Some(memo))
-    }
-
-    fn decide<V: FlowView>(&self, flow: &V, memo: Option<&mut Memo>) -> bool {
-        match self.whitelist.len() {
+        match self.words() {
             0 => true,
-            // nearly all lists; the compiler makes a single number of this array
-            1 => self.decide_in(&mut [0], flow, memo),
-            words => self.decide_in(&mut [0; WORDS][..words], flow, memo),
+            words => {
+                let alive = &mut [0; WORDS][..words];
+                self.begin(alive);
+                self.looks.iter().all(|look| {
+                    look.cross_out(alive, flow);
+                    self.may_match(alive)
+                }) && self.is_wanted(alive)
+            }
         }
     }
 
-    /// Crosses out of `alive` the filters that do not match.
+    /// The same, of what a memo remembers: see [`Filters::sift`].
+    pub fn matches_with<V: FlowView + Copy>(&self, flow: &V, memo: &mut Memo) -> bool {
+        match self.words() {
+            0 => true,
+            words => {
+                let alive = &mut [0; WORDS][..words];
+                sieve::cross_out(self, words, alive, |_| *flow, memo);
+                self.is_wanted(alive)
+            }
+        }
+    }
+
+    /// The same for many flows at once, which is cheaper: `flow` gives the flow at a position below `count`. The memo
+    /// must have been used with these filters only, and with views whose [`key`](FlowView::key) always stands for
+    /// the same value.
+    pub fn sift<V: FlowView>(
+        &self,
+        count: usize,
+        flow: impl Fn(usize) -> V,
+        memo: &mut Memo,
+        sieve: &mut Sieve,
+    ) {
+        sieve.sift(self, count, flow, memo);
+    }
+
+    /// How many words the bits of all filters take.
+    fn words(&self) -> usize {
+        self.whitelist.len()
+    }
+
+    /// All filters may match.
     #[inline]
-    fn decide_in<V: FlowView>(&self, alive: &mut [u64], flow: &V, mut memo: Option<&mut Memo>) -> bool {
-        for (alive, (white, black)) in alive.iter_mut().zip(self.whitelist.iter().zip(&self.blacklist)) {
+    fn begin(&self, alive: &mut [u64]) {
+        let words = alive.len();
+        let lists = self.whitelist[..words].iter().zip(&self.blacklist[..words]);
+        for (alive, (white, black)) in alive.iter_mut().zip(lists) {
             *alive = white | black;
         }
-        let needs_white = self.whitelist.iter().any(|word| *word != 0);
-        let meets =
-            |alive: &[u64], list: &[u64]| alive.iter().zip(list).any(|(alive, list)| alive & list != 0);
-        for look in &self.looks {
-            match (memo.as_deref_mut(), flow.key(look.part)) {
-                (Some(memo), Some(key)) => memo.keep(look.part, key, alive, |row| {
-                    row.fill(u64::MAX);
-                    look.cross_out(row, flow);
-                }),
-                _ => look.cross_out(alive, flow),
-            }
-            if needs_white && !meets(alive, &self.whitelist) {
-                return false;
-            }
-        }
-        !meets(alive, &self.blacklist)
     }
+
+    /// Whether, of the filters that are left, there are some that let a flow through.
+    #[inline]
+    fn may_match(&self, alive: &[u64]) -> bool {
+        !self.needs_white || meets(alive, &self.whitelist)
+    }
+
+    /// Whether a flow is wanted that the filters that are left match.
+    #[inline]
+    fn is_wanted(&self, alive: &[u64]) -> bool {
+        self.may_match(alive) && !meets(alive, &self.blacklist)
+    }
+}
+
+/// Both are as long.
+#[inline]
+fn meets(alive: &[u64], list: &[u64]) -> bool {
+    let both = alive.iter().zip(&list[..alive.len()]).map(|(alive, list)| alive & list);
+    // without a branch for each word
+    both.fold(0, |any, word| any | word) != 0
 }
 
 // === impl Look ===

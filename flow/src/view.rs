@@ -16,7 +16,8 @@ pub use label::LabelParts;
 pub use model::TypedFlow;
 use palomar_model::packet;
 use palomar_proto::flow::Layer7;
-pub use part::{Part, address_key, header_key, port_key};
+pub(crate) use part::address_key;
+pub use part::{Part, header_key, port_key};
 pub(crate) use proto::flag_bits;
 
 /// One of the two ends of a flow, as its packet stands.
@@ -164,9 +165,9 @@ pub trait FlowView {
     /// An end; `None` where the message would have no endpoint.
     fn endpoint(&self, side: Side) -> Option<&Self::Endpoint>;
     /// A number that stands for the value of a part: the same number for the same value only, for as long as a
-    /// [`Memo`](crate::filter::Memo) is kept, and below the greatest. `None` where there is no such number. Those
-    /// of [`Part::End`], [`Part::Service`] and [`Part::Interface`] should be dense.
-    fn key(&self, part: Part) -> Option<u128> {
+    /// [`Memo`](crate::filter::Memo) is kept, and below the greatest; best dense. `None` where there is no such
+    /// number. It is not asked for addresses.
+    fn key(&self, part: Part) -> Option<u64> {
         let _ = part;
         None
     }

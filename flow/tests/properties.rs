@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use palomar_flow::convert::{self, NodeContext, Typed};
-use palomar_flow::filter::{Filters, Memo};
+use palomar_flow::filter::{Filters, Memo, Sieve};
 use palomar_flow::json;
 use palomar_flow::sighting::Sighting;
 use palomar_flow::view::{
-    Address, EndpointView, FlowView, Part, Side, Transport, TypedFlow, Uuid, address_key, header_key,
-    port_key,
+    Address, EndpointView, FlowView, Part, Side, Transport, TypedFlow, Uuid, header_key, port_key,
 };
 use palomar_model::attribution::PolicyRef;
 use palomar_model::drop_reason::DropReason;
@@ -34,18 +33,17 @@ struct Keyed<'a> {
 impl FlowView for Keyed<'_> {
     type Endpoint = FlowEndpoint;
 
-    fn key(&self, part: Part) -> Option<u128> {
-        let Flow { source_address, destination_address, transport, .. } = *self.flow.flow;
+    fn key(&self, part: Part) -> Option<u64> {
+        let Flow { source_address, transport, .. } = *self.flow.flow;
         match part {
             Part::End(side) => Some(side.of(self.keys.0, self.keys.1).into()),
             Part::Service(side) => Some(self.flow.service(side).is_some().into()),
-            Part::Address(side) => address_key(side.of(source_address, destination_address)),
             Part::Port(side) => Some(port_key(transport, side)),
             Part::Node => Some(0),
             Part::Interface => Some(self.flow.flow.interface.0.into()),
             Part::Event => Some(Sighting::of(self.flow.flow).number().into()),
             Part::Header => Some(header_key(transport, source_address.is_ipv4())),
-            Part::Other => None,
+            Part::Address(_) | Part::Other => None,
         }
     }
     fn endpoint(&self, side: Side) -> Option<&FlowEndpoint> {
@@ -287,12 +285,20 @@ proptest! {
     ) {
         let filters = Filters::compile(&whitelist, &blacklist).unwrap();
         let node = node();
-        let mut memo = Memo::default();
-        for (flow, keys) in &flows {
-            let typed = TypedFlow { flow, node: &node };
-            let plain = filters.matches(&typed);
-            prop_assert_eq!(filters.matches_with(&Keyed { flow: typed, keys: *keys }, &mut memo), plain);
-            prop_assert_eq!(filters.matches(&convert::to_proto(flow, &node)), plain, "{:?}", flow);
+        let mut plain = Vec::new();
+        for (at, (flow, _)) in flows.iter().enumerate() {
+            let matches = filters.matches(&TypedFlow { flow, node: &node });
+            prop_assert_eq!(filters.matches(&convert::to_proto(flow, &node)), matches, "{:?}", flow);
+            plain.extend(matches.then_some(at));
+        }
+        let keyed = |at: usize| {
+            let (flow, keys) = &flows[at];
+            Keyed { flow: TypedFlow { flow, node: &node }, keys: *keys }
+        };
+        let (mut memo, mut sieve) = (Memo::default(), Sieve::default());
+        for _ in 0..2 {
+            filters.sift(flows.len(), keyed, &mut memo, &mut sieve);
+            prop_assert_eq!(sieve.wanted(), &plain);
         }
     }
 

@@ -8,6 +8,12 @@ pub const STREAM_WINDOW_BYTES: u32 = 2 << 20;
 /// a stream nobody reads does not hold up the others at once.
 pub const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
+/// The same of requests, which are small: what a client may send that nobody reads yet.
+pub const REQUEST_WINDOW_BYTES: u32 = 64 << 10;
+
+/// The same, of all requests of one connection.
+pub const REQUESTS_WINDOW_BYTES: u32 = 1 << 20;
+
 /// Largest frame that we take.
 pub const MAX_FRAME_BYTES: u32 = 1 << 20;
 

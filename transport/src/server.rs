@@ -8,7 +8,7 @@ use thiserror::Error;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::http2::{CONNECTION_WINDOW_BYTES, MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
+use crate::http2::{MAX_FRAME_BYTES, REQUEST_WINDOW_BYTES, REQUESTS_WINDOW_BYTES};
 
 /// After so much silence a client is pinged, and dropped if it does not answer: a follower whose machine has
 /// gone would hold its stream for ever.
@@ -25,12 +25,12 @@ pub struct BindTcpError {
     pub source: io::Error,
 }
 
-/// A server with the HTTP/2 sizes that our clients expect; add services, then serve it with the listener's
+/// A server with HTTP/2 sizes for small requests; what it sends is sized by its clients. A builder: add services, then serve it with the listener's
 /// incoming stream.
 pub fn server_builder() -> Server {
     Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(REQUEST_WINDOW_BYTES)
+        .initial_connection_window_size(REQUESTS_WINDOW_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
         .http2_keepalive_interval(Some(PING_AFTER))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))

@@ -95,12 +95,17 @@ impl Drop for Bench {
 
 /// CPU time of the server's threads since they started.
 pub fn server_cpu() -> Duration {
+    cpu_of(THREADS)
+}
+
+/// CPU time of the threads whose names begin so, since they started.
+pub fn cpu_of(name: &str) -> Duration {
     let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-    let of_server = tasks.filter(|task| {
+    let of_that_name = tasks.filter(|task| {
         // a thread that has just gone costs nothing any more
-        fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with(THREADS))
+        fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.starts_with(name))
     });
-    let nanoseconds = of_server.map(|task| {
+    let nanoseconds = of_that_name.map(|task| {
         let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
         text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0)
     });

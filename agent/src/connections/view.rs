@@ -44,7 +44,7 @@ impl FlowView for ConnectionView<'_> {
         Some(self.names.endpoint(self.number(side)))
     }
 
-    fn key(&self, part: Part) -> Option<u128> {
+    fn key(&self, part: Part) -> Option<u64> {
         match part {
             Part::End(side) => Some(self.number(side).into()),
             _ => None,

@@ -13,19 +13,20 @@ use prost::bytes::Bytes;
 pub const CHUNK_BYTES: usize = 128 << 10;
 /// Room for the flow that fills a chunk.
 const CAPACITY: usize = CHUNK_BYTES + (4 << 10);
-/// What one stream may have on its way: one chunk that is being written, and one that waits.
-const MAX_UNDER_WAY: usize = 2 * CAPACITY;
 /// What a chunk costs beside its bytes, about.
 const OVERHEAD: usize = 512;
+/// What one stream may have on its way: one chunk that is being written, and one that waits.
+pub const MAX_UNDER_WAY: usize = 2 * (CAPACITY + OVERHEAD);
 /// Chunks below this are copied, so that what trickles to a client that does not read holds no large buffers.
 const SMALL: usize = 16 << 10;
 /// Buffers that are kept for the next chunks.
 const MAX_SPARE: usize = 8;
 
-/// The buffers that nobody uses now.
+/// The buffers that nobody uses now, and how much is in the others.
 #[derive(Debug, Default)]
 pub struct Buffers {
     spare: Mutex<Vec<Vec<u8>>>,
+    under_way: AtomicUsize,
 }
 
 /// What one stream has on its way.
@@ -40,7 +41,7 @@ pub struct UnderWay {
 struct Chunk {
     bytes: Vec<u8>,
     cost: usize,
-    buffers: Option<Arc<Buffers>>,
+    buffers: Arc<Buffers>,
     under_way: Arc<UnderWay>,
 }
 
@@ -59,6 +60,12 @@ impl Buffers {
         if spare.len() < MAX_SPARE && buffer.capacity() == CAPACITY {
             spare.push(buffer);
         }
+    }
+
+    /// What all streams have on their way.
+    #[cfg(test)]
+    pub fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Acquire)
     }
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
@@ -81,20 +88,22 @@ impl UnderWay {
 
     /// The bytes of a buffer, which count until they are dropped.
     pub fn send(self: &Arc<Self>, bytes: Vec<u8>, buffers: &Arc<Buffers>) -> Bytes {
-        let (bytes, buffers) = if bytes.len() < SMALL {
+        let bytes = if bytes.len() < SMALL {
             let exact = bytes.as_slice().to_vec();
             buffers.give_back(bytes);
-            (exact, None)
+            exact
         } else {
-            (bytes, Some(Arc::clone(buffers)))
+            bytes
         };
         let cost = bytes.capacity() + OVERHEAD;
         self.bytes.fetch_add(cost, Ordering::AcqRel);
-        Bytes::from_owner(Chunk { bytes, cost, buffers, under_way: Arc::clone(self) })
+        buffers.under_way.fetch_add(cost, Ordering::AcqRel);
+        Bytes::from_owner(Chunk { bytes, cost, buffers: Arc::clone(buffers), under_way: Arc::clone(self) })
     }
 
     fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::Acquire) < MAX_UNDER_WAY
+        // for a whole chunk
+        self.bytes.load(Ordering::Acquire) <= MAX_UNDER_WAY / 2
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
@@ -112,9 +121,9 @@ impl AsRef<[u8]> for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if let Some(buffers) = &self.buffers {
-            buffers.give_back(std::mem::take(&mut self.bytes));
-        }
+        // one that was copied is too small to be kept
+        self.buffers.give_back(std::mem::take(&mut self.bytes));
+        self.buffers.under_way.fetch_sub(self.cost, Ordering::AcqRel);
         self.under_way.bytes.fetch_sub(self.cost, Ordering::AcqRel);
         let waiting = self.under_way.waiting().take();
         waiting.into_iter().for_each(Waker::wake);
@@ -170,9 +179,9 @@ mod tests {
             bytes.push(1);
             held.push(under_way.send(bytes, &buffers));
         }
-        assert!(held.len() < 600, "{}", held.len());
+        assert!(held.len() < 300, "{}", held.len());
         assert_eq!(buffers.spare().len(), 1, "a small chunk holds no large buffer");
         drop(held);
-        assert_eq!(under_way.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!((under_way.bytes.load(Ordering::Relaxed), buffers.under_way()), (0, 0));
     }
 }

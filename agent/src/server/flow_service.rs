@@ -81,10 +81,11 @@ impl ServerStreamingService<GetFlowsRequest> for GetFlows {
     type Future = Answer<Response<Self::ResponseStream>, Status>;
 
     fn call(&mut self, request: Request<GetFlowsRequest>) -> Self::Future {
-        let stream = self.observer.flows(request.get_ref()).map(|stream| {
-            *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
-            Response::new(tokio_stream::empty())
-        });
-        Box::pin(async move { stream })
+        let (observer, begun) = (Arc::clone(&self.observer), Arc::clone(&self.begun));
+        Box::pin(async move {
+            let stream = observer.flows(request.into_inner()).await?;
+            *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+            Ok(Response::new(tokio_stream::empty()))
+        })
     }
 }

@@ -45,19 +45,29 @@ impl ObserverService {
     }
 
     /// Begins a query. Nothing is sent for a wrong request or beyond the limit of streams.
-    pub fn flows(&self, request: &GetFlowsRequest) -> Result<FlowStream, Status> {
+    pub async fn flows(&self, request: GetFlowsRequest) -> Result<FlowStream, Status> {
         let Shared { served, streams, refused_streams, shutdown, ends, buffers, .. } = &*self.shared;
-        let plan = Plan::new(request)?;
         let permit = Arc::clone(streams).try_acquire_owned().map_err(|_| {
             refused_streams.fetch_add(1, Ordering::Relaxed);
             Status::resource_exhausted(format!(
-                "too many flow streams: {} are served at once",
+                "too many flow streams: {} are served at once; end one, or start the agent with more --max-streams",
                 served.max_streams
             ))
         })?;
+        let plan = self.plan(request).await?;
         let query = Query::new(plan, served, ends);
         let (ring, buffers) = (Arc::clone(&served.ring), Arc::clone(buffers));
         Ok(FlowStream::new(query, ring, buffers, shutdown.subscribe(), permit))
+    }
+
+    /// A request that takes time to read is read where that delays nobody.
+    async fn plan(&self, request: GetFlowsRequest) -> Result<Plan, Status> {
+        if !Plan::takes_time(&request) {
+            return Ok(Plan::new(&request)?);
+        }
+        let _turn = self.shared.compiling.acquire().await;
+        let plan = tokio::task::spawn_blocking(move || Plan::new(&request)).await;
+        Ok(plan.map_err(|error| Status::internal(error.to_string()))??)
     }
 }
 
@@ -72,7 +82,7 @@ impl Observer for ObserverService {
         &self,
         request: Request<GetFlowsRequest>,
     ) -> Result<Response<Self::GetFlowsStream>, Status> {
-        let chunks = self.flows(request.get_ref())?;
+        let chunks = self.flows(request.into_inner()).await?;
         Ok(Response::new(Box::pin(Messages { chunks, ready: VecDeque::new() })))
     }
 

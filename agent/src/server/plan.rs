@@ -3,10 +3,14 @@
 use palomar_flow::filter::{Filters, InvalidFilter};
 use palomar_flow::mask::{FieldMask, InvalidFieldMask};
 use palomar_proto::observer::GetFlowsRequest;
+use prost::Message;
 use prost_types::Timestamp;
 use tonic::{Code, Status};
 
 use crate::ring::TimeWindow;
+
+/// Bytes of a request that is read in a moment.
+const SHORT: usize = 2_048;
 
 /// Where a query begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,15 @@ pub enum InvalidRequest {
 // === impl Plan ===
 
 impl Plan {
+    /// Whether reading a request may take more than a moment: long lists, and regular expressions.
+    pub fn takes_time(request: &GetFlowsRequest) -> bool {
+        let mut filters = request.whitelist.iter().chain(&request.blacklist);
+        request.encoded_len() > SHORT
+            || filters.any(|filter| {
+                !(filter.dns_query.is_empty() && filter.http_path.is_empty() && filter.http_url.is_empty())
+            })
+    }
+
     /// Reads a request. Flows of the window count towards `number`, also from the end: the stock server counts
     /// those outside as well, and may give none.
     pub fn new(request: &GetFlowsRequest) -> Result<Self, InvalidRequest> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use palomar_flow::convert::NodeContext;
-use palomar_flow::filter::{Filters, Memo};
 use prost::Message;
 
 use super::Served;
@@ -14,9 +13,10 @@ use super::frames::frame;
 use super::loss_report::{self, LossReport};
 use super::plan::{Plan, Start};
 use super::view::RecordView;
+use super::wanted::{Scratch, Wanted};
 use crate::clock::wall_now_ns;
 use crate::losses::{Loss, LossSource, LossTeller, Losses};
-use crate::ring::{Batch, Record, Ring, TimeWindow};
+use crate::ring::{Batch, Record, Ring};
 
 /// Flows that are copied at once where all are told: about as many as make a part of a chunk.
 const TOLD_AT_ONCE: u64 = 32;
@@ -54,10 +54,7 @@ pub struct Query {
     ring: Arc<Ring>,
     losses: Arc<Losses>,
     node: Arc<NodeContext>,
-    filters: Filters,
-    window: TimeWindow,
-    memo: Memo,
-    erasures: u64,
+    wanted: Wanted,
     phase: Phase,
     /// Where a query that does not follow ends: the newest flow when it began.
     end: Option<u64>,
@@ -96,10 +93,7 @@ impl Query {
             ring: Arc::clone(&served.ring),
             losses: Arc::clone(&served.losses),
             node: Arc::clone(&served.node),
-            filters,
-            window,
-            memo: Memo::default(),
-            erasures: 0,
+            wanted: Wanted::new(filters, window),
             phase: match start {
                 Start::Oldest => Phase::Forward { at: oldest },
                 Start::LastMatching(wanted) => Phase::Rewind { at: newest, wanted },
@@ -114,107 +108,112 @@ impl Query {
         }
     }
 
-    /// Looks at one batch of flows, which it copies to `records`, and appends the framed responses to `out`. Where
-    /// that makes a chunk, the rest of the batch is left for the next step.
-    pub fn step(&mut self, records: &mut Vec<Record>, out: &mut Vec<u8>) -> Progress {
+    /// Looks at one batch of flows and appends the framed responses to `out`. Where that makes a chunk, the rest of the
+    /// batch is left for the next step.
+    pub fn step(&mut self, scratch: &mut Scratch, out: &mut Vec<u8>) -> Progress {
         match self.phase {
             Phase::Rewind { at, wanted } => {
-                self.rewind(at, wanted, records);
+                self.rewind(at, wanted, scratch);
                 Progress::More
             }
-            Phase::Forward { at } => self.forward(at, records, out),
+            Phase::Forward { at } => self.forward(at, scratch, out),
             Phase::Ended => Progress::Ended,
         }
     }
 
-    fn rewind(&mut self, at: u64, wanted: u64, records: &mut Vec<Record>) {
+    fn rewind(&mut self, at: u64, wanted: u64, scratch: &mut Scratch) {
         let oldest = self.ring.oldest();
-        let at = self.ring.skip_back_to(oldest..at.max(oldest), self.window);
-        let batch = self.ring.read_back(oldest..at, records);
-        if records.is_empty() {
+        let at = self.ring.skip_back_to(oldest..at.max(oldest), self.wanted.window());
+        let batch = self.ring.read_back(oldest..at, &mut scratch.records);
+        if scratch.records.is_empty() {
             self.phase = Phase::Forward { at: oldest };
             return;
         }
-        self.mind_names(&batch);
-        let mut wanted = wanted;
-        for (index, record) in records.iter().enumerate().rev() {
-            let sequence = batch.first + index as u64;
-            wanted -= u64::from(self.wants(&batch, sequence, record));
-            if wanted == 0 {
-                self.phase = Phase::Forward { at: sequence };
-                return;
+        self.find(&batch, scratch.records.len(), scratch);
+        let found = scratch.wanted.len();
+        self.phase = match usize::try_from(wanted) {
+            Ok(wanted) if wanted <= found => {
+                Phase::Forward { at: batch.first + scratch.wanted[found - wanted] as u64 }
             }
-        }
-        self.phase = Phase::Rewind { at: batch.first, wanted };
+            _ => Phase::Rewind { at: batch.first, wanted: wanted - found as u64 },
+        };
     }
 
-    fn forward(&mut self, at: u64, records: &mut Vec<Record>, out: &mut Vec<u8>) -> Progress {
+    fn forward(&mut self, at: u64, scratch: &mut Scratch, out: &mut Vec<u8>) -> Progress {
         self.passing = Passing { from: at, ..Passing::default() };
         let end = self.end.unwrap_or(u64::MAX);
         // flows that come while the query follows are looked at one by one, since one beyond the window ends it
         let at = if at < self.live_from {
-            self.ring.skip_to(at..end.min(self.live_from), self.window)
+            self.ring.skip_to(at..end.min(self.live_from), self.wanted.window())
         } else {
             at
         };
-        let upto =
-            if self.filters.is_unrestricted() { end.min(at.saturating_add(TOLD_AT_ONCE)) } else { end };
-        let batch = self.ring.read(at..upto, records);
-        self.mind_names(&batch);
+        let upto = if self.wanted.is_unrestricted() { end.min(at.saturating_add(TOLD_AT_ONCE)) } else { end };
+        let batch = self.ring.read(at..upto, &mut scratch.records);
         self.note_missed(batch.missed);
-        let mut next = batch.first + records.len() as u64;
-        for (sequence, record) in (batch.first..).zip(records.iter()) {
-            let looked_at = usize::try_from(sequence - batch.first).unwrap_or(usize::MAX);
-            if sequence >= self.live_from && record.time_ns > self.window.until_ns {
-                return self.finish(&batch, &records[..looked_at], out);
+        let count = scratch.records.len();
+        let within = self.within_window(&batch, &scratch.records);
+        self.find(&batch, within, scratch);
+        let Scratch { records, wanted, .. } = scratch;
+        let mut looked_at = count;
+        for at in wanted.iter().copied() {
+            self.tell(&batch, at, &records[at], out);
+            if self.count_down() {
+                return self.finish(&batch, &records[..=at], out);
             }
-            if self.wants(&batch, sequence, record) {
-                self.tell(&batch, sequence, record, out);
-                self.passing.answered += 1;
-                if self.count_down() {
-                    return self.finish(&batch, &records[..=looked_at], out);
-                }
-                if out.len() >= CHUNK_BYTES {
-                    next = sequence + 1;
-                    break;
-                }
+            if out.len() >= CHUNK_BYTES {
+                looked_at = at + 1;
+                break;
             }
         }
+        if within < looked_at {
+            return self.finish(&batch, &records[..within], out);
+        }
+        let next = batch.first + looked_at as u64;
         self.phase = Phase::Forward { at: next };
         let caught_up = records.is_empty();
         if caught_up && (self.end.is_some_and(|end| next >= end) || self.window_is_over()) {
             return self.finish(&batch, &[], out);
         }
         self.count_passed(next);
-        let looked_at = usize::try_from(next - batch.first).unwrap_or(usize::MAX);
         self.note_losses(&batch, &records[..looked_at]);
         self.tell_losses(false, out);
         if caught_up { Progress::CaughtUp(next) } else { Progress::More }
     }
 
+    /// How many records come before the first new one that lies beyond the window, which ends the query.
+    fn within_window(&self, batch: &Batch, records: &[Record]) -> usize {
+        let until_ns = self.wanted.window().until_ns;
+        let new = usize::try_from(self.live_from.saturating_sub(batch.first)).unwrap_or(usize::MAX);
+        if until_ns == i64::MAX || new >= records.len() {
+            return records.len();
+        }
+        let beyond = records[new..].iter().position(|record| record.time_ns > until_ns);
+        beyond.map_or(records.len(), |at| new + at)
+    }
+
     /// Whether a following query's window lies in the past by now.
     fn window_is_over(&self) -> bool {
-        self.window.until_ns != i64::MAX && wall_now_ns() > self.window.until_ns.saturating_add(LATE_NS)
+        let until_ns = self.wanted.window().until_ns;
+        until_ns != i64::MAX && wall_now_ns() > until_ns.saturating_add(LATE_NS)
     }
 
     /// When [`Query::step`] is due although no flow came; `None` for a window without an end.
     pub fn window_end_ns(&self) -> Option<i64> {
-        (self.window.until_ns != i64::MAX).then(|| self.window.until_ns.saturating_add(LATE_NS + 1))
+        let until_ns = self.wanted.window().until_ns;
+        (until_ns != i64::MAX).then(|| until_ns.saturating_add(LATE_NS + 1))
     }
 
-    fn wants(&mut self, batch: &Batch, sequence: u64, record: &Record) -> bool {
-        let Self { ring, node, filters, window, memo, .. } = self;
-        window.holds(record.time_ns)
-            && (filters.is_unrestricted() || {
-                let view = RecordView { record, names: &batch.names, node, uuids: ring.uuids(), sequence };
-                view.matches(filters, memo)
-            })
+    fn find(&mut self, batch: &Batch, count: usize, scratch: &mut Scratch) {
+        self.wanted.find(batch, count, &self.node, self.ring.uuids(), scratch);
     }
 
-    fn tell(&mut self, batch: &Batch, sequence: u64, record: &Record, out: &mut Vec<u8>) {
-        let Self { ring, node, encoder, .. } = self;
+    fn tell(&mut self, batch: &Batch, at: usize, record: &Record, out: &mut Vec<u8>) {
+        let Self { ring, node, encoder, passing, .. } = self;
+        let sequence = batch.first + at as u64;
         let view = RecordView { record, names: &batch.names, node, uuids: ring.uuids(), sequence };
         frame(out, |out| encoder.encode(&view, out));
+        passing.answered += 1;
     }
 
     /// Counts a flow that was told; true if it was the last one wanted.
@@ -223,14 +222,6 @@ impl Query {
             *limit -= 1;
             *limit == 0
         })
-    }
-
-    /// What was decided by number holds as long as numbers keep their meaning.
-    fn mind_names(&mut self, batch: &Batch) {
-        if self.erasures != batch.names.erasures() {
-            self.erasures = batch.names.erasures();
-            self.memo.clear();
-        }
     }
 
     fn note_missed(&mut self, missed: u64) {
@@ -261,7 +252,8 @@ impl Query {
             Some(newest_ns) if batch.first < self.live_from => newest_ns,
             _ => i64::MAX,
         };
-        let Self { losses, window, .. } = self;
+        let Self { losses, .. } = self;
+        let window = self.wanted.window();
         let teller = self.teller.get_or_insert_with(|| {
             // without a lower bound the losses since the first flow belong to the answer
             let since_ns = match window.since_ns {

@@ -13,19 +13,22 @@ use tonic::Status;
 
 use super::chunks::{Buffers, CHUNK_BYTES, UnderWay};
 use super::query::{Progress, Query};
+use super::wanted::Scratch;
 use crate::clock::wall_now_ns;
-use crate::ring::{BATCH, Record, Ring};
+use crate::ring::Ring;
 
 /// How long a query looks at flows before others get their turn on this thread.
 const TURN: Duration = Duration::from_millis(1);
+/// How long a following query that was woken waits before it is woken again: what comes meanwhile is told together. A flow
+/// that comes after a longer quiet is told at once.
+const GATHER: Duration = Duration::from_millis(20);
 /// How often a following query looks for losses when no flow comes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 thread_local! {
-    /// Where a step copies records to: one place for all queries of a thread.
-    static RECORDS: RefCell<Vec<Record>> = RefCell::new(Vec::with_capacity(BATCH));
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// The responses of one `GetFlows`, framed, many in a chunk. It holds its place among the streams until it is
@@ -36,6 +39,7 @@ pub struct FlowStream {
     buffers: Arc<Buffers>,
     under_way: Arc<UnderWay>,
     waiting: Option<Wait>,
+    woken_at: Option<tokio::time::Instant>,
     shutdown: Wait,
     ended: bool,
     _permit: OwnedSemaphorePermit,
@@ -61,6 +65,7 @@ impl FlowStream {
             buffers,
             under_way: Arc::default(),
             waiting: None,
+            woken_at: None,
             shutdown,
             ended: false,
             _permit: permit,
@@ -73,7 +78,11 @@ impl FlowStream {
             Duration::from_nanos(u64::try_from(end_ns.saturating_sub(wall_now_ns())).unwrap_or(0))
         });
         let longest = until_end.map_or(LOOK_EVERY, |until_end| until_end.min(LOOK_EVERY));
+        let gather = self.woken_at.map_or(Duration::ZERO, |at| GATHER.saturating_sub(at.elapsed()));
         Box::pin(async move {
+            if !gather.is_zero() {
+                tokio::time::sleep(gather).await;
+            }
             // either way the query is asked again
             let _ = tokio::time::timeout(longest, ring.wait_for(sequence)).await;
         })
@@ -89,8 +98,9 @@ impl FlowStream {
                     return Poll::Pending;
                 }
                 self.waiting = None;
+                self.woken_at = Some(tokio::time::Instant::now());
             }
-            match RECORDS.with_borrow_mut(|records| self.query.step(records, out)) {
+            match SCRATCH.with_borrow_mut(|scratch| self.query.step(scratch, out)) {
                 Progress::More if begin.elapsed() < TURN => {}
                 Progress::More => {
                     context.waker().wake_by_ref();

@@ -2,6 +2,7 @@
 
 mod calls;
 mod connections;
+mod crowd;
 mod fixture;
 mod following;
 mod losses;

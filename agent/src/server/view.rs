@@ -1,9 +1,8 @@
 //! A record as filters see it.
 
 use palomar_flow::convert::NodeContext;
-use palomar_flow::filter::{Filters, Memo};
 use palomar_flow::sighting::Sighting;
-use palomar_flow::view::{Address, FlowView, Part, Side, Transport, Uuid, address_key, header_key, port_key};
+use palomar_flow::view::{Address, FlowView, Part, Side, Transport, Uuid, header_key, port_key};
 use palomar_model::flow::FlowEndpoint;
 use palomar_model::verdict::Direction;
 use palomar_proto::flow as proto;
@@ -24,13 +23,10 @@ pub struct RecordView<'a> {
 // === impl RecordView ===
 
 impl RecordView<'_> {
-    /// Whether filters let the flow through. Where its message says something else than the record, of what filters
-    /// read, the message is asked.
-    pub fn matches(&self, filters: &Filters, memo: &mut Memo) -> bool {
-        let rest = self.record.rest.map(|id| self.names.rest(id)).filter(|rest| rest.is_filtered());
-        let Some(rest) = rest else { return filters.matches_with(self, memo) };
-        let flow = self.names.flow(self.record, self.uuids.of(self.sequence));
-        filters.matches(&rest.with(&flow, self.node))
+    /// The message, where it says something else than the record, of what filters read.
+    pub fn whole_message(&self) -> Option<proto::Flow> {
+        let rest = self.record.rest.map(|id| self.names.rest(id)).filter(|rest| rest.is_filtered())?;
+        Some(rest.with(&self.names.flow(self.record, self.uuids.of(self.sequence)), self.node))
     }
 
     /// What the event says.
@@ -51,16 +47,14 @@ impl FlowView for RecordView<'_> {
         Some(self.names.endpoint(side.of(self.record.source, self.record.destination)))
     }
 
-    fn key(&self, part: Part) -> Option<u128> {
+    #[inline]
+    fn key(&self, part: Part) -> Option<u64> {
         let Record { source, destination, source_service, destination_service, transport, .. } = *self.record;
-        let dense = |index: usize| u128::try_from(index).ok();
+        let dense = |index: usize| Some(index as u64);
         match part {
             Part::End(side) => dense(side.of(source, destination).index()),
             Part::Service(side) => {
                 dense(side.of(source_service, destination_service).map_or(0, |service| service.index() + 1))
-            }
-            Part::Address(side) => {
-                address_key(side.of(self.record.source_address, self.record.destination_address))
             }
             Part::Port(side) => Some(port_key(transport, side)),
             // all flows are those of one node
@@ -68,7 +62,7 @@ impl FlowView for RecordView<'_> {
             Part::Interface => dense(self.record.interface.index()),
             Part::Event => Some(self.sighting().number().into()),
             Part::Header => Some(header_key(transport, self.record.source_address.is_ipv4())),
-            Part::Other => None,
+            Part::Address(_) | Part::Other => None,
         }
     }
 

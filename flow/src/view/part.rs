@@ -14,7 +14,7 @@ pub enum Part {
     End(Side),
     /// The service of an address; that there is none is a value as well.
     Service(Side),
-    /// An address in the packet: [`address_key`] gives the number.
+    /// An address in the packet.
     Address(Side),
     /// A port, and that the transport has none: [`port_key`] gives the number.
     Port(Side),
@@ -54,7 +54,7 @@ impl Part {
 
 /// A number that stands for an address. `None` for those IPv6 addresses whose numbers stand for IPv4 ones, and for
 /// the greatest.
-pub fn address_key(address: IpAddr) -> Option<u128> {
+pub(crate) fn address_key(address: IpAddr) -> Option<u128> {
     match address {
         IpAddr::V4(address) => Some(address.to_ipv6_mapped().to_bits()),
         IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => None,
@@ -63,15 +63,15 @@ pub fn address_key(address: IpAddr) -> Option<u128> {
 }
 
 /// A number that stands for the port of a side, and for none.
-pub fn port_key(transport: Transport, side: Side) -> u128 {
+pub fn port_key(transport: Transport, side: Side) -> u64 {
     match transport.ports() {
         Some((source, destination)) => side.of(source, destination).into(),
-        None => u128::from(u16::MAX) + 1,
+        None => u64::from(u16::MAX) + 1,
     }
 }
 
 /// A number that stands for [`Part::Header`] of a packet that is not encrypted.
-pub fn header_key(transport: Transport, is_ipv4: bool) -> u128 {
+pub fn header_key(transport: Transport, is_ipv4: bool) -> u64 {
     let (kind, flags) = match transport {
         Transport::Tcp { flags, .. } => (1, flags.0),
         Transport::Udp { .. } => (2, 0),
@@ -80,5 +80,5 @@ pub fn header_key(transport: Transport, is_ipv4: bool) -> u128 {
         Transport::Icmpv6 { .. } => (5, 0),
         Transport::Other(_) => (6, 0),
     };
-    u128::from(kind << 1 | u8::from(is_ipv4)) << 8 | u128::from(flags)
+    u64::from(kind << 1 | u8::from(is_ipv4)) << 8 | u64::from(flags)
 }

@@ -27,7 +27,7 @@ use crate::enrich::SeenNamespaces;
 use crate::losses::Losses;
 use crate::ring::{Capacity, Interface, Record, Ring, Writer};
 use crate::server::observer::ObserverService;
-use crate::server::{AgentFacts, Api, Served};
+use crate::server::{AgentFacts, Api, Served, Shared};
 
 pub struct Facts;
 
@@ -207,6 +207,19 @@ impl Fixture {
             state: flow.state,
             direction: flow.direction,
             rest: None,
+        }
+    }
+
+    /// Bytes on their way to all clients together.
+    pub fn under_way(&self) -> usize {
+        self.api.shared.buffers.under_way()
+    }
+
+    /// Waits until so many streams are served.
+    pub async fn until_streams(&self, count: usize) {
+        let Shared { served, streams, .. } = &*self.api.shared;
+        while streams.available_permits() + count != served.max_streams {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

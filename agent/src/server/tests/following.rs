@@ -5,10 +5,12 @@ use std::time::Duration;
 use palomar_flow::convert::timestamp;
 use palomar_proto::flow::FlowFilter;
 use palomar_proto::observer::GetFlowsRequest;
+use tokio_stream::StreamExt;
 use tonic::Code;
 
 use super::fixture::fixture;
 use crate::clock::wall_now_ns;
+use crate::server::frames::messages;
 
 fn follow() -> GetFlowsRequest {
     GetFlowsRequest { follow: true, ..GetFlowsRequest::default() }
@@ -106,4 +108,42 @@ async fn streams_beyond_the_limit_are_refused_and_an_ended_one_makes_room() {
     assert_eq!(refused.code(), Code::ResourceExhausted);
     open.pop();
     fixture.open(follow()).await.unwrap();
+}
+
+/// How many flows a follower is told at once, and when, on a clock that only moves while everybody waits. A flow
+/// comes at each of these milliseconds.
+async fn told(moments: &[u64]) -> Vec<(u64, usize)> {
+    let mut fixture = fixture(1_023);
+    let mut stream = fixture.observer().flows(follow()).await.unwrap();
+    let begin = tokio::time::Instant::now();
+    let count = moments.len();
+    let reading = tokio::spawn(async move {
+        let (mut told, mut flows) = (Vec::new(), 0);
+        while flows < count {
+            let chunk = messages(stream.next().await.unwrap().unwrap()).count();
+            told.push((u64::try_from(begin.elapsed().as_millis()).unwrap(), chunk));
+            flows += chunk;
+        }
+        told
+    });
+    for moment in moments {
+        tokio::time::sleep_until(begin + Duration::from_millis(*moment)).await;
+        fixture.write(0, 0);
+    }
+    reading.await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_after_a_quiet_is_told_at_once() {
+    assert_eq!(told(&[500, 530, 800]).await, [(500, 1), (530, 1), (800, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn flows_that_come_fast_are_told_together_every_20_milliseconds() {
+    let every_millisecond: Vec<u64> = (100..200).collect();
+    let told = told(&every_millisecond).await;
+    assert_eq!(told.first(), Some(&(100, 1)), "the first is told at once");
+    assert_eq!(told.iter().map(|(_, flows)| flows).sum::<usize>(), 100);
+    assert!(told.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 20), "{told:?}");
+    assert!(told.windows(2).all(|pair| pair[1].0 - pair[0].0 <= 22), "{told:?}");
 }
