@@ -47,7 +47,7 @@ pub(super) fn message(
     names: &mut Names,
     sources: &Sources,
 ) -> Result<v1::Connection, MapError> {
-    let [source, destination] = tracked.ends();
+    let [source, destination] = tracked.ends(names);
     let [source, destination] = [end(&source, names)?, end(&destination, names)?];
     let told_by = tracked.told_by();
     let Connection { began, last_seen, .. } = told_by.connection;

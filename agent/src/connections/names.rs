@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use palomar_bpf::MapError;
-use palomar_bpf::abi::{IDENTITY_HOST, IDENTITY_UNMANAGED, IDENTITY_WORLD};
+use palomar_bpf::abi::{IDENTITY_ANY, IDENTITY_HOST, IDENTITY_UNMANAGED, IDENTITY_WORLD};
 use palomar_model::flow::FlowEndpoint;
 use palomar_model::object::ObjectName;
 
@@ -22,6 +22,8 @@ pub(super) enum Whose {
     Interface(u32),
     /// Whoever has the address.
     Address(IpAddr),
+    /// Somebody who had the address before the pod that has it now.
+    Former(IpAddr),
     /// Whoever hides behind an address of the node.
     Masked,
 }
@@ -63,6 +65,14 @@ impl Names {
     /// Whether the interface is one that is watched now.
     pub(super) fn is_watched(&self, ifindex: u32) -> bool {
         self.sources.directory.endpoints.contains_key(&ifindex)
+    }
+
+    /// Who had an address at a moment of the kernel's clock.
+    pub(super) fn owner(&self, address: IpAddr, at_ns: u64) -> Whose {
+        match self.sources.directory.came_at_ns.get(&address) {
+            Some(came_at_ns) if *came_at_ns > at_ns => Whose::Former(address),
+            Some(_) | None => Whose::Address(address),
+        }
     }
 
     /// The watched interface that leads to an address; `None` where none of this node does.
@@ -121,6 +131,8 @@ impl Names {
                 (NOWHERE, pod.map_or(IDENTITY_UNMANAGED, |pod| pod.internal_identity), 0, local(ifindex))
             }
             Whose::Masked => (NOWHERE, IDENTITY_WORLD, 0, None),
+            // no identity, of which nothing is known
+            Whose::Former(_) => (NOWHERE, IDENTITY_ANY, 0, None),
             Whose::Address(address) => {
                 if let Some(pod) = directory.addresses.get(&address) {
                     (address, pod.internal_identity, 0, None)

@@ -91,7 +91,7 @@ impl Wanted {
         if self.filters.is_unrestricted() {
             return Ok(true);
         }
-        let [source, destination] = tracked.ends();
+        let [source, destination] = tracked.ends(names);
         let ends = [(source, names.number(source.whose)?), (destination, names.number(destination.whose)?)];
         let view = ConnectionView { names, protocol: tracked.told_by().key.protocol, ends };
         let mut matches = |view| self.filters.matches_with(&view, memo);

@@ -101,12 +101,12 @@ impl Entry {
         }
     }
 
-    fn remote_end(&self) -> TrackedEnd {
+    fn remote_end(&self, names: &Names) -> TrackedEnd {
         let address = address_from_bytes(self.key.remote);
         // to an address of the node that the pod itself has called, the node answers
         let is_masked = self.connection.flags & CONNECTION_MASKED != 0 && self.is_of_source() != Some(true);
         TrackedEnd {
-            whose: if is_masked { Whose::Masked } else { Whose::Address(address) },
+            whose: if is_masked { Whose::Masked } else { names.owner(address, self.connection.last_seen) },
             address,
             port: self.port(self.key.remote_port),
         }
@@ -124,10 +124,10 @@ impl Tracked {
     }
 
     /// Source and destination.
-    pub(super) fn ends(&self) -> [TrackedEnd; 2] {
+    pub(super) fn ends(&self, names: &Names) -> [TrackedEnd; 2] {
         match &self.sides {
-            Sides::Source(entry) => [entry.local_end(), entry.remote_end()],
-            Sides::Destination(entry) => [entry.remote_end(), entry.local_end()],
+            Sides::Source(entry) => [entry.local_end(), entry.remote_end(names)],
+            Sides::Destination(entry) => [entry.remote_end(names), entry.local_end()],
             Sides::Both { source, destination } => [source.local_end(), destination.local_end()],
         }
     }
@@ -192,9 +192,9 @@ impl Reader<'_> {
 
     /// The interface of the peer, where that is a pod of this node.
     fn peer(&self, entry: &Entry) -> Option<u32> {
-        match entry.remote_end().whose {
+        match entry.remote_end(self.names).whose {
             Whose::Address(address) => self.names.interface_of(address),
-            Whose::Interface(_) | Whose::Masked => None,
+            Whose::Former(_) | Whose::Interface(_) | Whose::Masked => None,
         }
     }
 

@@ -193,7 +193,7 @@ impl Control {
         if let Some(exhausted) = &assigned.exhausted {
             tracing::error!("{exhausted}");
         }
-        let View { directory, contested } = view(Inputs {
+        let View { mut directory, contested } = view(Inputs {
             version: before.version + 1,
             world: &self.world.world,
             links: &self.links,
@@ -206,7 +206,8 @@ impl Control {
         for (pod, address, owner) in &contested {
             tracing::warn!(%pod, %address, %owner, "two pods claim one address: the first by name has it");
         }
-        let directory = Arc::new(Directory { made_at_ns: monotonic_now_ns(), ..directory });
+        directory.succeed(&before, monotonic_now_ns());
+        let directory = Arc::new(directory);
         let desired = wanted(&directory, self.universe(), &self.scope);
         // The event path must know the new identities before the kernel speaks of them.
         self.directory.store(Arc::clone(&directory));

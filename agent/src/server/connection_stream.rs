@@ -20,7 +20,7 @@ pub const MAX_CALLS: usize = 4;
 /// For how long a client may take nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a call holds while it is answered: about a megabyte, and one of few places.
+/// What a call holds while it is answered: some megabytes, and one of few places.
 struct Call {
     query: Query,
     _permit: OwnedSemaphorePermit,

@@ -231,6 +231,8 @@ pub fn directory() -> Directory {
         addresses: vec![ip(STRAY), ip(WEB)],
     };
     directory.endpoints.insert(STRAY_VETH, Arc::new(stray));
+    // the pods at these addresses are new there
+    directory.came_at_ns.extend([DB, WEB6].map(|address| (ip(address), NOW - 10 * SECOND)));
     directory.node_addresses.insert(ip(NODE));
     directory.remote_nodes.insert(ip(OTHER_NODE));
     directory.services.insert(ip(VIP), ObjectName::new("shop", "web"));

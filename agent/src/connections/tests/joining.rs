@@ -110,6 +110,11 @@ fn a_connection_is_missing_only_where_nothing_can_have_arrived() {
         ("a moment ago", young(source), "unspecified"),
         ("first seen in the middle, one way", source.unoriented(), "missing"),
         ("to a pod of another node", at(FRONT_VETH, (FRONT, 1000), (DB, 80), UDP), "unspecified"),
+        (
+            "to who had a pod's address before it",
+            at(FRONT_VETH, (FRONT6, 1000), (WEB6, 80), UDP).idle(11),
+            "unspecified",
+        ),
         ("to a service's address", at(FRONT_VETH, (FRONT, 1000), (VIP, 80), UDP), "unspecified"),
         ("to the world", at(FRONT_VETH, (FRONT, 1000), (FAR, 80), UDP), "unspecified"),
         ("from the world", at(FRONT_VETH, (FRONT, 80), (FAR, 1000), UDP).begun_by_peer(), "arrived"),

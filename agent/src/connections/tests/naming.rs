@@ -9,6 +9,11 @@ use super::fixture::*;
 fn ends_have_the_names_and_identities_that_flows_have() {
     let table = [
         ("a pod of another node", at(FRONT_VETH, (FRONT, 1000), (DB, 80), UDP), "shop/db 80"),
+        (
+            "who had the pod's address before it",
+            at(FRONT_VETH, (FRONT, 1000), (DB, 80), UDP).idle(11),
+            "10.1.0.5(0) 80",
+        ),
         ("the node", at(FRONT_VETH, (FRONT, 1000), (NODE, 80), UDP), "10.0.0.1(1) 80"),
         ("another node", at(FRONT_VETH, (FRONT, 1000), (OTHER_NODE, 80), UDP), "10.1.0.1(6) 80"),
         ("the world", at(FRONT_VETH, (FRONT, 1000), (FAR, 80), UDP), "198.51.100.9(2) 80"),
