@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# What Palomar costs. BENCH=packet|policy|ring|query|metrics|saved|traffic|programs|agent (or several, with spaces) runs
-# those parts only; arguments go to palomar-lab bench, such as --topology bridge or --rounds 15.
+# What Palomar costs. BENCH=packet|policy|ring|query|metrics|saved|connections|traffic|programs|agent (or several, with
+# spaces) runs those parts only; arguments go to palomar-lab bench, such as --topology bridge or --rounds 15.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=${BENCH:-packet policy ring query metrics saved traffic programs agent}
+parts=${BENCH:-packet policy ring query metrics saved connections traffic programs agent}
 lab_parts=()
 crate_benches=()
 for part in $parts; do
   case "$part" in
     packet) crate_benches+=(palomar-bpf:packet) ;;
     policy) crate_benches+=(palomar-policy:compile) ;;
-    ring | query | metrics | saved) crate_benches+=("palomar-agent:$part") ;;
+    ring | query | metrics | saved | connections) crate_benches+=("palomar-agent:$part") ;;
     traffic | programs | agent) lab_parts+=("$part") ;;
     *)
-      echo "bench: unknown part '$part'; choose from: packet, policy, ring, query, metrics, saved, traffic, programs, agent" >&2
+      echo "bench: unknown part '$part'; choose from: packet, policy, ring, query, metrics, saved, connections, traffic, programs, agent" >&2
       exit 1
       ;;
   esac

@@ -50,6 +50,14 @@ impl Connections {
         self.table.entries()
     }
 
+    /// Enters connections that no packet has made: for a table of which reading is to be measured.
+    pub fn enter(
+        &self,
+        connections: impl IntoIterator<Item = (ConnectionKey, Connection)>,
+    ) -> Result<(), MapError> {
+        self.table.insert_all(connections)
+    }
+
     /// Enters what a replaced table knows, as far as this one does not know better; gives how many.
     pub(crate) fn take_over(&self, old: &Self) -> Result<usize, MapError> {
         let mut entries = old.entries()?;
