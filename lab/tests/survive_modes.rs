@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use palomar_lab::Topology;
 use palomar_lab::traffic::TrafficError;
 use serde_json::Value;
@@ -31,8 +33,19 @@ fn a_restart_in_another_mode_changes_what_happens_to_denied_packets_and_what_is_
                 agent.options.mode = mode;
                 agent.restart();
             }
+            // the ring outlives the restart, with what the mode before did
+            let begun = now();
             let outcome = other.connect(address, if mode == "enforce" { SHORT } else { LONG });
-            let filters = ["--from-pod", "np-demo/other", "--to-pod", "np-demo/web", "--tcp-flags", "SYN"];
+            let filters = [
+                "--from-pod",
+                "np-demo/other",
+                "--to-pod",
+                "np-demo/web",
+                "--tcp-flags",
+                "SYN",
+                "--since",
+                &begun,
+            ];
             if mode == "enforce" {
                 assert_eq!(outcome.map(drop), Err(TrafficError::Timeout), "{context}");
                 agent.wait_for_flows(&context, &filters, |flows| {
@@ -87,4 +100,10 @@ fn isolating(flow: &Value) -> Vec<&str> {
 
 fn any(flows: &[Value], wanted: impl Fn(&Value) -> bool) -> bool {
     flows.iter().any(wanted)
+}
+
+/// This moment, as `--since` takes it.
+fn now() -> String {
+    let date = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]).output().unwrap();
+    String::from_utf8(date.stdout).unwrap().trim().to_owned()
 }
