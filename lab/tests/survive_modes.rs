@@ -104,6 +104,7 @@ fn any(flows: &[Value], wanted: impl Fn(&Value) -> bool) -> bool {
 
 /// This moment, as `--since` takes it.
 fn now() -> String {
-    let date = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]).output().unwrap();
-    String::from_utf8(date.stdout).unwrap().trim().to_owned()
+    let date = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%NZ"]).output();
+    let date = date.expect("date can be run");
+    String::from_utf8(date.stdout).expect("a date is text").trim().to_owned()
 }
