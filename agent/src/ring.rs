@@ -175,6 +175,12 @@ impl Ring {
     /// Copies the first readable flows of `range` to `into`, which it empties before: at most [`BATCH`], none if
     /// the range holds none. An end beyond the newest flow is allowed.
     pub fn read(&self, range: Range<u64>, into: &mut Vec<Record>) -> Batch {
+        self.read_at_most(BATCH, range, into)
+    }
+
+    /// [`Ring::read`] of so many flows at most. Flows that were overwritten do not count: none is copied only if
+    /// the range holds none.
+    pub fn read_at_most(&self, most: usize, range: Range<u64>, into: &mut Vec<Record>) -> Batch {
         into.clear();
         let mut first = range.start;
         loop {
@@ -192,7 +198,7 @@ impl Ring {
                 continue;
             }
             let at = self.place(first);
-            let count = usize::try_from(end - first).unwrap_or(usize::MAX).min(BATCH);
+            let count = usize::try_from(end - first).unwrap_or(usize::MAX).min(most);
             let records = &block.records[at..];
             into.extend_from_slice(&records[..records.len().min(count)]);
             return Batch { first, missed: first - range.start, names: self.names() };

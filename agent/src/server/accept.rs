@@ -201,3 +201,60 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Placed<C> {
         Pin::new(&mut self.get_mut().connection).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    fn pair() -> (DuplexStream, Result<DuplexStream, io::Error>) {
+        let (client, server) = duplex(4_096);
+        (client, Ok(server))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_of_the_listener_ends_nothing() {
+        let (_client, connection) = pair();
+        let no_descriptor = || Err(io::Error::from_raw_os_error(24));
+        let incoming = tokio_stream::iter([no_descriptor(), no_descriptor(), connection]);
+        let mut accepted = Places::new(1).accept(incoming);
+        assert!(accepted.next().await.is_some(), "the connection behind the errors");
+        assert!(accepted.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_too_many_is_told_and_a_place_that_is_left_is_taken_again() {
+        let (first, second, third) = (pair(), pair(), pair());
+        let places = Places::new(1);
+        let mut accepted = places.accept(tokio_stream::iter([first.1, second.1]));
+        let held = accepted.next().await.unwrap().unwrap();
+        assert!(accepted.next().await.is_none());
+        let mut words = Vec::new();
+        let mut client = second.0;
+        client.shutdown().await.unwrap();
+        client.read_to_end(&mut words).await.unwrap();
+        let said = b"too many connections: 1 are served at once";
+        assert_eq!(words[..12], [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 50], "settings, and 50 bytes of");
+        assert_eq!(words[12..18], [7, 0, 0, 0, 0, 0], "GOAWAY");
+        assert_eq!(words[words.len() - said.len()..], said[..]);
+        drop(held);
+        assert!(places.accept(tokio_stream::iter([third.1])).next().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_is_given_up_and_one_that_says_little_is_not() {
+        let (silent, talking) = (pair(), pair());
+        let mut accepted = Places::new(2).accept(tokio_stream::iter([silent.1, talking.1]));
+        let mut connections =
+            [accepted.next().await.unwrap().unwrap(), accepted.next().await.unwrap().unwrap()];
+        let mut client = talking.0;
+        client.write_all(b"P").await.unwrap();
+        let mut byte = [0];
+        connections[1].read_exact(&mut byte).await.unwrap();
+        assert_eq!(connections[0].read(&mut byte).await.unwrap_err().kind(), ErrorKind::TimedOut);
+        let later = timeout(SILENCE * 10, connections[1].read(&mut byte)).await;
+        assert!(later.is_err(), "it may be silent once it has begun");
+    }
+}

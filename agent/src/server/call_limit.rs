@@ -73,3 +73,42 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tokio::sync::Notify;
+    use tonic::Code;
+    use tower::service_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_beyond_the_limit_is_refused_and_an_answer_makes_room() {
+        let answered = Arc::new(Notify::new());
+        let wait = Arc::clone(&answered);
+        let mut service = CallLimit::new(2).layer(service_fn(move |_: Request<()>| {
+            let wait = Arc::clone(&wait);
+            async move {
+                wait.notified().await;
+                Ok::<_, Infallible>(Response::new(()))
+            }
+        }));
+        let code =
+            |response: &Response<()>| Status::from_header_map(response.headers()).map(|status| status.code());
+        let first = tokio::spawn(service.call(Request::new(())));
+        let second = tokio::spawn(service.call(Request::new(())));
+        let refused = service.call(Request::new(())).await.unwrap();
+        assert_eq!(code(&refused), Some(Code::ResourceExhausted));
+        tokio::task::yield_now().await;
+        answered.notify_waiters();
+        for call in [first, second] {
+            assert_eq!(code(&call.await.unwrap().unwrap()), None);
+        }
+        let third = tokio::spawn(service.call(Request::new(())));
+        tokio::task::yield_now().await;
+        answered.notify_waiters();
+        assert_eq!(code(&third.await.unwrap().unwrap()), None);
+    }
+}

@@ -16,10 +16,10 @@ use super::view::RecordView;
 use super::wanted::{Scratch, Wanted};
 use crate::clock::wall_now_ns;
 use crate::losses::{Loss, LossSource, LossTeller, Losses};
-use crate::ring::{Batch, Record, Ring};
+use crate::ring::{BATCH, Batch, Record, Ring};
 
 /// Flows that are copied at once where all are told: about as many as make a part of a chunk.
-const TOLD_AT_ONCE: u64 = 32;
+const TOLD_AT_ONCE: usize = 32;
 /// How long after the end of its window a following query waits for flows that are on the way, in nanoseconds.
 const LATE_NS: i64 = 1_000_000_000;
 
@@ -148,8 +148,8 @@ impl Query {
         } else {
             at
         };
-        let upto = if self.wanted.is_unrestricted() { end.min(at.saturating_add(TOLD_AT_ONCE)) } else { end };
-        let batch = self.ring.read(at..upto, &mut scratch.records);
+        let most = if self.wanted.is_unrestricted() { TOLD_AT_ONCE } else { BATCH };
+        let batch = self.ring.read_at_most(most, at..end, &mut scratch.records);
         self.note_missed(batch.missed);
         let count = scratch.records.len();
         let within = self.within_window(&batch, &scratch.records);

@@ -152,8 +152,24 @@ impl Fixture {
             policies: if n % 5 < 3 { Arc::from([policy]) } else { Arc::from([]) },
             policy_revision: 1,
         };
-        let mut record = self.record(&flow);
         let rest = self.rest(n, &flow);
+        self.push(flow, rest);
+    }
+
+    /// Writes a flow like others whose source is a pod that is new with every flow.
+    pub fn write_from_new_pod(&mut self, name: &str) {
+        self.write(0, 0);
+        let like = self.flows.last().unwrap().clone();
+        let source = FlowEndpoint {
+            pod: Some(ObjectName::new("np-demo", name)),
+            labels: LabelSet::new(vec![Label::k8s("app", name)]),
+            ..FlowEndpoint::clone(&like.source)
+        };
+        self.push(Flow { source: Arc::new(source), ..like }, None);
+    }
+
+    fn push(&mut self, flow: Flow, rest: Option<Rest>) {
+        let mut record = self.record(&flow);
         record.rest = rest.clone().map(|rest| self.writer.rest(&Arc::new(rest)));
         self.writer.append(&[record]);
         self.flows.push(flow);

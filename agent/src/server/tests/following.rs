@@ -5,6 +5,7 @@ use std::time::Duration;
 use palomar_flow::convert::timestamp;
 use palomar_proto::flow::FlowFilter;
 use palomar_proto::observer::GetFlowsRequest;
+use palomar_proto::observer::get_flows_response::ResponseTypes;
 use tokio_stream::StreamExt;
 use tonic::Code;
 
@@ -110,6 +111,29 @@ async fn streams_beyond_the_limit_are_refused_and_an_ended_one_makes_room() {
     fixture.open(follow()).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_was_overtaken_is_told_the_oldest_flow_next_with_and_without_a_filter() {
+    let every_flow = FlowFilter { ip_version: vec![1, 2], ..FlowFilter::default() };
+    for whitelist in [vec![], vec![every_flow]] {
+        let mut fixture = fixture(255);
+        let mut responses = fixture.open(GetFlowsRequest { whitelist, ..follow() }).await.unwrap();
+        for n in 0..4_000 {
+            fixture.write(n, i64::try_from(n).unwrap());
+        }
+        let begin = tokio::time::Instant::now();
+        let kept: Vec<i64> = (4_000 - 255..4_000).collect();
+        let mut told = Vec::new();
+        while told.len() < kept.len() {
+            let response = responses.next().await.unwrap().unwrap();
+            if let Some(ResponseTypes::Flow(flow)) = response.response_types {
+                told.push(i64::from(flow.time.unwrap().nanos));
+            }
+        }
+        assert_eq!(told, kept);
+        assert_eq!(begin.elapsed(), Duration::ZERO, "nobody waits for what is there");
+    }
+}
+
 /// How many flows a follower is told at once, and when, on a clock that only moves while everybody waits. A flow
 /// comes at each of these milliseconds.
 async fn told(moments: &[u64]) -> Vec<(u64, usize)> {
@@ -146,4 +170,37 @@ async fn flows_that_come_fast_are_told_together_every_20_milliseconds() {
     assert_eq!(told.iter().map(|(_, flows)| flows).sum::<usize>(), 100);
     assert!(told.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 20), "{told:?}");
     assert!(told.windows(2).all(|pair| pair[1].0 - pair[0].0 <= 22), "{told:?}");
+}
+
+/// The ring takes numbers back of pods that no flow in it has, and gives them to others.
+#[tokio::test(start_paused = true)]
+async fn a_number_that_comes_to_stand_for_another_pod_is_decided_and_encoded_anew() {
+    let mut fixture = fixture(255);
+    let sevens = FlowFilter { source_pod: vec!["np-demo/new-7-".into()], ..FlowFilter::default() };
+    let mut all = fixture.open(follow()).await.unwrap();
+    let mut some = fixture.open(GetFlowsRequest { whitelist: vec![sevens], ..follow() }).await.unwrap();
+    let mut told_sevens = 0;
+    for n in 0..4_000 {
+        let name = format!("new-{}-{n}", n % 10);
+        fixture.write_from_new_pod(&name);
+        let ResponseTypes::Flow(_) = all.next().await.unwrap().unwrap().response_types.unwrap() else {
+            panic!("the flow that is like others")
+        };
+        let ResponseTypes::Flow(flow) = all.next().await.unwrap().unwrap().response_types.unwrap() else {
+            panic!("the flow of the new pod")
+        };
+        let source = flow.source.unwrap();
+        assert_eq!((source.pod_name, source.labels), (name.clone(), vec![format!("k8s:app={name}")]));
+        if n % 10 == 7 {
+            let ResponseTypes::Flow(flow) = some.next().await.unwrap().unwrap().response_types.unwrap()
+            else {
+                panic!("a flow that matches")
+            };
+            assert_eq!(flow.source.unwrap().pod_name, name);
+            told_sevens += 1;
+        }
+    }
+    assert_eq!(told_sevens, 400);
+    assert!(fixture.ring.names().erasures() > 5, "numbers were taken back");
+    assert!(some.is_quiet().await);
 }
