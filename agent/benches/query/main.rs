@@ -1,7 +1,8 @@
 //! What `GetFlows` can do: streams of flows, filters over what is held, the way to the first flow. The server runs on
 //! threads of its own, so that its CPU time is known; the client counts messages without reading them.
 //!
-//! `cargo bench -p palomar-agent --bench query`, or with names of parts behind `--`: streams, filters, places.
+//! `cargo bench -p palomar-agent --bench query`, or with names of parts behind `--`: streams, filters, places,
+//! followers, memory.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run may say so by a panic")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -9,11 +10,10 @@
 mod client;
 mod cluster;
 mod filters;
+mod raw;
 mod report;
 mod server;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use palomar_flow::convert::timestamp;
@@ -24,15 +24,15 @@ use palomar_transport::{Target, Timeouts, connect};
 use tonic::transport::Channel;
 
 use report::{Goal, heading, median, row};
-use server::{Bench, cpu_of, server_cpu, write_paced};
+use server::{Bench, Live, Pace, WRITER, cpu_of, resident_bytes, server_cpu};
 
 const RUNS: usize = 9;
 /// The name of the client's threads.
 const CLIENT: &str = "bench-client";
 /// The most filters of one list that a user is likely to have.
 const LONG_LIST: u32 = 1_000;
-/// Writes of the live writer a second.
-const LIVE: u64 = 500_000;
+/// The writer beside queries.
+const LIVE: Pace = Pace { per_second: 500_000, batch: 64 };
 
 /// What one kind of request costs: medians over runs.
 struct Cost {
@@ -115,12 +115,10 @@ async fn filters() {
         row("held flows", million_a_second(capacity, wall), "M held/s", Goal::AtLeast(50.0));
         row("held flows a second of server CPU", million_a_second(capacity, cpu), "M held/CPU s", Goal::None);
         row("matching", flows as f64, "flows", Goal::None);
-        let stop = Arc::new(AtomicBool::new(false));
-        let writing = write_paced(&bench, writer, LIVE, Arc::clone(&stop));
-        let live = cost(&channel, &request).await;
-        stop.store(true, Ordering::Relaxed);
-        writing.join().unwrap();
-        let share = wall.as_secs_f64() / live.wall.as_secs_f64();
+        let live = Live::start(&bench, writer, LIVE);
+        let beside = cost(&channel, &request).await;
+        live.stop();
+        let share = wall.as_secs_f64() / beside.wall.as_secs_f64();
         row("with a writer of 500,000/s, share of that rate", share, "", Goal::AtLeast(0.8));
     }
     let capacity = 1_048_575;
@@ -157,6 +155,66 @@ async fn places() {
     }
 }
 
+/// What a hundred followers cost while flows trickle and while they pour.
+async fn followers() {
+    const FOLLOWERS: usize = 100;
+    const SECONDS: u64 = 3;
+    let paces = [
+        ("10 flows a second", Pace { per_second: 10, batch: 1 }),
+        ("1,000 flows a second, one by one", Pace { per_second: 1_000, batch: 1 }),
+        ("20,000 flows a second", Pace { per_second: 20_000, batch: 64 }),
+    ];
+    heading(&format!("{FOLLOWERS} followers, each on its own connection"));
+    for (what, pace) in paces {
+        let (bench, mut writer) = Bench::start(65_535);
+        for count in [0, FOLLOWERS] {
+            let follow = GetFlowsRequest { follow: true, ..last(0) };
+            let mut reading = tokio::task::JoinSet::new();
+            for _ in 0..count {
+                let channel = channel(&bench).await;
+                let request = follow.clone();
+                reading.spawn(async move { client::flows(&channel, request).await });
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let before = (server_cpu(), cpu_of(WRITER));
+            let begin = Instant::now();
+            let live = Live::start(&bench, writer, pace);
+            tokio::time::sleep(Duration::from_secs(SECONDS)).await;
+            // a thread that has ended has no times any more
+            let writer_cpu = cpu_of(WRITER);
+            (writer, _) = live.stop();
+            let share = |cpu: Duration| cpu.as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
+            let (server, writer_share) = (server_cpu().saturating_sub(before.0), share(writer_cpu));
+            row(&format!("{what}, {count} followers: server CPU"), share(server), "% of a core", Goal::None);
+            row(&format!("{what}, {count} followers: writer CPU"), writer_share, "% of a core", Goal::None);
+        }
+    }
+}
+
+/// What a stream costs whose client has nothing to read, and one whose client does not read.
+fn memory() {
+    const STREAMS: usize = 300;
+    heading(&format!("memory of the server, {STREAMS} streams on a connection each"));
+    let (bench, mut writer) = Bench::start_for(65_535, STREAMS);
+    let requests = [
+        ("a follower that waits", GetFlowsRequest { follow: true, ..last(0) }),
+        ("a stream whose client does not read", last(0)),
+    ];
+    // what is remembered across queries, and the server's own
+    drop(raw::ask(&bench.socket, &last(0)));
+    for (what, request) in requests {
+        std::thread::sleep(Duration::from_secs(1));
+        let before = resident_bytes();
+        let asked: Vec<_> = (0..STREAMS).map(|_| raw::ask(&bench.socket, &request)).collect();
+        std::thread::sleep(Duration::from_secs(2));
+        bench.flows.write(&mut writer, 0, 1, 1);
+        std::thread::sleep(Duration::from_secs(1));
+        let each = resident_bytes().saturating_sub(before) as f64 / STREAMS as f64;
+        row(what, each / 1_024.0, "KiB", Goal::None);
+        drop(asked);
+    }
+}
+
 fn main() {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).thread_name(CLIENT).enable_all().build().unwrap().block_on(async {
@@ -176,5 +234,11 @@ async fn bench() {
     }
     if wanted("places") {
         places().await;
+    }
+    if wanted("followers") {
+        followers().await;
+    }
+    if wanted("memory") {
+        tokio::task::spawn_blocking(memory).await.unwrap();
     }
 }

@@ -21,8 +21,8 @@ use crate::cluster::{self, Flows};
 
 /// The names of the server's threads begin with this.
 const THREADS: &str = "bench-server";
-/// Flows in a batch of the writer.
-const BATCH: usize = 64;
+/// The name of the live writer's thread.
+pub const WRITER: &str = "bench-writer";
 
 struct NoFacts;
 
@@ -49,6 +49,11 @@ pub struct Bench {
 impl Bench {
     /// A full ring of so many flows, and its writer.
     pub fn start(capacity: u64) -> (Self, Writer) {
+        Self::start_for(capacity, DEFAULT_MAX_STREAMS)
+    }
+
+    /// The same for so many streams at once.
+    pub fn start_for(capacity: u64, max_streams: usize) -> (Self, Writer) {
         let flows = Arc::new(Flows::new());
         let (mut writer, ring) = Ring::new(Capacity::try_from(capacity).unwrap());
         flows.write(&mut writer, 0, capacity + capacity / 8 + 7, 256);
@@ -60,7 +65,7 @@ impl Bench {
             directory: Arc::new(ArcSwap::from_pointee(directory)),
             node: Arc::new(cluster::node()),
             facts: Arc::new(NoFacts),
-            max_streams: DEFAULT_MAX_STREAMS,
+            max_streams,
         });
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("bench.sock");
@@ -112,26 +117,51 @@ pub fn cpu_of(name: &str) -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// Appends so many flows a second until told to stop; returns how many it wrote.
-pub fn write_paced(
-    bench: &Bench,
-    mut writer: Writer,
-    per_second: u64,
+/// How a live writer writes.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    /// Flows a second.
+    pub per_second: u64,
+    /// Flows at once.
+    pub batch: usize,
+}
+
+/// A writer that goes on until it is stopped.
+pub struct Live {
     stop: Arc<AtomicBool>,
-) -> thread::JoinHandle<(Writer, u64)> {
-    let flows = Arc::clone(&bench.flows);
-    let from = bench.ring.written();
-    thread::spawn(move || {
-        let begin = Instant::now();
-        let mut written = 0;
-        while !stop.load(Ordering::Relaxed) {
-            let due = u64::try_from(begin.elapsed().as_micros()).unwrap() * per_second / 1_000_000;
-            if due > written {
-                flows.write(&mut writer, from + written, due - written, BATCH);
-                written = due;
+    thread: thread::JoinHandle<(Writer, u64)>,
+}
+
+impl Live {
+    pub fn start(bench: &Bench, mut writer: Writer, pace: Pace) -> Self {
+        let (flows, from, stop) =
+            (Arc::clone(&bench.flows), bench.ring.written(), Arc::<AtomicBool>::default());
+        let stopped = Arc::clone(&stop);
+        let write = move || {
+            let begin = Instant::now();
+            let mut written = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let due = u64::try_from(begin.elapsed().as_micros()).unwrap() * pace.per_second / 1_000_000;
+                while written + pace.batch as u64 <= due {
+                    flows.write(&mut writer, from + written, pace.batch as u64, pace.batch);
+                    written += pace.batch as u64;
+                }
+                thread::sleep(Duration::from_micros(200));
             }
-            thread::sleep(Duration::from_micros(500));
-        }
-        (writer, written)
-    })
+            (writer, written)
+        };
+        Self { stop, thread: thread::Builder::new().name(WRITER.into()).spawn(write).unwrap() }
+    }
+
+    /// The writer, and how many flows it wrote.
+    pub fn stop(self) -> (Writer, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Memory of this process that is in use.
+pub fn resident_bytes() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4_096
 }
