@@ -70,6 +70,9 @@ impl MetricsDoor {
 
     /// Starts to count and to answer.
     pub fn serve(self, sources: Sources) -> anyhow::Result<MetricsThread> {
+        if let Ok(address) = self.address() {
+            tracing::info!(%address, "serving metrics in clear text at /metrics");
+        }
         let Self { listener, selection, max_series } = self;
         let counts_flows = !selection.is_empty();
         let exporter = Arc::new(Exporter::new(sources, FlowMetrics::new(selection, max_series)));

@@ -3,9 +3,9 @@
 //! What a flow adds to depends on its [`Shape`] and on what is told of its ends. Each such combination is worked out
 //! once, from those alone, and remembered by small numbers: a flow costs two look-ups by index and one by hash.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
+use foldhash::{HashMap, HashMapExt as _};
 use palomar_flow::view::Side;
 use palomar_model::object::ObjectName;
 

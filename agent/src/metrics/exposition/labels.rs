@@ -41,23 +41,21 @@ impl Labels {
 
 /// Escapes a label's value, in either format, and a help text of `OpenMetrics`.
 pub fn escape(value: &str, text: &mut String) {
-    for character in value.chars() {
-        match character {
-            '"' => text.push_str("\\\""),
-            other => escape_in_help(other, text),
-        }
-    }
+    escape_these(&['\\', '\n', '"'], value, text);
 }
 
 /// Escapes a help text of Prometheus, in which quotes stand as they are.
 pub fn escape_help(help: &str, text: &mut String) {
-    help.chars().for_each(|character| escape_in_help(character, text));
+    escape_these(&['\\', '\n'], help, text);
 }
 
-fn escape_in_help(character: char, text: &mut String) {
-    match character {
-        '\\' => text.push_str("\\\\"),
-        '\n' => text.push_str("\\n"),
-        other => text.push(other),
+fn escape_these(special: &[char], value: &str, text: &mut String) {
+    let mut from = 0;
+    for (at, found) in value.match_indices(special) {
+        text.push_str(&value[from..at]);
+        text.push('\\');
+        text.push_str(if found == "\n" { "n" } else { found });
+        from = at + found.len();
     }
+    text.push_str(&value[from..]);
 }

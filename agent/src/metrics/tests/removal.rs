@@ -102,6 +102,20 @@ fn series_that_come_again_count_from_zero_and_disturb_no_other() {
 }
 
 #[test]
+fn a_pod_that_is_called_as_what_is_folded_has_no_second_series() {
+    let mut fixture = Fixture::new("flow:labelsContext=source_namespace,source_pod", 1, 1_023);
+    write(&mut fixture);
+    let begin = Instant::now();
+    fixture.follower.forget_gone(without_old, begin);
+    fixture.follower.forget_gone(without_old, begin + Duration::from_mins(1));
+    let ends = (pod(1, "__other__", "__other__"), pod(2, "np-demo", "kept"));
+    fixture.write(&flow_between(ends.0, ends.1, Direction::Ingress));
+    fixture.follower.catch_up();
+    // two of the pod kept, and this one
+    assert_eq!(fixture.counts().values().copied().collect::<Vec<_>>(), [3]);
+}
+
+#[test]
 fn room_that_a_gone_pod_leaves_is_given_to_new_series() {
     let mut fixture = Fixture::new("flow:sourceContext=pod", 1, 1_023);
     write(&mut fixture);
