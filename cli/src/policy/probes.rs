@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Read, Write};
 
 use anyhow::{Context, Result, bail};
 use palomar_model::packet::Protocol;
-use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, End, Index, Prober, Question};
+use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, End, EndId, Index, InvalidEnd, Prober};
 use serde::Deserialize;
 
 use super::manifests::{Manifests, counted};
@@ -15,7 +15,7 @@ use crate::arguments::Given;
 use crate::observe::input::{LINE_LIMIT, Line, Lines, open, unpacked};
 use crate::surroundings::Surroundings;
 
-/// Ends that are remembered by their text; beyond that all are forgotten.
+/// Ends that are remembered; beyond that all are forgotten.
 const REMEMBERED: usize = 200_000;
 
 /// A question as a line holds it.
@@ -83,7 +83,7 @@ pub fn answer_all(manifests: &Manifests, probes: impl Read, mut out: impl Write)
 
 struct Answering<'i, 'w> {
     prober: Prober<'i, 'w>,
-    ends: HashMap<String, End>,
+    ends: HashMap<String, EndId>,
     /// The answer to the present line.
     buffer: Vec<u8>,
 }
@@ -97,25 +97,25 @@ impl Answering<'_, '_> {
             Some(name) => protocol(&name).map_err(|error| error.to_string())?,
         };
         let port = checked_port(protocol, port).map_err(|error| error.to_string())?;
-        let question = Question { from: self.end(&from)?, to: self.end(&to)?, protocol, port };
-        let answer = self.prober.answer(&question);
+        if self.ends.len() >= REMEMBERED {
+            self.ends.clear();
+            self.prober.forget_ends();
+        }
+        let ends = (self.end(&from)?, self.end(&to)?);
+        let answer = self.prober.answer_between(ends.0, ends.1, protocol, port);
         self.buffer.clear();
         write_answer(&mut self.buffer, &from, &to, protocol, port, &answer);
-        self.buffer.push(b'\n');
         Ok(())
     }
 
-    fn end(&mut self, text: &str) -> Result<End, String> {
-        if let Some(end) = self.ends.get(text) {
-            return Ok(end.clone());
+    fn end(&mut self, text: &str) -> Result<EndId, String> {
+        if let Some(known) = self.ends.get(text) {
+            return Ok(*known);
         }
-        let end: End =
-            text.parse().map_err(|error: palomar_policy::explain::InvalidEnd| error.to_string())?;
-        if self.ends.len() >= REMEMBERED {
-            self.ends.clear();
-        }
-        self.ends.insert(text.to_owned(), end.clone());
-        Ok(end)
+        let end: End = text.parse().map_err(|error: InvalidEnd| error.to_string())?;
+        let id = self.prober.end(&end);
+        self.ends.insert(text.to_owned(), id);
+        Ok(id)
     }
 }
 
@@ -130,64 +130,60 @@ fn write_answer(
     answer: &Answer<'_>,
 ) {
     let Answer { verdict, egress, ingress, missing } = answer;
-    out.extend(b"{\"from\":");
-    write_string(out, from);
-    out.extend(b",\"to\":");
-    write_string(out, to);
-    out.extend(b",\"port\":");
+    put(out, "{\"from\":");
+    put_string(out, from);
+    put(out, ",\"to\":");
+    put_string(out, to);
+    put(out, ",\"port\":");
     match port {
-        Some(port) => write_number(out, port.into()),
-        None => out.extend(b"null"),
+        Some(port) => put(out, itoa::Buffer::new().format(port)),
+        None => put(out, "null"),
     }
-    out.extend(b",\"protocol\":");
-    write_string(out, protocol_name(protocol));
-    out.extend(b",\"verdict\":");
-    write_string(out, verdict.name());
-    out.extend(b",\"ingress\":");
-    write_direction(out, ingress);
-    out.extend(b",\"egress\":");
-    write_direction(out, egress);
-    out.extend(b",\"missing\":[");
+    put_all(out, [",\"protocol\":\"", protocol_name(protocol)]);
+    put_all(out, ["\",\"verdict\":\"", verdict.name(), "\",\"ingress\":"]);
+    put_direction(out, ingress);
+    put(out, ",\"egress\":");
+    put_direction(out, egress);
+    put(out, ",\"missing\":[");
     for (position, missing) in missing.iter().enumerate() {
-        out.extend((position > 0).then_some(b','));
-        write_string(out, &missing.to_string());
+        put(out, if position == 0 { "" } else { "," });
+        put_string(out, &missing.to_string());
     }
-    out.extend(b"]}");
+    put(out, "]}\n");
 }
 
-fn write_direction(out: &mut Vec<u8>, direction: &DirectionAnswer<'_>) {
+fn put_direction(out: &mut Vec<u8>, direction: &DirectionAnswer<'_>) {
     let DirectionAnswer { verdict, isolated, by } = direction;
-    out.extend(b"{\"verdict\":");
-    write_string(out, verdict.name());
-    out.extend(b",\"isolated\":");
-    out.extend(if *isolated { &b"true"[..] } else { b"false" });
-    out.extend(b",\"by\":[");
+    let isolated = if *isolated { "true" } else { "false" };
+    put_all(out, ["{\"verdict\":\"", verdict.name(), "\",\"isolated\":", isolated, ",\"by\":["]);
     for (position, Deciding { policy, rule }) in by.iter().enumerate() {
-        out.extend((position > 0).then_some(b','));
-        out.extend(b"{\"kind\":\"NetworkPolicy\",\"namespace\":");
-        write_string(out, &policy.namespace);
-        out.extend(b",\"name\":");
-        write_string(out, &policy.name);
+        let begin = if position == 0 { "" } else { "," };
+        put_all(out, [begin, "{\"kind\":\"NetworkPolicy\",\"namespace\":\"", &policy.namespace]);
+        put_all(out, ["\",\"name\":\"", &policy.name, "\""]);
         if let Some(rule) = rule {
-            out.extend(b",\"rule\":");
-            write_number(out, *rule);
+            put_all(out, [",\"rule\":", itoa::Buffer::new().format(*rule)]);
         }
-        out.push(b'}');
+        put(out, "}");
     }
-    out.extend(b"]}");
+    put(out, "]}");
 }
 
-fn write_number(out: &mut Vec<u8>, number: u32) {
-    out.extend(itoa::Buffer::new().format(number).as_bytes());
+/// Text that holds nothing to be escaped, such as the name of an object.
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
 }
 
-fn write_string(out: &mut Vec<u8>, text: &str) {
+fn put_all<const N: usize>(out: &mut Vec<u8>, texts: [&str; N]) {
+    for text in texts {
+        put(out, text);
+    }
+}
+
+fn put_string(out: &mut Vec<u8>, text: &str) {
     let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
+        put_all(out, ["\"", text, "\""]);
     } else {
-        out.extend(serde_json::Value::from(text).to_string().as_bytes());
+        put(out, &serde_json::Value::from(text).to_string());
     }
 }

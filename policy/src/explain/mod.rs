@@ -35,7 +35,7 @@ pub use clause::Clause;
 pub use index::Index;
 pub use missing::Missing;
 pub use path::{Party, Path, Standing};
-pub use prober::Prober;
+pub use prober::{EndId, Prober};
 pub use question::{End, InvalidEnd, Question};
 pub use rules::{DirectionExplanation, Outcome, RuleExplanation};
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
 use palomar_model::world::{Pod, Service, TargetPort};
 
 use super::index::{Index, Owner};
@@ -60,30 +61,19 @@ pub(super) enum Found<'w> {
 /// Where a connection may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Target<'w> {
-    party: Party<'w>,
-    port: Option<u16>,
-    service: Option<&'w ObjectName>,
+    pub(super) party: Party<'w>,
+    pub(super) port: Option<u16>,
+    pub(super) service: Option<&'w ObjectName>,
 }
 
 /// Every way that the connection may take; never empty. Or what is not known of either end.
 pub(super) fn resolve<'w>(index: &Index<'w>, question: &Question) -> Result<Vec<Path<'w>>, Vec<Missing>> {
     let from = find(index, &question.from).and_then(|found| sources(&found));
-    let to = find(index, &question.to).and_then(|found| targets(index, &found, question));
-    between(from.as_deref(), to.as_deref(), question)
-}
-
-/// The ways between two ends, as far as these are known.
-pub(super) fn between<'w>(
-    sources: Result<&[Party<'w>], &Missing>,
-    targets: Result<&[Target<'w>], &Missing>,
-    question: &Question,
-) -> Result<Vec<Path<'w>>, Vec<Missing>> {
-    match (sources, targets) {
-        (Ok(sources), Ok(targets)) => paths(sources, targets, question).map_err(|missing| vec![missing]),
-        (sources, targets) => {
-            let missing = [sources.err(), targets.err()];
-            Err(missing.into_iter().flatten().cloned().collect())
-        }
+    let to =
+        find(index, &question.to).and_then(|found| targets(index, &found, question.protocol, question.port));
+    match (from, to) {
+        (Ok(sources), Ok(targets)) => paths(&sources, &targets, question).map_err(|missing| vec![missing]),
+        (sources, targets) => Err([sources.err(), targets.err()].into_iter().flatten().collect()),
     }
 }
 
@@ -146,14 +136,15 @@ pub(super) fn sources<'w>(from: &Found<'w>) -> Result<Vec<Party<'w>>, Missing> {
 pub(super) fn targets<'w>(
     index: &Index<'w>,
     to: &Found<'w>,
-    question: &Question,
+    protocol: Protocol,
+    port: Option<u16>,
 ) -> Result<Vec<Target<'w>>, Missing> {
     match to {
         Found::Party(standing, addresses) => {
             let parties = standing.at_each(addresses).into_iter();
-            Ok(parties.map(|party| Target { party, port: question.port, service: None }).collect())
+            Ok(parties.map(|party| Target { party, port, service: None }).collect())
         }
-        Found::Service(service, address) => backends(index, service, *address, question),
+        Found::Service(service, address) => backends(index, service, *address, protocol, port),
     }
 }
 
@@ -163,23 +154,28 @@ fn paths<'w>(
     targets: &[Target<'w>],
     question: &Question,
 ) -> Result<Vec<Path<'w>>, Missing> {
-    let mut paths = Vec::with_capacity(1);
-    for from in sources {
-        for Target { party: to, port, service } in targets {
-            let have_family = match (from.address, to.address) {
-                (Some(own), Some(its)) => own.is_ipv4() == its.is_ipv4(),
-                (None, _) | (_, None) => true,
-            };
-            if have_family {
-                paths.push(Path { from: *from, to: *to, port: *port, service: *service });
-            }
-        }
+    let pairs = sources.iter().flat_map(|from| targets.iter().map(move |target| (from, target)));
+    let paths: Vec<_> = pairs.filter_map(|(from, target)| target.path_from(*from)).collect();
+    if paths.is_empty() { Err(no_family(&question.from, &question.to)) } else { Ok(paths) }
+}
+
+/// What is missing where there is no such pair.
+pub(super) fn no_family(from: &End, to: &End) -> Missing {
+    Missing::Family { from: from.to_string(), to: to.to_string() }
+}
+
+// === impl Target ===
+
+impl<'w> Target<'w> {
+    /// The way from this source, if it is of the same address family.
+    pub(super) fn path_from(&self, from: Party<'w>) -> Option<Path<'w>> {
+        let Self { party: to, port, service } = *self;
+        let have_family = match (from.address, to.address) {
+            (Some(own), Some(its)) => own.is_ipv4() == its.is_ipv4(),
+            (None, _) | (_, None) => true,
+        };
+        have_family.then_some(Path { from, to, port, service })
     }
-    if paths.is_empty() {
-        let (from, to) = (question.from.to_string(), question.to.to_string());
-        return Err(Missing::Family { from, to });
-    }
-    Ok(paths)
 }
 
 fn backend(pod: &Pod) -> Standing<'_> {
@@ -191,14 +187,15 @@ fn backends<'w>(
     index: &Index<'w>,
     service: &'w Service,
     address: Option<IpAddr>,
-    question: &Question,
+    protocol: Protocol,
+    port: Option<u16>,
 ) -> Result<Vec<Target<'w>>, Missing> {
     let Some(selector) = &service.selector else {
         return Err(Missing::Backends { service: service.name.clone() });
     };
     // The name of a headless service leads to the pods themselves, whichever port is asked for.
     let is_headless = service.cluster_ips.is_empty();
-    let target = if is_headless { None } else { Some(target(service, question)?) };
+    let target = if is_headless { None } else { Some(target(service, protocol, port)?) };
     let asked = |own: &IpAddr| address.is_none_or(|address| address.is_ipv4() == own.is_ipv4());
     let families: Vec<bool> =
         service.cluster_ips.iter().filter(|own| asked(own)).map(IpAddr::is_ipv4).collect();
@@ -210,11 +207,9 @@ fn backends<'w>(
     let mut found = Vec::new();
     for pod in pods {
         let ports: Vec<Option<u16>> = match target {
-            None => vec![question.port],
+            None => vec![port],
             Some(TargetPort::Number(number)) => vec![Some(*number)],
-            Some(TargetPort::Named(name)) => {
-                pod.named_ports.numbers(name, question.protocol).map(Some).collect()
-            }
+            Some(TargetPort::Named(name)) => pod.named_ports.numbers(name, protocol).map(Some).collect(),
         };
         for own in pod.addresses.iter().filter(|own| is_headless || families.contains(&own.is_ipv4())) {
             index.check_owner(pod, *own)?;
@@ -224,22 +219,18 @@ fn backends<'w>(
         }
     }
     if found.is_empty() {
-        let (protocol, port) = (question.protocol, question.port);
         return Err(Missing::Backend { service: service.name.clone(), protocol, port });
     }
     Ok(found)
 }
 
 /// Where the port that was asked for leads.
-fn target<'w>(service: &'w Service, question: &Question) -> Result<&'w TargetPort, Missing> {
-    let of_port = service
-        .ports
-        .iter()
-        .find(|port| port.protocol == question.protocol && Some(port.port) == question.port);
+fn target(service: &Service, protocol: Protocol, port: Option<u16>) -> Result<&TargetPort, Missing> {
+    let of_port = service.ports.iter().find(|own| own.protocol == protocol && Some(own.port) == port);
     of_port.map(|port| &port.target).ok_or_else(|| Missing::ServicePort {
         service: service.name.clone(),
-        protocol: question.protocol,
-        port: question.port,
+        protocol,
+        port,
         choices: choices(service),
     })
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use palomar_model::netpol::Peer;
+use palomar_model::object::ObjectName;
 use palomar_model::verdict::Direction;
 use palomar_model::world::Pod;
 
@@ -52,84 +53,92 @@ pub(super) enum Match {
     Unknown(Missing),
 }
 
+/// What a path says of the peer of one direction, whatever its labels and its address are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Relation {
+    pub(super) exempt: Exempt,
+    /// Why the pod that is judged does not see the peer's own address; `None`: it does.
+    pub(super) masked: Option<Missing>,
+    /// Whether selectors reach it: whether it is a pod, and seen as that pod.
+    pub(super) is_selectable: bool,
+}
+
+impl Relation {
+    const PLAIN: Self = Self { exempt: Exempt::No, masked: None, is_selectable: true };
+
+    /// Of the peer of `own`, which is the end of the path that this direction judges.
+    pub(super) fn of(path: &Path<'_>, direction: Direction, own: &Pod) -> Self {
+        match direction {
+            Direction::Egress => Self::of_destination(own, &path.to),
+            Direction::Ingress => Self::of_source(own, &path.from, path.service),
+        }
+    }
+
+    fn of_destination(own: &Pod, to: &Party<'_>) -> Self {
+        match to.judged_pod() {
+            Some(pod) if pod.name == own.name => {
+                Self { exempt: Exempt::Yes(Exemption::Itself), ..Self::PLAIN }
+            }
+            Some(_) => Self::PLAIN,
+            None => Self { is_selectable: false, ..Self::PLAIN },
+        }
+    }
+
+    /// Where a service's address was rewritten, that of a source from outside may have been as well.
+    fn of_source(own: &Pod, from: &Party<'_>, service: Option<&ObjectName>) -> Self {
+        let masked = || service.map(|service| Missing::Source { service: service.clone() });
+        match from.standing {
+            Standing::Pod(pod) if pod.name != own.name => Self::PLAIN,
+            // By way of a service nodes must rewrite the source, or the pod would see its own address.
+            Standing::Pod(_) => match masked() {
+                None => Self { exempt: Exempt::Yes(Exemption::Itself), ..Self::PLAIN },
+                Some(missing) => {
+                    let exempt = Exempt::Maybe(missing.clone());
+                    Self { exempt, masked: Some(missing), is_selectable: false }
+                }
+            },
+            Standing::Node { name, pod: _ } => {
+                let exempt = if name.is_empty() || own.node.is_empty() {
+                    let who =
+                        if own.node.is_empty() { format!("pod {}", own.name) } else { from.to_string() };
+                    Exempt::Maybe(Missing::Node { who })
+                } else if name == own.node {
+                    Exempt::Yes(Exemption::NodeToItsPod)
+                } else {
+                    Exempt::No
+                };
+                Self { exempt, masked: masked(), is_selectable: false }
+            }
+            Standing::World => Self { masked: masked(), is_selectable: false, ..Self::PLAIN },
+        }
+    }
+}
+
 impl<'a, 'w: 'a> Side<'a, 'w> {
     /// `None`: the end of this direction is nobody whom policies judge.
     pub(super) fn of(index: &'a Index<'w>, path: &Path<'w>, direction: Direction) -> Option<Self> {
-        let (own, other) = match direction {
+        let (own, party) = match direction {
             Direction::Ingress => (path.to, path.from),
             Direction::Egress => (path.from, path.to),
         };
         let pod = own.judged_pod()?;
-        let peer = match direction {
-            Direction::Ingress => source(index, path, pod, other),
-            Direction::Egress => destination(index, pod, other),
-        };
+        let Relation { exempt, masked, is_selectable } = Relation::of(path, direction, pod);
+        let subject =
+            party.judged_pod().filter(|_| is_selectable).and_then(|selectable| index.subject(selectable));
+        let address = masked.map_or_else(|| seen_address(&party), Err);
+        let peer = PeerFacts { party, subject, address, exempt };
         Some(Self { direction, pod, endpoint: index.subject(pod)?, peer })
     }
 }
 
-fn destination<'a, 'w: 'a>(index: &'a Index<'w>, own: &Pod, to: Party<'w>) -> PeerFacts<'a, 'w> {
-    let exempt = match to.judged_pod() {
-        Some(pod) if pod.name == own.name => Exempt::Yes(Exemption::Itself),
-        _ => Exempt::No,
-    };
-    plain(index, to, exempt)
-}
-
-fn source<'a, 'w: 'a>(
-    index: &'a Index<'w>,
-    path: &Path<'w>,
-    own: &Pod,
-    from: Party<'w>,
-) -> PeerFacts<'a, 'w> {
-    // Where a service's address was rewritten, that of a source from outside may have been as well.
-    let masked = path.service.map(|service| Missing::Source { service: service.clone() });
-    match from.standing {
-        Standing::Pod(pod) if pod.name == own.name => match masked {
-            None => plain(index, from, Exempt::Yes(Exemption::Itself)),
-            // Nodes must rewrite the source then, or the pod would see its own address.
-            Some(missing) => PeerFacts {
-                party: from,
-                subject: None,
-                address: Err(missing.clone()),
-                exempt: Exempt::Maybe(missing),
-            },
-        },
-        Standing::Pod(_) => plain(index, from, Exempt::No),
-        Standing::Node { name, pod: _ } => {
-            let exempt = if name.is_empty() || own.node.is_empty() {
-                let who = if own.node.is_empty() { format!("pod {}", own.name) } else { from.to_string() };
-                Exempt::Maybe(Missing::Node { who })
-            } else if name == own.node {
-                Exempt::Yes(Exemption::NodeToItsPod)
-            } else {
-                Exempt::No
-            };
-            let facts = plain(index, from, exempt);
-            PeerFacts { address: masked.map_or(facts.address, Err), ..facts }
+/// The address that ipBlocks are asked for, or why it is not known.
+pub(super) fn seen_address(party: &Party<'_>) -> Result<IpAddr, Missing> {
+    party.address.ok_or_else(|| match party.standing {
+        Standing::Pod(pod) | Standing::Node { name: _, pod: Some(pod) } => {
+            Missing::Address { name: pod.name.clone() }
         }
-        Standing::World => {
-            let facts = plain(index, from, Exempt::No);
-            PeerFacts { address: masked.map_or(facts.address, Err), ..facts }
-        }
-    }
-}
-
-fn plain<'a, 'w: 'a>(index: &'a Index<'w>, party: Party<'w>, exempt: Exempt) -> PeerFacts<'a, 'w> {
-    let pod = match party.standing {
-        Standing::Pod(pod) | Standing::Node { name: _, pod: Some(pod) } => Some(pod),
-        Standing::Node { name: _, pod: None } | Standing::World => None,
-    };
-    let unknown = || match pod {
-        Some(pod) => Missing::Address { name: pod.name.clone() },
-        None => Missing::Node { who: party.to_string() },
-    };
-    PeerFacts {
-        party,
-        subject: party.judged_pod().and_then(|pod| index.subject(pod)),
-        address: party.address.ok_or_else(unknown),
-        exempt,
-    }
+        Standing::Node { name: _, pod: None } | Standing::World => Missing::Node { who: party.to_string() },
+    })
 }
 
 impl PeerFacts<'_, '_> {

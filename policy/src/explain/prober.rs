@@ -5,46 +5,72 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use palomar_model::netpol::{Peer, Rule};
+use palomar_model::netpol::{Peer, PortRule, Ports, Rule};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
+use palomar_model::ports::NamedPorts;
 use palomar_model::verdict::Direction;
 use palomar_model::world::Pod;
 
 use super::answer::{self, Answer, Deciding, DirectionAnswer, Verdict};
-use super::clause::named_ports;
 use super::index::Index;
 use super::missing::Missing;
 use super::path::{self, Found, Party, Path, Target};
-use super::peer::{Exempt, Side};
+use super::peer::{Exempt, Relation, seen_address};
 use super::question::{End, Question};
-use super::rules::has_port;
 use crate::decide::selects;
 use crate::set::policies_of_namespace;
-
-/// How many ends, targets and addresses are remembered, each; beyond that all are forgotten and found anew.
-const REMEMBERED: usize = 200_000;
 
 /// Answers as [`super::explain`] does, without the reasons.
 #[derive(Debug)]
 pub struct Prober<'i, 'w> {
     index: &'i Index<'w>,
     peers: Peers<'w>,
-    ends: HashMap<End, Rc<KnownEnd<'w>>>,
-    targets: HashMap<(End, Protocol, Option<u16>), Rc<Targets<'w>>>,
-    judged: HashMap<&'w ObjectName, Rc<[Option<Rules<'w>>; 2]>>,
-    by_selector: HashMap<&'w ObjectName, Bits>,
-    by_block: HashMap<IpAddr, Bits>,
+    names: Names<'w>,
+    numbers: HashMap<End, EndId>,
+    ends: Vec<Rc<KnownEnd<'w>>>,
+    services: HashMap<(EndId, Protocol, Option<u16>), Rc<Targets<'w>>>,
+    pods: HashMap<&'w ObjectName, Rc<PodFacts<'w>>>,
 }
 
-type Targets<'w> = Result<Vec<Target<'w>>, Missing>;
+type Sources<'w> = Result<Vec<Place<'w>>, Missing>;
+type Targets<'w> = Result<Vec<(Place<'w>, Target<'w>)>, Missing>;
 /// One bit for each peer of [`Peers`].
-type Bits = Rc<[u64]>;
+type Bits = Box<[u64]>;
+
+/// An end that a [`Prober`] has looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EndId(usize);
 
 /// An end, and where connections from it begin.
 #[derive(Debug)]
 struct KnownEnd<'w> {
-    found: Result<(Found<'w>, Result<Vec<Party<'w>>, Missing>), Missing>,
+    end: End,
+    found: Result<Found<'w>, Missing>,
+    sources: Sources<'w>,
+    /// Where connections to it end, unless it is a service.
+    places: Option<Vec<Place<'w>>>,
+}
+
+/// An end at one address, with all that rules may ask of it.
+#[derive(Debug, Clone)]
+struct Place<'w> {
+    party: Party<'w>,
+    /// `None`: no policy judges it, and no selector reaches it.
+    pod: Option<Rc<PodFacts<'w>>>,
+    /// The ipBlocks that hold the address, or why it is not known.
+    covered_by: Result<Rc<Bits>, Missing>,
+}
+
+/// A pod by its rules, its labels and its ports.
+#[derive(Debug)]
+struct PodFacts<'w> {
+    pod: &'w Pod,
+    /// What judges it: ingress, egress; `None` where nothing isolates it.
+    rules: [Option<Rules<'w>>; 2],
+    selected_by: Bits,
+    /// Its named ports that some rule asks for, by the number of the name.
+    named_ports: Vec<(Protocol, usize, u16)>,
 }
 
 /// The peers of all rules, each once. Their numbers are their positions.
@@ -55,6 +81,9 @@ struct Peers<'w> {
     list: Vec<(Option<&'w str>, &'w Peer)>,
 }
 
+/// The names of ports that rules ask for, with their numbers.
+type Names<'w> = HashMap<&'w str, usize>;
+
 /// What judges one direction of a pod.
 #[derive(Debug)]
 struct Rules<'w> {
@@ -62,198 +91,309 @@ struct Rules<'w> {
     rules: Vec<NumberedRule<'w>>,
 }
 
+/// A rule whose peers and names are numbers.
 #[derive(Debug)]
 struct NumberedRule<'w> {
     deciding: Deciding<'w>,
-    rule: &'w Rule,
+    is_for_all: bool,
     selectors: Vec<usize>,
     blocks: Vec<usize>,
+    /// `None`: every port of every protocol.
+    ports: Option<NumberedPorts>,
+}
+
+#[derive(Debug, Default)]
+struct NumberedPorts {
+    /// Every port of the protocol; packets without a port among them.
+    every: Vec<Protocol>,
+    ranges: Vec<(Protocol, u16, u16)>,
+    /// Names that are the peer's to explain.
+    names: Vec<(Protocol, usize)>,
 }
 
 impl<'i, 'w> Prober<'i, 'w> {
     /// A prober of a world; work in proportion to its rules.
     pub fn new(index: &'i Index<'w>) -> Self {
-        let mut peers = Peers::default();
+        let (mut peers, mut names) = (Peers::default(), Names::new());
         for policy in index.world().policies.values() {
-            let rules = Direction::BOTH.into_iter().filter_map(|direction| policy.rules(direction)).flatten();
-            for peer in rules.flat_map(|rule| &rule.peers) {
-                peers.number(&policy.name.namespace, peer);
+            let rules = Direction::BOTH.into_iter().filter_map(|direction| policy.rules(direction));
+            for rule in rules.flatten() {
+                for peer in &rule.peers {
+                    peers.add(&policy.name.namespace, peer);
+                }
+                for port in &rule.ports {
+                    if let Ports::Named(name) = &port.ports {
+                        let next = names.len();
+                        names.entry(name).or_insert(next);
+                    }
+                }
             }
         }
         Self {
             index,
             peers,
-            ends: HashMap::new(),
-            targets: HashMap::new(),
-            judged: HashMap::new(),
-            by_selector: HashMap::new(),
-            by_block: HashMap::new(),
+            names,
+            numbers: HashMap::new(),
+            ends: Vec::new(),
+            services: HashMap::new(),
+            pods: HashMap::new(),
         }
     }
 
     /// Answers one question.
     pub fn answer(&mut self, question: &Question) -> Answer<'w> {
-        match self.paths(question) {
-            Ok(paths) => {
-                let answers: Vec<_> = paths
-                    .into_iter()
-                    .map(|path| (path, self.answer_path(&path, question.protocol)))
-                    .collect();
-                answer::combine(answers)
+        let Question { from, to, protocol, port } = question;
+        let (from, to) = (self.end(from), self.end(to));
+        self.answer_between(from, to, *protocol, *port)
+    }
+
+    /// Looks an end up, to be asked about often.
+    pub fn end(&mut self, end: &End) -> EndId {
+        if let Some(known) = self.numbers.get(end) {
+            return *known;
+        }
+        let found = path::find(self.index, end);
+        let sources = match &found {
+            Ok(found) => path::sources(found)
+                .map(|parties| parties.into_iter().map(|party| self.place(party)).collect()),
+            Err(missing) => Err(missing.clone()),
+        };
+        let places = match &found {
+            Ok(Found::Party(..)) => sources.clone().ok(),
+            Ok(Found::Service(..)) | Err(_) => None,
+        };
+        let id = EndId(self.ends.len());
+        self.ends.push(Rc::new(KnownEnd { end: end.clone(), found, sources, places }));
+        self.numbers.insert(end.clone(), id);
+        id
+    }
+
+    /// How many ends are known.
+    pub fn known_ends(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Forgets all ends, to free their memory; their ids must not be used again.
+    pub fn forget_ends(&mut self) {
+        self.ends.clear();
+        self.numbers.clear();
+        self.services.clear();
+    }
+
+    /// Answers the question between two ends.
+    ///
+    /// # Panics
+    ///
+    /// If an id is of an end that was forgotten.
+    pub fn answer_between(
+        &mut self,
+        from: EndId,
+        to: EndId,
+        protocol: Protocol,
+        port: Option<u16>,
+    ) -> Answer<'w> {
+        let (from, to) = (Rc::clone(&self.ends[from.0]), (to, Rc::clone(&self.ends[to.0])));
+        let (to_id, to) = to;
+        if let (Ok(sources), Some(places)) = (&from.sources, &to.places) {
+            let targets =
+                places.iter().map(|place| (place, Target { party: place.party, port, service: None }));
+            return answer_all(&from, sources, &to, &targets, protocol);
+        }
+        let targets = self.targets(to_id, &to, protocol, port);
+        match (&from.sources, &*targets) {
+            (Ok(sources), Ok(targets)) => {
+                let targets = targets.iter().map(|(place, target)| (place, *target));
+                answer_all(&from, sources, &to, &targets, protocol)
             }
-            Err(missing) => Answer::unknown(missing),
+            (sources, targets) => {
+                let missing = [sources.as_ref().err(), targets.as_ref().err()];
+                Answer::unknown(missing.into_iter().flatten().cloned().collect())
+            }
         }
     }
 
-    fn paths(&mut self, question: &Question) -> Result<Vec<Path<'w>>, Vec<Missing>> {
-        let from = self.end(&question.from);
-        let sources = from.found.as_ref().and_then(|(_, sources)| sources.as_ref());
-        let targets = self.targets(question);
-        path::between(sources.map(Vec::as_slice), targets.as_ref().as_ref().map(Vec::as_slice), question)
-    }
-
-    fn end(&mut self, end: &End) -> Rc<KnownEnd<'w>> {
-        if let Some(known) = self.ends.get(end) {
-            return Rc::clone(known);
-        }
-        let found = path::find(self.index, end).map(|found| {
-            let sources = path::sources(&found);
-            (found, sources)
-        });
-        let known = Rc::new(KnownEnd { found });
-        make_room(&mut self.ends);
-        self.ends.insert(end.clone(), Rc::clone(&known));
-        known
-    }
-
-    fn targets(&mut self, question: &Question) -> Rc<Targets<'w>> {
-        let to = self.end(&question.to);
+    fn targets(
+        &mut self,
+        id: EndId,
+        to: &KnownEnd<'w>,
+        protocol: Protocol,
+        port: Option<u16>,
+    ) -> Rc<Targets<'w>> {
         let found = match &to.found {
-            Ok((found, _)) => found,
+            Ok(found @ Found::Service(..)) => found,
+            Ok(Found::Party(..)) => return Rc::new(Ok(Vec::new())),
             Err(missing) => return Rc::new(Err(missing.clone())),
         };
-        if matches!(found, Found::Party(..)) {
-            return Rc::new(path::targets(self.index, found, question));
-        }
-        let key = (question.to.clone(), question.protocol, question.port);
-        if let Some(known) = self.targets.get(&key) {
+        if let Some(known) = self.services.get(&(id, protocol, port)) {
             return Rc::clone(known);
         }
-        let targets = Rc::new(path::targets(self.index, found, question));
-        make_room(&mut self.targets);
-        self.targets.insert(key, Rc::clone(&targets));
+        let targets = path::targets(self.index, found, protocol, port)
+            .map(|targets| targets.into_iter().map(|target| (self.place(target.party), target)).collect());
+        let targets = Rc::new(targets);
+        self.services.insert((id, protocol, port), Rc::clone(&targets));
         targets
     }
 
-    fn answer_path(&mut self, path: &Path<'w>, protocol: Protocol) -> Answer<'w> {
-        let mut missing = Vec::new();
-        let egress = self.judge(path, Direction::Egress, protocol, &mut missing);
-        let ingress = self.judge(path, Direction::Ingress, protocol, &mut missing);
-        let verdict = egress.verdict.both(ingress.verdict);
-        if verdict != Verdict::Undecidable {
-            missing.clear();
-        }
-        Answer { verdict, egress, ingress, missing }
+    fn place(&mut self, party: Party<'w>) -> Place<'w> {
+        let pod = party.judged_pod().map(|pod| self.pod(pod));
+        let covered_by = seen_address(&party).map(|address| Rc::new(self.peers.covering(address)));
+        Place { party, pod, covered_by }
     }
 
-    fn judge(
-        &mut self,
-        path: &Path<'w>,
-        direction: Direction,
-        protocol: Protocol,
-        missing: &mut Vec<Missing>,
-    ) -> DirectionAnswer<'w> {
-        let index = self.index;
-        let Some(side) = Side::of(index, path, direction) else { return DirectionAnswer::NOT_JUDGED };
-        let judged = self.rules(side.pod);
-        let Some(rules) = &judged[usize::from(direction == Direction::Egress)] else {
-            return DirectionAnswer::NOT_JUDGED;
-        };
-        if matches!(side.peer.exempt, Exempt::Yes(_)) {
-            return DirectionAnswer { isolated: true, ..DirectionAnswer::NOT_JUDGED };
-        }
-        let by_selector = side.peer.subject.and_then(|_| Some(self.selecting(side.peer.party.judged_pod()?)));
-        let by_block = side.peer.address.as_ref().map(|address| self.covering(*address));
-        let named = named_ports(&side);
-        let (mut by, mut depends) = (Vec::new(), Vec::new());
-        for NumberedRule { deciding, rule, selectors, blocks } in &rules.rules {
-            if !has_port(rule, named, protocol, path.port) {
-                continue;
-            }
-            let is_selected = by_selector.as_ref().is_some_and(|bits| any(bits, selectors));
-            let is_covered = by_block.as_ref().is_ok_and(|bits| any(bits, blocks));
-            if rule.peers.is_empty() || is_selected || is_covered {
-                by.push(*deciding);
-            } else if let (Err(missing), false) = (&by_block, blocks.is_empty()) {
-                depends.push((*missing).clone());
-            }
-        }
-        if !by.is_empty() {
-            return DirectionAnswer { verdict: Verdict::Allowed, isolated: true, by };
-        }
-        if let Exempt::Maybe(missing) = &side.peer.exempt {
-            depends.push(missing.clone());
-        }
-        if depends.is_empty() {
-            return DirectionAnswer { verdict: Verdict::Denied, isolated: true, by: rules.isolating.clone() };
-        }
-        missing.append(&mut depends);
-        DirectionAnswer { verdict: Verdict::Undecidable, isolated: true, by: Vec::new() }
-    }
-
-    /// The rules that judge a pod: ingress, egress; `None` where nothing isolates it.
-    fn rules(&mut self, pod: &'w Pod) -> Rc<[Option<Rules<'w>>; 2]> {
-        if let Some(known) = self.judged.get(&pod.name) {
+    fn pod(&mut self, pod: &'w Pod) -> Rc<PodFacts<'w>> {
+        if let Some(known) = self.pods.get(&pod.name) {
             return Rc::clone(known);
         }
-        let of = |direction| self.peers.rules_of(self.index, pod, direction);
-        let rules = Rc::new(Direction::BOTH.map(of));
-        self.judged.insert(&pod.name, Rc::clone(&rules));
-        rules
-    }
-
-    /// The peers of rules that select a pod.
-    fn selecting(&mut self, pod: &'w Pod) -> Bits {
-        if let Some(known) = self.by_selector.get(&pod.name) {
-            return Rc::clone(known);
-        }
-        let subject = self.index.subject(pod);
-        let bits = self.peers.bits(|own, peer| {
-            subject.is_some_and(|subject| subject.is_selected_by(peer, own.unwrap_or_default()))
+        let named_ports = pod
+            .named_ports
+            .iter()
+            .filter_map(|port| Some((port.protocol, *self.names.get(port.name.as_str())?, port.number)));
+        let facts = Rc::new(PodFacts {
+            pod,
+            rules: Direction::BOTH.map(|direction| self.rules_of(pod, direction)),
+            selected_by: self.peers.selecting(self.index, pod),
+            named_ports: named_ports.collect(),
         });
-        self.by_selector.insert(&pod.name, Rc::clone(&bits));
-        bits
+        self.pods.insert(&pod.name, Rc::clone(&facts));
+        facts
     }
 
-    /// The ipBlocks of rules that hold an address.
-    fn covering(&mut self, address: IpAddr) -> Bits {
-        if let Some(known) = self.by_block.get(&address) {
-            return Rc::clone(known);
+    fn rules_of(&self, pod: &'w Pod, direction: Direction) -> Option<Rules<'w>> {
+        let subject = self.index.subject(pod)?;
+        let mut found = Rules { isolating: Vec::new(), rules: Vec::new() };
+        for policy in policies_of_namespace(self.index.world(), subject.namespace) {
+            let Some(rules) = policy.rules(direction).filter(|_| selects(policy, subject)) else { continue };
+            found.isolating.push(Deciding { policy: &policy.name, rule: None });
+            for (number, rule) in (0..).zip(rules) {
+                let deciding = Deciding { policy: &policy.name, rule: Some(number) };
+                let (selectors, blocks) = self.peers.numbers_of(&policy.name.namespace, rule);
+                let ports = match direction {
+                    Direction::Ingress => NumberedPorts::of(&rule.ports, &pod.named_ports),
+                    Direction::Egress => NumberedPorts::with_names(&rule.ports, &self.names),
+                };
+                let ports = (!rule.ports.is_empty()).then_some(ports);
+                let is_for_all = rule.peers.is_empty();
+                found.rules.push(NumberedRule { deciding, is_for_all, selectors, blocks, ports });
+            }
         }
-        let bits = self.peers.bits(|_, peer| match peer {
-            Peer::Block(block) => block.contains(address),
-            Peer::Pods { .. } => false,
-        });
-        make_room(&mut self.by_block);
-        self.by_block.insert(address, Rc::clone(&bits));
-        bits
+        (!found.isolating.is_empty()).then_some(found)
     }
+}
+
+fn answer_all<'p, 'w: 'p>(
+    from: &KnownEnd<'w>,
+    sources: &'p [Place<'w>],
+    to: &KnownEnd<'w>,
+    targets: &(impl Iterator<Item = (&'p Place<'w>, Target<'w>)> + Clone),
+    protocol: Protocol,
+) -> Answer<'w> {
+    let pairs = sources.iter().flat_map(|from| targets.clone().map(move |target| (from, target)));
+    let answers = pairs.filter_map(|(from, (to, target))| {
+        let path = target.path_from(from.party)?;
+        Some((path, answer_path(&path, from, to, protocol)))
+    });
+    let mut answers = answers.peekable();
+    match answers.peek() {
+        Some(_) => answer::combine(answers),
+        None => Answer::unknown(vec![path::no_family(&from.end, &to.end)]),
+    }
+}
+
+fn answer_path<'w>(path: &Path<'w>, from: &Place<'w>, to: &Place<'w>, protocol: Protocol) -> Answer<'w> {
+    let mut missing = Vec::new();
+    let egress = judge(path, Direction::Egress, from, to, protocol, &mut missing);
+    let ingress = judge(path, Direction::Ingress, to, from, protocol, &mut missing);
+    let verdict = egress.verdict.both(ingress.verdict);
+    if verdict != Verdict::Undecidable {
+        missing.clear();
+    }
+    Answer { verdict, egress, ingress, missing }
+}
+
+fn judge<'w>(
+    path: &Path<'w>,
+    direction: Direction,
+    own: &Place<'w>,
+    peer: &Place<'w>,
+    protocol: Protocol,
+    missing: &mut Vec<Missing>,
+) -> DirectionAnswer<'w> {
+    let Some(PodFacts { pod, rules, .. }) = own.pod.as_deref() else { return DirectionAnswer::NOT_JUDGED };
+    let Some(rules) = &rules[usize::from(direction == Direction::Egress)] else {
+        return DirectionAnswer::NOT_JUDGED;
+    };
+    let Relation { exempt, masked, is_selectable } = Relation::of(path, direction, pod);
+    if matches!(exempt, Exempt::Yes(_)) {
+        return DirectionAnswer { isolated: true, ..DirectionAnswer::NOT_JUDGED };
+    }
+    let selectable = peer.pod.as_deref().filter(|_| is_selectable);
+    let covered_by = masked.as_ref().map_or(peer.covered_by.as_ref(), Err);
+    let named = selectable.map_or(&[][..], |facts| &facts.named_ports);
+    let (mut by, mut depends) = (Vec::new(), Vec::new());
+    for NumberedRule { deciding, is_for_all, selectors, blocks, ports } in &rules.rules {
+        if ports.as_ref().is_some_and(|ports| !ports.have(protocol, path.port, named)) {
+            continue;
+        }
+        let is_reached = *is_for_all
+            || selectable.is_some_and(|facts| any(&facts.selected_by, selectors))
+            || covered_by.is_ok_and(|bits| any(bits, blocks));
+        if is_reached {
+            by.push(*deciding);
+        } else if let (Err(missing), false) = (&covered_by, blocks.is_empty()) {
+            depends.push((*missing).clone());
+        }
+    }
+    if !by.is_empty() {
+        return DirectionAnswer { verdict: Verdict::Allowed, isolated: true, by };
+    }
+    if let Exempt::Maybe(missing) = exempt {
+        depends.push(missing);
+    }
+    if depends.is_empty() {
+        return DirectionAnswer { verdict: Verdict::Denied, isolated: true, by: rules.isolating.clone() };
+    }
+    missing.append(&mut depends);
+    DirectionAnswer { verdict: Verdict::Undecidable, isolated: true, by: Vec::new() }
 }
 
 // === impl Peers ===
 
 impl<'w> Peers<'w> {
-    fn number(&mut self, own: &'w str, peer: &'w Peer) -> usize {
-        let own = matches!(peer, Peer::Pods { namespaces: None, .. }).then_some(own);
-        *self.numbers.entry((own, peer)).or_insert_with(|| {
-            self.list.push((own, peer));
-            self.list.len() - 1
+    fn add(&mut self, own: &'w str, peer: &'w Peer) {
+        let key = Self::key(own, peer);
+        let next = self.list.len();
+        self.numbers.entry(key).or_insert_with(|| {
+            self.list.push(key);
+            next
+        });
+    }
+
+    fn key(own: &'w str, peer: &'w Peer) -> (Option<&'w str>, &'w Peer) {
+        (matches!(peer, Peer::Pods { namespaces: None, .. }).then_some(own), peer)
+    }
+
+    /// The numbers of a rule's peers: those with selectors, those with ipBlocks.
+    fn numbers_of(&self, own: &'w str, rule: &'w Rule) -> (Vec<usize>, Vec<usize>) {
+        let (blocks, selectors): (Vec<&Peer>, Vec<_>) =
+            rule.peers.iter().partition(|peer| matches!(peer, Peer::Block(_)));
+        let numbers = |peers: Vec<&'w Peer>| {
+            peers.into_iter().filter_map(|peer| self.numbers.get(&Self::key(own, peer)).copied()).collect()
+        };
+        (numbers(selectors), numbers(blocks))
+    }
+
+    fn selecting(&self, index: &Index<'w>, pod: &'w Pod) -> Bits {
+        let subject = index.subject(pod);
+        self.bits(|own, peer| {
+            subject.is_some_and(|subject| subject.is_selected_by(peer, own.unwrap_or_default()))
         })
     }
 
-    fn get(&self, own: &'w str, peer: &'w Peer) -> Option<usize> {
-        let own = matches!(peer, Peer::Pods { namespaces: None, .. }).then_some(own);
-        self.numbers.get(&(own, peer)).copied()
+    fn covering(&self, address: IpAddr) -> Bits {
+        self.bits(|_, peer| match peer {
+            Peer::Block(block) => block.contains(address),
+            Peer::Pods { .. } => false,
+        })
     }
 
     fn bits(&self, reaches: impl Fn(Option<&str>, &Peer) -> bool) -> Bits {
@@ -265,37 +405,50 @@ impl<'w> Peers<'w> {
         }
         bits.into()
     }
+}
 
-    fn rules_of(&self, index: &Index<'w>, pod: &'w Pod, direction: Direction) -> Option<Rules<'w>> {
-        let subject = index.subject(pod)?;
-        let mut found = Rules { isolating: Vec::new(), rules: Vec::new() };
-        for policy in policies_of_namespace(index.world(), subject.namespace) {
-            let Some(rules) = policy.rules(direction).filter(|_| selects(policy, subject)) else { continue };
-            found.isolating.push(Deciding { policy: &policy.name, rule: None });
-            for (number, rule) in (0..).zip(rules) {
-                let of_kind = |wants_blocks: bool| {
-                    let peers =
-                        rule.peers.iter().filter(|peer| matches!(peer, Peer::Block(_)) == wants_blocks);
-                    peers.filter_map(|peer| self.get(&policy.name.namespace, peer)).collect()
-                };
-                found.rules.push(NumberedRule {
-                    deciding: Deciding { policy: &policy.name, rule: Some(number) },
-                    rule,
-                    selectors: of_kind(false),
-                    blocks: of_kind(true),
-                });
+// === impl NumberedPorts ===
+
+impl NumberedPorts {
+    /// For a pod whose names are known already.
+    fn of(rules: &[PortRule], named: &NamedPorts) -> Self {
+        let mut ports = Self::with_names(rules, &Names::new());
+        for PortRule { protocol, ports: of } in rules {
+            if let Ports::Named(name) = of {
+                let numbers = named.numbers(name, *protocol);
+                ports.ranges.extend(numbers.map(|number| (*protocol, number, number)));
             }
         }
-        (!found.isolating.is_empty()).then_some(found)
+        ports
+    }
+
+    fn with_names(rules: &[PortRule], names: &Names<'_>) -> Self {
+        let mut numbered = Self::default();
+        for PortRule { protocol, ports } in rules {
+            match ports {
+                Ports::Every => numbered.every.push(*protocol),
+                Ports::Range(first, last) => numbered.ranges.push((*protocol, *first, *last)),
+                Ports::Named(name) => {
+                    numbered.names.extend(names.get(name.as_str()).map(|number| (*protocol, *number)));
+                }
+            }
+        }
+        numbered
+    }
+
+    /// Whether the port is one of them; `named` are those of the peer.
+    fn have(&self, protocol: Protocol, port: Option<u16>, named: &[(Protocol, usize, u16)]) -> bool {
+        let Self { every, ranges, names } = self;
+        every.contains(&protocol)
+            || port.is_some_and(|port| {
+                ranges.iter().any(|(of, first, last)| *of == protocol && (*first..=*last).contains(&port))
+                    || names
+                        .iter()
+                        .any(|(of, name)| *of == protocol && named.contains(&(protocol, *name, port)))
+            })
     }
 }
 
 fn any(bits: &[u64], numbers: &[usize]) -> bool {
     numbers.iter().any(|number| bits[number / 64] >> (number % 64) & 1 == 1)
-}
-
-fn make_room<K, V>(remembered: &mut HashMap<K, V>) {
-    if remembered.len() >= REMEMBERED {
-        remembered.clear();
-    }
 }
