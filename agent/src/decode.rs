@@ -69,6 +69,7 @@ pub enum InvalidKernelEvent {
 impl TryFrom<&abi::Event> for KernelEvent {
     type Error = InvalidKernelEvent;
 
+    #[inline]
     fn try_from(event: &abi::Event) -> Result<Self, InvalidKernelEvent> {
         let abi::Event {
             time,

@@ -98,12 +98,14 @@ impl Enricher {
     /// calls.
     pub fn enrich(&mut self, events: impl Iterator<Item = KernelEvent>) {
         self.follow_directory();
-        let mut events = events.peekable();
-        let Some(first) = events.peek() else { return };
-        self.mind_known(first.monotonic_ns);
         let mut records = std::mem::take(&mut self.records);
         records.clear();
-        records.extend(events.map(|event| self.record(&event)));
+        for event in events {
+            if records.is_empty() {
+                self.mind_known(event.monotonic_ns);
+            }
+            records.push(self.record(&event));
+        }
         self.writer.write(&records);
         self.records = records;
         if self.erasures != self.writer.erasures() {
@@ -155,6 +157,7 @@ impl Enricher {
         }
     }
 
+    #[inline]
     fn record(&mut self, event: &KernelEvent) -> Record {
         let time_ns = self.anchor.wall_ns(event.monotonic_ns);
         let [source, destination] = event_ends(event);
@@ -184,10 +187,16 @@ impl Enricher {
     }
 
     /// What an end is, remembered or found out.
+    #[inline]
     fn end(&mut self, end: &End, monotonic_ns: u64, time_ns: i64) -> KnownEnd {
-        if let Some(known) = self.known.end(end, monotonic_ns) {
-            return known;
+        match self.known.end(end, monotonic_ns) {
+            Some(known) => known,
+            None => self.find_out(end, monotonic_ns, time_ns),
         }
+    }
+
+    #[cold]
+    fn find_out(&mut self, end: &End, monotonic_ns: u64, time_ns: i64) -> KnownEnd {
         let Self { ends, directory, owners, sources, .. } = self;
         let (endpoint, since_ns) = ends.resolve(end, monotonic_ns, directory, owners, &*sources.attributions);
         let id = self.writer.endpoint(&endpoint);
@@ -234,6 +243,7 @@ impl Enricher {
     }
 
     /// Who decided, remembered or asked.
+    #[inline]
     fn policies(&mut self, event: &KernelEvent) -> Option<PoliciesId> {
         let decision = decision(event)?;
         if let Some(known) = self.known.decision(&decision) {
@@ -249,6 +259,7 @@ impl Enricher {
 }
 
 /// Source and destination. The interface is that of the end at which the packet was seen.
+#[inline]
 fn event_ends(event: &KernelEvent) -> [End; 2] {
     let local = Some(LocalEnd { ifindex: event.ifindex, id: event.endpoint });
     let (at_source, at_destination) = match event.direction {

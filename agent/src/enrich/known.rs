@@ -62,6 +62,7 @@ impl Known {
     }
 
     /// What an end is at a moment of the kernel's clock.
+    #[inline]
     pub fn end(&self, end: &End, monotonic_ns: u64) -> Option<KnownEnd> {
         self.ends.get(&EndKey::of(end)).filter(|known| monotonic_ns >= known.since_ns).copied()
     }
@@ -75,6 +76,7 @@ impl Known {
     }
 
     /// Who made a decision.
+    #[inline]
     pub fn decision(&self, decision: &Decision) -> Option<KnownDecision> {
         self.decisions.get(&DecisionKey::of(decision)).copied()
     }
@@ -95,6 +97,7 @@ fn make_room<K, V, S>(known: &mut HashMap<K, V, S>) {
 // === impl EndKey ===
 
 impl EndKey {
+    #[inline]
     fn of(end: &End) -> Self {
         let End { address, internal_identity, class, local, masked } = *end;
         let (family, bits) = match address {
@@ -109,6 +112,7 @@ impl EndKey {
 }
 
 impl Hash for EndKey {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.iter().for_each(|word| state.write_u64(*word));
     }
@@ -117,6 +121,7 @@ impl Hash for EndKey {
 // === impl DecisionKey ===
 
 impl DecisionKey {
+    #[inline]
     fn of(decision: &Decision) -> Self {
         let Decision { endpoint, policy_set, revision, direction, verdict, rule_set, class_rule_set } =
             *decision;
@@ -126,6 +131,7 @@ impl DecisionKey {
 }
 
 impl Hash for DecisionKey {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.iter().for_each(|word| state.write_u64(*word));
     }

@@ -26,7 +26,14 @@ pub struct NamespaceKey {
 /// The namespaces with the time of their last flow: written by the enricher, read by the API.
 #[derive(Debug, Default)]
 pub struct SeenNamespaces {
-    seen: Mutex<BTreeMap<NamespaceKey, i64>>,
+    seen: Mutex<Seen>,
+}
+
+/// By cluster and namespace: when the last flow was.
+#[derive(Debug, Default)]
+struct Seen {
+    clusters: BTreeMap<String, BTreeMap<String, i64>>,
+    count: usize,
 }
 
 /// The side of whoever writes the ring: asks for the lock once in a while for each end.
@@ -43,8 +50,15 @@ impl SeenNamespaces {
     /// Those seen within the hour before `now_ns` (wall clock), sorted.
     pub fn list(&self, now_ns: i64) -> Vec<NamespaceKey> {
         let mut seen = self.lock();
-        seen.retain(|_, at_ns| now_ns.saturating_sub(*at_ns) < KEEP_NS);
-        seen.keys().cloned().collect()
+        seen.forget(now_ns);
+        let key = |cluster: &String, namespace: &String| NamespaceKey {
+            cluster: cluster.clone(),
+            namespace: namespace.clone(),
+        };
+        let clusters = seen.clusters.iter();
+        clusters
+            .flat_map(|(cluster, seen)| seen.keys().map(move |namespace| key(cluster, namespace)))
+            .collect()
     }
 
     /// Learns the namespaces of the flows that a ring holds of the hour before `now_ns`: those of an earlier agent.
@@ -64,21 +78,42 @@ impl SeenNamespaces {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NamespaceKey, i64>> {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("invariant: nothing panics while it holds the namespaces")
     }
 
     fn see(&self, endpoint: &FlowEndpoint, time_ns: i64) {
-        let Some(pod) = &endpoint.pod else { return };
-        let key = NamespaceKey { cluster: endpoint.cluster.to_string(), namespace: pod.namespace.clone() };
-        let mut seen = self.lock();
-        if seen.len() >= MAX_NAMESPACES {
-            seen.retain(|_, at_ns| time_ns.saturating_sub(*at_ns) < KEEP_NS);
+        if let Some(pod) = &endpoint.pod {
+            self.lock().see(&endpoint.cluster, &pod.namespace, time_ns);
         }
-        if seen.len() < MAX_NAMESPACES || seen.contains_key(&key) {
-            let at_ns = seen.entry(key).or_insert(time_ns);
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn see(&mut self, cluster: &str, namespace: &str, time_ns: i64) {
+        let known = self.clusters.get_mut(cluster).and_then(|seen| seen.get_mut(namespace));
+        if let Some(at_ns) = known {
             *at_ns = time_ns.max(*at_ns);
+            return;
         }
+        if self.count >= MAX_NAMESPACES {
+            self.forget(time_ns);
+        }
+        if self.count < MAX_NAMESPACES {
+            self.clusters.entry(cluster.to_owned()).or_default().insert(namespace.to_owned(), time_ns);
+            self.count += 1;
+        }
+    }
+
+    /// Forgets those whose last flow was an hour before.
+    fn forget(&mut self, now_ns: i64) {
+        self.clusters.retain(|_, seen| {
+            seen.retain(|_, at_ns| now_ns.saturating_sub(*at_ns) < KEEP_NS);
+            !seen.is_empty()
+        });
+        self.count = self.clusters.values().map(BTreeMap::len).sum();
     }
 }
 

@@ -35,7 +35,7 @@ use follower::{Follower, Habit, Told};
 /// Flows of the ring: it is full, and memory settled, after a moment.
 const FLOWS: u64 = 65_535;
 /// Events of the queue between reader and enricher, as the agent has it.
-const QUEUE: usize = 16_384;
+const QUEUE: usize = 65_536;
 /// How long the agent is given as much as can be made, to see what it takes.
 const TRIAL: Duration = Duration::from_secs(3);
 /// Growth of resident memory that is no leak, in bytes: allocators keep what they once had.

@@ -28,6 +28,8 @@ pub(super) struct Positions {
 
 // SAFETY: the mapping is plain shared memory that any thread may reach; all access to it is atomic.
 unsafe impl Send for Positions {}
+// SAFETY: as above; it only reads.
+unsafe impl Sync for Positions {}
 
 impl Positions {
     pub(super) fn open(ring: &impl AsFd) -> io::Result<Self> {

@@ -1,0 +1,66 @@
+//! A ring and its enricher over the sample's world, and events without end.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use palomar_agent::decode::KernelEvent;
+use palomar_agent::directory::Directory;
+use palomar_agent::enrich::{Enricher, SeenNamespaces, Sources};
+use palomar_agent::ring::{BATCH, Capacity, Ring};
+use palomar_bpf::abi;
+use palomar_sample::{Cluster, Traffic};
+
+use crate::world::World;
+
+/// Events that are made, as many as the agent's queue holds; they come again, later.
+pub const EVENTS: u32 = 16_384;
+
+/// What the event path works with.
+pub struct Site {
+    pub ring: Arc<Ring>,
+    pub enricher: Enricher,
+    pub events: Vec<abi::Event>,
+    world: World,
+    directory: Arc<ArcSwap<Directory>>,
+}
+
+impl Site {
+    /// Over a ring that is full.
+    pub fn full(capacity: u64) -> Self {
+        let cluster = Cluster::new(1);
+        let mut world = World::new(&cluster);
+        let events = world.events(&mut Traffic::new(cluster, 1), EVENTS);
+        let directory = Arc::new(ArcSwap::from_pointee(world.directory.clone()));
+        let (writer, ring) = Ring::new(Capacity::try_from(capacity).unwrap());
+        let sources = Sources {
+            directory: Arc::clone(&directory),
+            attributions: Arc::new(world.attributions.clone()),
+            namespaces: Arc::new(SeenNamespaces::default()),
+        };
+        let enricher = Enricher::new(sources, writer);
+        let mut site = Self { ring, enricher, events, world, directory };
+        while site.ring.written() <= capacity + u64::from(EVENTS) {
+            site.round(|_| {});
+        }
+        site
+    }
+
+    /// Decodes, enriches and writes all events, in batches as the agent does; `before` is called for each.
+    pub fn round(&mut self, mut before: impl FnMut(&mut abi::Event)) {
+        for batch in self.events.chunks_mut(BATCH) {
+            self.enricher
+                .enrich(black_box(&*batch).iter().filter_map(|event| KernelEvent::try_from(event).ok()));
+            for event in batch {
+                event.time += u64::from(EVENTS) * 1_000;
+                before(event);
+            }
+        }
+    }
+
+    /// Replaces a pod in the directory.
+    pub fn replace_a_pod(&mut self) {
+        self.world.replace_a_pod(self.events[0].time);
+        self.directory.store(Arc::new(self.world.directory.clone()));
+    }
+}
