@@ -1,12 +1,13 @@
 //! What the agent is told on its command line, and what it makes of it.
 
 mod metrics;
+mod tcp;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use metrics::{InvalidListenAddress, ListenAddress, MetricsArgs};
+pub use tcp::{InvalidTcp, Tcp, TcpArgs};
 
 /// Where manifests are looked for when no directory is named.
 pub const DEFAULT_MANIFESTS: &str = "/etc/palomar/manifests";
@@ -83,9 +84,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH", default_value = palomar_transport::DEFAULT_SOCKET)]
     pub socket: PathBuf,
 
-    /// TCP address to serve the API on as well, in clear text: off unless given
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<SocketAddr>,
+    /// Whether it is served over TCP as well.
+    #[command(flatten)]
+    pub tcp: TcpArgs,
 
     /// What is counted.
     #[command(flatten)]

@@ -1,12 +1,16 @@
 //! The sockets of the API, and the signals that end it.
 
+mod tcp;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
-use palomar_transport::{UnixSocket, bind_tcp};
+use palomar_transport::UnixSocket;
 use tokio::signal::unix::{SignalKind, signal};
-use tonic::transport::server::TcpIncoming;
 
+use self::tcp::TcpDoor;
 use crate::config::RunArgs;
 use crate::server::Api;
 
@@ -17,12 +21,13 @@ const LAST_CALLS: Duration = Duration::from_secs(2);
 pub struct Door {
     runtime: tokio::runtime::Runtime,
     unix: UnixSocket,
-    tcp: Option<TcpIncoming>,
+    tcp: Option<TcpDoor>,
 }
 
 impl Door {
     /// Binds the sockets that the command line asks for.
     pub fn open(args: &RunArgs) -> anyhow::Result<Self> {
+        let tcp = args.tcp.resolve()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("grpc")
@@ -31,11 +36,8 @@ impl Door {
             .context("cannot start the runtime")?;
         let entered = runtime.enter();
         let unix = UnixSocket::bind(&args.socket).context("--socket")?;
-        let tcp = args.listen.map(bind_tcp).transpose().context("--listen")?;
+        let tcp = TcpDoor::open(&tcp)?;
         drop(entered);
-        if let Some(address) = args.listen {
-            tracing::warn!(%address, "serving in clear text: whoever reaches this address reads all flows");
-        }
         Ok(Self { runtime, unix, tcp })
     }
 
@@ -48,10 +50,7 @@ impl Door {
                 let (api, routes) = (api.clone(), routes.clone());
                 async move { api.serve(routes, incoming).await }
             });
-            let tcp = tcp.map(|incoming| {
-                let api = api.clone();
-                tokio::spawn(async move { api.serve(routes, incoming).await })
-            });
+            let tcp = tcp.map(|door| tokio::spawn(door.serve(api.clone(), routes)));
             tracing::info!(socket = %guard.path().display(), "serving");
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;

@@ -30,7 +30,7 @@ mod view;
 mod wanted;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -97,7 +97,7 @@ pub struct Api {
 }
 
 /// What the services share.
-struct Shared {
+pub(crate) struct Shared {
     served: Served,
     streams: Arc<Semaphore>,
     /// Long lists of filters are compiled one after the other.

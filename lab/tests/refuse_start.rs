@@ -31,7 +31,7 @@ fn assert_refused(agent: &Agent, command: &NetnsCommand, says: &[&str]) {
 fn a_bad_flag_is_refused_by_name_with_what_can_be_chosen() {
     let lab = node("brflags");
     let agent = Agent::prepare(&lab, Options::mode("enforce"));
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["--ring-capacity", "1000"], &["--ring-capacity", "511", "1023"]),
         (&["--ring-capacity", "0"], &["--ring-capacity", "choose from 1"]),
         // Hubble's name for it
@@ -43,7 +43,26 @@ fn a_bad_flag_is_refused_by_name_with_what_can_be_chosen() {
         (&["--cluster-source", "none"], &["--manifests and --cluster-source none contradict"]),
         (&["--log", "palomar=loud"], &["palomar=loud", "error, warn, info, debug, trace"]),
         // an address that is not this node's
-        (&["--listen", "203.0.113.1:4244"], &["--listen", "203.0.113.1:4244"]),
+        (&["--listen", "203.0.113.1:4244", "--disable-tls"], &["--listen", "203.0.113.1:4244"]),
+        (
+            &["--listen", "127.0.0.1:4244"],
+            &["--listen 127.0.0.1:4244 speaks TLS", "--tls-cert-file", "--tls-key-file", "--disable-tls"],
+        ),
+        (
+            &["--listen", "127.0.0.1:4244", "--tls-key-file", "/etc/hosts"],
+            &["--tls-cert-file and --tls-key-file are both required", "only --tls-key-file"],
+        ),
+        (
+            &[
+                "--listen",
+                "127.0.0.1:4244",
+                "--tls-cert-file",
+                "/nowhere.crt",
+                "--tls-key-file",
+                "/etc/hosts",
+            ],
+            &["--tls-cert-file", "open /nowhere.crt: no such file or directory"],
+        ),
     ];
     for (args, says) in cases {
         assert_refused(&agent, &agent.command().args(args.iter().copied()), says);

@@ -3,7 +3,7 @@
 mod calls;
 mod connections;
 mod crowd;
-mod fixture;
+pub(crate) mod fixture;
 mod following;
 mod losses;
 mod oracle;
