@@ -17,12 +17,13 @@ use palomar_flow::convert::NodeContext;
 use crate::clock::wall_now_ns;
 use crate::cluster::ClusterWorld;
 use crate::config::{Attach, PolicyMode, RunArgs, StalePolicy};
-use crate::control::{Bindings, Control, EnforceScope, Facts, SharedFacts, Signal};
+use crate::control::{Bindings, Control, EnforceScope, Facts, Reporter, SharedFacts, Signal};
 use crate::directory::Directory;
 use crate::door::Door;
 use crate::durable::{self, Keeper};
 use crate::enforce::{Enforcer, Saved};
 use crate::enrich::{self, Attributions, Enricher, SeenNamespaces, Sources};
+use crate::events::{AgentEvent, AgentEvents};
 use crate::identity::Registry;
 use crate::instance::{self, InstanceLock};
 use crate::kernel::KernelTables;
@@ -64,6 +65,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let registry = registry(&args.state_dir, &cluster)?;
     let saved = saved_tables(&args.state_dir)?;
 
+    // What this agent does is told from here on.
+    let agent_events = Arc::new(AgentEvents::default());
+    agent_events.tell(wall_now_ns(), [AgentEvent::Started]);
+
     // The kernel's side: an earlier agent's programs and maps go on meanwhile.
     let mut datapath = load(args, &options)?;
     let programs = programs(&datapath);
@@ -103,6 +108,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         bindings: Bindings::default(),
         applied_at: Instant::now(),
         is_committed: false,
+        reporter: Reporter::new(Arc::clone(&agent_events), directory.load_full()),
         losses_keeper: BaselineKeeper::start(Arc::clone(&maps), &args.state_dir),
     };
     control.start().context("cannot bring the datapath into force")?;
@@ -113,14 +119,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let Memory { writer, ring, losses, namespaces } = memory(recalling, &flow_files, capacity, programs);
     let first_counted = ring.written();
     let (sender, receiver) = source::queue(QUEUE);
-    let enricher = Enricher::new(
-        Sources {
-            directory: Arc::clone(&directory),
-            attributions: Arc::clone(&attributions),
-            namespaces: Arc::clone(&namespaces),
-        },
-        writer,
-    );
+    let enricher = Enricher::new(sources(&directory, &attributions, &namespaces), writer);
     let enriching =
         enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
     let stream = InOrder::new(retired_events, events);
@@ -140,7 +139,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         facts: Arc::clone(&teller) as Arc<dyn AgentFacts>,
         max_streams: args.max_streams.into(),
     };
-    let api = Api::new(served.clone());
+    let api = Api::new(served.clone()).telling(agent_events);
     let metrics = serve_metrics(metrics_door, served, first_counted, vec![Arc::new(api.clone()), teller])?;
     let served = door.serve(&api);
 
@@ -157,6 +156,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     served?;
     tracing::info!("stopped; the datapath stays as it is (palomar-agent clean removes it)");
     Ok(())
+}
+
+/// Where the names in flows come from.
+fn sources(
+    directory: &Arc<ArcSwap<Directory>>,
+    attributions: &Arc<dyn Attributions>,
+    namespaces: &Arc<SeenNamespaces>,
+) -> Sources {
+    Sources {
+        directory: Arc::clone(directory),
+        attributions: Arc::clone(attributions),
+        namespaces: Arc::clone(namespaces),
+    }
 }
 
 fn make_state_dir(state_dir: &Path) -> anyhow::Result<()> {

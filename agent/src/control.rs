@@ -1,7 +1,11 @@
 //! The control path: world, interfaces and identities become the directory, and what the kernel holds.
 
 mod bindings;
+mod changes;
 mod facts;
+#[cfg(test)]
+mod report_tests;
+mod reporter;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -10,5 +14,6 @@ mod wanted;
 
 pub use bindings::Bindings;
 pub use facts::{AttachState, EndpointFacts, Facts, SharedFacts};
+pub use reporter::Reporter;
 pub use run::{Control, Signal, chain};
 pub use wanted::EnforceScope;

@@ -24,6 +24,7 @@ pub mod door;
 pub mod durable;
 pub mod enforce;
 pub mod enrich;
+pub mod events;
 pub mod identity;
 pub mod instance;
 pub mod kernel;

@@ -14,6 +14,8 @@ mod chunks;
 mod connection_stream;
 mod encoder;
 mod ends;
+mod event_message;
+mod event_stream;
 mod flow_service;
 mod frames;
 mod health;
@@ -41,13 +43,15 @@ use palomar_proto::FILE_DESCRIPTOR_SET;
 use palomar_proto::palomar::v1::palomar_server::PalomarServer;
 use palomar_transport::server_builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_stream::Stream;
+use tonic::Status;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::server::Connected;
 
 use crate::directory::Directory;
 use crate::enrich::SeenNamespaces;
+use crate::events::AgentEvents;
 use crate::losses::Losses;
 use crate::ring::Ring;
 use accept::Places;
@@ -66,6 +70,8 @@ pub const DEFAULT_MAX_STREAMS: usize = 128;
 /// Streams of one connection beyond those that are served: a client is to be told that it has too many, which it is
 /// not where its own end holds them back.
 const REFUSED_AT_ONCE: usize = 64;
+/// Streams of agent events and of peers that are served at once; more are refused.
+const MAX_WATCHERS: usize = 64;
 /// Connections beyond those that may have a stream each: for calls that are answered at once.
 const MORE_CONNECTIONS: usize = 64;
 /// How long a call may take until its answer begins, its request included.
@@ -99,7 +105,10 @@ pub struct Api {
 /// What the services share.
 pub(crate) struct Shared {
     served: Served,
+    /// What the agent did of late.
+    events: Arc<AgentEvents>,
     streams: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
     /// Long lists of filters are compiled one after the other.
     compiling: Semaphore,
     places: Places,
@@ -123,20 +132,13 @@ pub struct InvalidDescriptors(#[from] tonic_reflection::server::Error);
 impl Api {
     /// The API over what is served. Its uptime counts from here.
     pub fn new(served: Served) -> Self {
-        let shared = Shared {
-            streams: Arc::new(Semaphore::new(served.max_streams)),
-            compiling: Semaphore::new(1),
-            places: Places::new(served.max_streams + MORE_CONNECTIONS),
-            calls: CallLimit::new(MAX_CALLS_AT_ONCE),
-            connection_calls: Arc::new(Semaphore::new(MAX_CALLS)),
-            ends: EncodedEnds::default(),
-            buffers: Arc::default(),
-            refused_streams: AtomicU64::new(0),
-            served,
-            started: Instant::now(),
-            shutdown: watch::Sender::new(false),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(served, Arc::default())) }
+    }
+
+    /// The same with the events that are told there; without, there are none. To be called before anything is served.
+    #[must_use]
+    pub fn telling(self, events: Arc<AgentEvents>) -> Self {
+        Self { shared: Arc::new(Shared::new(self.shared.served.clone(), events)) }
     }
 
     /// Ends all streams, with `UNAVAILABLE`, and refuses new ones.
@@ -183,5 +185,36 @@ impl Api {
                 let _ = shutdown.wait_for(|down| *down).await;
             })
             .await
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn new(served: Served, events: Arc<AgentEvents>) -> Self {
+        Self {
+            events,
+            streams: Arc::new(Semaphore::new(served.max_streams)),
+            watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            compiling: Semaphore::new(1),
+            places: Places::new(served.max_streams + MORE_CONNECTIONS),
+            calls: CallLimit::new(MAX_CALLS_AT_ONCE),
+            connection_calls: Arc::new(Semaphore::new(MAX_CALLS)),
+            ends: EncodedEnds::default(),
+            buffers: Arc::default(),
+            refused_streams: AtomicU64::new(0),
+            served,
+            started: Instant::now(),
+            shutdown: watch::Sender::new(false),
+        }
+    }
+
+    /// A place among those who watch this agent.
+    fn watcher(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "too many streams of agent events and peers: {MAX_WATCHERS} are served at once; end one"
+            ))
+        })
     }
 }

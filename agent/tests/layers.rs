@@ -12,6 +12,7 @@ const RANKS: &[&str] = &[
     "instance",
     "durable",
     "directory",
+    "events",
     "losses",
     "ring",
     "source",

@@ -13,9 +13,10 @@ use palomar_policy::IdentityLabels;
 
 use super::bindings::Bindings;
 use super::facts::{AttachState, EndpointFacts, Facts, SharedFacts};
+use super::reporter::Reporter;
 use super::view::{Inputs, View, view};
 use super::wanted::{EnforceScope, wanted};
-use crate::clock::monotonic_now_ns;
+use crate::clock::{monotonic_now_ns, wall_now_ns};
 use crate::directory::Directory;
 use crate::durable::Keeper;
 use crate::enforce::{Desired, EnforceError, Enforcer, GRACE};
@@ -73,6 +74,8 @@ pub struct Control {
     pub applied_at: Instant,
     /// Whether what an earlier load left has been replaced.
     pub is_committed: bool,
+    /// Tells what changes as events.
+    pub reporter: Reporter,
     /// Keeps the kernel's loss counters on disk.
     pub losses_keeper: BaselineKeeper<Arc<Maps>>,
 }
@@ -348,8 +351,8 @@ impl Control {
         }
     }
 
-    /// Tells the API what is in force.
-    fn publish(&self) {
+    /// Tells the API what is in force, and what changed.
+    fn publish(&mut self) {
         let facts = self.facts.load();
         let table = self.enforcer.attributions().load();
         let endpoints = facts.directory.endpoints.values().map(|endpoint| {
@@ -370,7 +373,9 @@ impl Control {
             };
             (endpoint.id, endpoint_facts)
         });
-        self.facts.store(Arc::new(Facts { endpoints: endpoints.collect(), ..Facts::clone(&facts) }));
+        let facts = Arc::new(Facts { endpoints: endpoints.collect(), ..Facts::clone(&facts) });
+        self.reporter.tell(&facts, self.enforcer.revision(), wall_now_ns());
+        self.facts.store(facts);
     }
 }
 

@@ -138,6 +138,11 @@ impl<T: PolicyTables> Enforcer<T> {
         self.attributions.clone()
     }
 
+    /// The newest policy revision given; 0 before the first.
+    pub const fn revision(&self) -> u32 {
+        self.revision
+    }
+
     /// The CIDR classes in force.
     pub fn classes(&self) -> &Classes {
         &self.classes

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use palomar_proto::observer::observer_server::Observer;
 use palomar_proto::observer::{
-    GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse,
-    GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
-    GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+    GetAgentEventsRequest, GetDebugEventsRequest, GetDebugEventsResponse, GetFlowsRequest, GetFlowsResponse,
+    GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest, GetNodesResponse, Namespace,
+    ServerStatusRequest, ServerStatusResponse,
 };
 use prost::Message;
 use prost::bytes::Bytes;
@@ -18,8 +18,9 @@ use tokio_stream::{Empty, Stream};
 use tonic::{Request, Response, Status};
 
 use super::Shared;
+use super::event_stream::{EventQuery, EventStream};
 use super::frames::messages;
-use super::plan::{Plan, check_selection};
+use super::plan::{Plan, Selection, check_selection};
 use super::query::Query;
 use super::status::server_status;
 use super::stream::FlowStream;
@@ -74,7 +75,7 @@ impl ObserverService {
 #[tonic::async_trait]
 impl Observer for ObserverService {
     type GetFlowsStream = Pin<Box<dyn Stream<Item = Result<GetFlowsResponse, Status>> + Send>>;
-    type GetAgentEventsStream = Empty<Result<GetAgentEventsResponse, Status>>;
+    type GetAgentEventsStream = EventStream;
     type GetDebugEventsStream = Empty<Result<GetDebugEventsResponse, Status>>;
 
     /// For callers inside this process; over the network the encoded messages are sent as they are.
@@ -86,14 +87,18 @@ impl Observer for ObserverService {
         Ok(Response::new(Box::pin(Messages { chunks, ready: VecDeque::new() })))
     }
 
-    /// Ends at once: this agent has no events about itself yet.
+    /// The newest events, by the rules that `GetFlows` has for its flows. Who was overtaken is told how many it missed.
     async fn get_agent_events(
         &self,
         request: Request<GetAgentEventsRequest>,
     ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
-        let GetAgentEventsRequest { first, follow, .. } = request.into_inner();
-        check_selection(first, follow)?;
-        Ok(Response::new(tokio_stream::empty()))
+        let GetAgentEventsRequest { number, first, follow, since, until } = request.into_inner();
+        let selection = Selection::new(number, first, follow, since.as_ref(), until.as_ref())?;
+        let Shared { served, events, shutdown, .. } = &*self.shared;
+        let permit = self.shared.watcher()?;
+        let query =
+            EventQuery { events: Arc::clone(events), selection, node_name: served.node.name().to_owned() };
+        Ok(Response::new(query.stream(shutdown.subscribe(), permit)))
     }
 
     /// Ends at once: the datapath makes no debug events.

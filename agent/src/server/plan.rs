@@ -23,6 +23,19 @@ pub enum Start {
     Newest,
 }
 
+/// Which part of what is remembered is asked for; all streaming calls share its rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection {
+    /// Where to begin.
+    pub start: Start,
+    /// How many at most; `None` for no limit.
+    pub limit: Option<u64>,
+    /// Only what is of this time.
+    pub window: TimeWindow,
+    /// Whether the query goes on with what is new.
+    pub follow: bool,
+}
+
 /// What is asked for.
 #[derive(Debug)]
 pub struct Plan {
@@ -81,24 +94,46 @@ impl Plan {
             experimental: _,
             extensions: _,
         } = request;
-        check_selection(*first, *follow)?;
+        let selection = Selection::new(*number, *first, *follow, since.as_ref(), until.as_ref())?;
+        let Selection { start, limit, window, follow } = selection;
         let paths = field_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
-        let number = (*number != 0).then_some(*number);
-        let start = match (*first, *follow, number, since) {
+        Ok(Self {
+            start,
+            limit,
+            window,
+            follow,
+            filters: Filters::compile(whitelist, blacklist)?,
+            mask: FieldMask::compile(paths).map_err(InvalidRequest::Mask)?,
+        })
+    }
+}
+
+// === impl Selection ===
+
+impl Selection {
+    /// Reads the fields that select. What is in the window counts towards `number`.
+    pub fn new(
+        number: u64,
+        first: bool,
+        follow: bool,
+        since: Option<&Timestamp>,
+        until: Option<&Timestamp>,
+    ) -> Result<Self, InvalidRequest> {
+        check_selection(first, follow)?;
+        let number = (number != 0).then_some(number);
+        let start = match (first, follow, number, since) {
             (true, ..) | (_, false, None, _) | (_, true, None, Some(_)) => Start::Oldest,
             (_, true, None, None) => Start::Newest,
             (_, _, Some(number), _) => Start::LastMatching(number),
         };
         Ok(Self {
             start,
-            limit: number.filter(|_| *first),
+            limit: number.filter(|_| first),
             window: TimeWindow {
-                since_ns: since.as_ref().map_or(i64::MIN, nanoseconds),
-                until_ns: until.as_ref().map_or(i64::MAX, nanoseconds),
+                since_ns: since.map_or(i64::MIN, nanoseconds),
+                until_ns: until.map_or(i64::MAX, nanoseconds),
             },
-            follow: *follow,
-            filters: Filters::compile(whitelist, blacklist)?,
-            mask: FieldMask::compile(paths).map_err(InvalidRequest::Mask)?,
+            follow,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The API over a ring that the test fills.
 
+mod agent_events;
 mod calls;
 mod connections;
 mod crowd;

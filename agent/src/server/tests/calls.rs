@@ -120,7 +120,7 @@ async fn the_status_counts_the_ring_and_leaves_a_relays_counters_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn agent_and_debug_events_end_at_once_and_namespaces_start_empty() {
+async fn events_that_there_are_none_of_end_at_once_and_namespaces_start_empty() {
     let fixture = fixture(255);
     let (channel, _folder, _server) = serve(&fixture).await;
     let mut client = ObserverClient::new(channel);
