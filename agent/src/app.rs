@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -139,7 +140,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         facts: Arc::clone(&teller) as Arc<dyn AgentFacts>,
         max_streams: args.max_streams.into(),
     };
-    let api = Api::new(served.clone()).telling(agent_events);
+    let peer = door.peer_address((&node_name, &cluster), node_address(&served.directory.load()));
+    let api = Api::new(served.clone()).telling(agent_events).reached_at(peer);
     let metrics = serve_metrics(metrics_door, served, first_counted, vec![Arc::new(api.clone()), teller])?;
     let served = door.serve(&api);
 
@@ -156,6 +158,17 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     served?;
     tracing::info!("stopped; the datapath stays as it is (palomar-agent clean removes it)");
     Ok(())
+}
+
+/// Where this node is reached: by its first address in the world, else by the first one that its interfaces have.
+fn node_address(directory: &Directory) -> Option<IpAddr> {
+    let is_local = |address: &IpAddr| match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
+    };
+    let node = directory.world.nodes.get(&*directory.node_name);
+    let told = node.and_then(|node| node.addresses.first());
+    told.or_else(|| directory.node_addresses.iter().find(|address| !is_local(address))).copied()
 }
 
 /// Where the names in flows come from.

@@ -4,6 +4,8 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::tcp::TcpDoor;
 use crate::config::RunArgs;
-use crate::server::Api;
+use crate::server::{Api, PeerAddress};
 
 /// Longest wait for the calls under way at the end.
 const LAST_CALLS: Duration = Duration::from_secs(2);
@@ -39,6 +41,11 @@ impl Door {
         let tcp = TcpDoor::open(&tcp)?;
         drop(entered);
         Ok(Self { runtime, unix, tcp })
+    }
+
+    /// How a relay reaches this agent, on a node of this name, cluster and address.
+    pub fn peer_address(&self, (node, cluster): (&str, &str), address: Option<IpAddr>) -> PeerAddress {
+        peer_address(self.tcp.as_ref(), self.unix.guard.path(), address, (node, cluster))
     }
 
     /// Serves the API until SIGTERM or SIGINT.
@@ -68,5 +75,25 @@ impl Door {
             };
             tokio::time::timeout(LAST_CALLS, ended).await.unwrap_or(Ok(()))
         })
+    }
+}
+
+/// Without TCP it is the socket, which a relay on this node can reach; a port that nobody listens on would help nobody.
+fn peer_address(
+    tcp: Option<&TcpDoor>,
+    socket: &Path,
+    node_address: Option<IpAddr>,
+    (node, cluster): (&str, &str),
+) -> PeerAddress {
+    let Some((door, listening)) = tcp.and_then(|door| Some((door, door.address().ok()?))) else {
+        return PeerAddress { address: format!("unix://{}", socket.display()), server_name: None };
+    };
+    let ip = match node_address {
+        Some(node_address) if listening.ip().is_unspecified() => node_address,
+        _ => listening.ip(),
+    };
+    PeerAddress {
+        address: SocketAddr::new(ip, listening.port()).to_string(),
+        server_name: door.speaks_tls().then(|| PeerAddress::server_name_of(node, cluster)),
     }
 }

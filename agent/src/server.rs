@@ -1,4 +1,4 @@
-//! The gRPC API of one agent: Hubble's observer service, Palomar's own, health and reflection.
+//! The gRPC API of one agent: Hubble's observer and peer services, Palomar's own, health and reflection.
 //!
 //! ```text
 //! GetFlowsRequest → plan → query (ring, filters, losses) → encoder → stream of chunks → body
@@ -23,6 +23,7 @@ mod loss_report;
 mod metrics;
 mod observer;
 mod own_service;
+mod peer;
 mod plan;
 mod query;
 mod status;
@@ -41,6 +42,7 @@ use std::time::{Duration, Instant};
 use palomar_flow::convert::NodeContext;
 use palomar_proto::FILE_DESCRIPTOR_SET;
 use palomar_proto::palomar::v1::palomar_server::PalomarServer;
+use palomar_proto::peer::peer_server::PeerServer;
 use palomar_transport::server_builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -63,6 +65,8 @@ use flow_service::FlowService;
 use observer::ObserverService;
 pub use own_service::AgentFacts;
 use own_service::OwnService;
+pub use peer::PeerAddress;
+use peer::PeerService;
 
 /// `GetFlows` streams that are served at once, unless said otherwise; more are refused.
 pub const DEFAULT_MAX_STREAMS: usize = 128;
@@ -107,6 +111,8 @@ pub(crate) struct Shared {
     served: Served,
     /// What the agent did of late.
     events: Arc<AgentEvents>,
+    /// Where a relay reaches this agent.
+    peer: PeerAddress,
     streams: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     /// Long lists of filters are compiled one after the other.
@@ -132,13 +138,22 @@ pub struct InvalidDescriptors(#[from] tonic_reflection::server::Error);
 impl Api {
     /// The API over what is served. Its uptime counts from here.
     pub fn new(served: Served) -> Self {
-        Self { shared: Arc::new(Shared::new(served, Arc::default())) }
+        Self { shared: Arc::new(Shared::new(served, Arc::default(), PeerAddress::default())) }
     }
 
     /// The same with the events that are told there; without, there are none. To be called before anything is served.
     #[must_use]
     pub fn telling(self, events: Arc<AgentEvents>) -> Self {
-        Self { shared: Arc::new(Shared::new(self.shared.served.clone(), events)) }
+        let Shared { served, peer, .. } = &*self.shared;
+        Self { shared: Arc::new(Shared::new(served.clone(), events, peer.clone())) }
+    }
+
+    /// The same with where a relay reaches it; without, its peers are told no address. To be called before anything is
+    /// served.
+    #[must_use]
+    pub fn reached_at(self, peer: PeerAddress) -> Self {
+        let Shared { served, events, .. } = &*self.shared;
+        Self { shared: Arc::new(Shared::new(served.clone(), Arc::clone(events), peer)) }
     }
 
     /// Ends all streams, with `UNAVAILABLE`, and refuses new ones.
@@ -156,6 +171,7 @@ impl Api {
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(FlowService::new(ObserverService::new(Arc::clone(&self.shared))))
+            .add_service(PeerServer::new(PeerService::new(Arc::clone(&self.shared))))
             .add_service(PalomarServer::new(OwnService::new(Arc::clone(&self.shared))))
             .add_service(health::service().await)
             .add_service(reflection().build_v1()?)
@@ -191,9 +207,10 @@ impl Api {
 // === impl Shared ===
 
 impl Shared {
-    fn new(served: Served, events: Arc<AgentEvents>) -> Self {
+    fn new(served: Served, events: Arc<AgentEvents>, peer: PeerAddress) -> Self {
         Self {
             events,
+            peer,
             streams: Arc::new(Semaphore::new(served.max_streams)),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
             compiling: Semaphore::new(1),

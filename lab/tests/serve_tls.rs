@@ -66,6 +66,14 @@ fn the_cli_reaches_the_port_with_its_certificates_and_not_without() {
     }
     agent.wait_for_log("did not get through the TLS handshake");
 
+    // the stream of peers has no end of its own
+    let watch =
+        agent.node.command("timeout").args(["2", binary("palomar").to_str().unwrap(), "watch", "peers"]);
+    let watch = watch.args(["--server", &format!("unix://{}", agent.socket.display())]);
+    let server_name = format!("{}.default.hubble-grpc.cilium.io", agent.node_name.replace('.', "-"));
+    let peer = format!("PEER_ADDED   127.0.0.1:4244 {} (TLS.ServerName: {server_name})\n", agent.node_name);
+    assert_eq!(watch.output(PATIENCE).unwrap().stdout, peer);
+
     fs::write(&certificate, "broken").unwrap();
     let args = [&trusting[..], &known].concat();
     assert!(status(&agent, &args).status.success(), "the last good certificate stays");

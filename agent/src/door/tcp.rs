@@ -1,5 +1,7 @@
 //! The TCP listener of the API, with TLS or in clear text.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,6 +75,19 @@ impl TcpDoor {
         }
     }
 
+    /// The address that is listened on.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::ClearText(incoming) => incoming.local_addr(),
+            Self::Tls(listener) => Ok(listener.local_addr()),
+        }
+    }
+
+    /// Whether clients have to speak TLS.
+    pub const fn speaks_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Serves the API until it is shut down.
     pub async fn serve(self, api: Api, routes: Routes) -> Result<(), tonic::transport::Error> {
         match self {
@@ -142,19 +157,7 @@ impl TlsLog {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
-
-    impl TcpDoor {
-        /// The address that is listened on.
-        pub fn address(&self) -> SocketAddr {
-            match self {
-                Self::ClearText(incoming) => incoming.local_addr().unwrap(),
-                Self::Tls(listener) => listener.local_addr(),
-            }
-        }
-    }
 
     #[test]
     fn handshakes_that_fail_are_logged_once_a_minute_with_the_number_of_the_others() {

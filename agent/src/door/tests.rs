@@ -4,6 +4,7 @@ mod authority;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use palomar_proto::observer::observer_client::ObserverClient;
@@ -14,6 +15,7 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 
 use self::authority::Authority;
+use super::peer_address;
 use super::tcp::TcpDoor;
 use crate::config::Tcp;
 use crate::server::tests::fixture::{Fixture, fixture};
@@ -42,7 +44,7 @@ fn anywhere() -> SocketAddr {
 /// Serves the fixture's API.
 async fn serve(fixture: &Fixture, tcp: Tcp) -> SocketAddr {
     let door = TcpDoor::open(&tcp).unwrap().expect("a door");
-    let address = door.address();
+    let address = door.address().unwrap();
     let routes = fixture.api.routes().await.unwrap();
     tokio::spawn(door.serve(fixture.api.clone(), routes));
     address
@@ -144,6 +146,34 @@ async fn a_stream_goes_on_while_certificates_change_and_bad_ones_change_nothing(
     fixture.api.shut_down();
     let ended = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an end in time");
     assert_eq!(ended.unwrap_err().message(), "the agent is shutting down");
+}
+
+#[tokio::test]
+async fn a_relay_is_told_the_port_and_the_nodes_address_where_all_are_listened_on() {
+    let world = world();
+    let node = Some("192.0.2.1".parse().unwrap());
+    let socket = Path::new("/run/palomar.sock");
+    let tls = |listen: &str| Tcp::Tls(listen.parse().unwrap(), world.files.clone());
+    let clear = |listen: &str| Tcp::ClearText(listen.parse().unwrap());
+    for (name, tcp, node, expected, server_name) in [
+        (
+            "one address, with TLS",
+            tls("127.0.0.1:0"),
+            node,
+            "127.0.0.1:PORT",
+            Some("k1.default.hubble-grpc.cilium.io"),
+        ),
+        ("one address, in clear text", clear("127.0.0.1:0"), node, "127.0.0.1:PORT", None),
+        ("all addresses", clear("0.0.0.0:0"), node, "192.0.2.1:PORT", None),
+        ("all addresses of a node that knows none", clear("0.0.0.0:0"), None, "0.0.0.0:PORT", None),
+        ("no TCP", Tcp::Off, node, "unix:///run/palomar.sock", None),
+    ] {
+        let door = TcpDoor::open(&tcp).unwrap();
+        let port = door.as_ref().map_or(0, |door| door.address().unwrap().port());
+        let peer = peer_address(door.as_ref(), socket, node, ("k1", "default"));
+        let expected = expected.replace("PORT", &port.to_string());
+        assert_eq!((peer.address, peer.server_name.as_deref()), (expected, server_name), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn health_and_reflection_answer() {
         panic!("a list of services")
     };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    for name in ["observer.Observer", "palomar.v1.Palomar", "grpc.health.v1.Health"] {
+    for name in ["observer.Observer", "peer.Peer", "palomar.v1.Palomar", "grpc.health.v1.Health"] {
         assert!(names.contains(&name), "{names:?}");
     }
 }
