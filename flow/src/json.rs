@@ -48,6 +48,7 @@ json_messages!(
     flow::AgentEvent = "flow.AgentEvent",
     flow::DebugEvent = "flow.DebugEvent",
     flow::Endpoint = "flow.Endpoint",
+    flow::Layer7 = "flow.Layer7",
     observer::GetFlowsResponse = "observer.GetFlowsResponse",
     observer::GetAgentEventsResponse = "observer.GetAgentEventsResponse",
     observer::GetDebugEventsResponse = "observer.GetDebugEventsResponse",

@@ -5,6 +5,7 @@
 
 mod absent;
 mod label;
+mod line;
 mod model;
 mod part;
 mod proto;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 
 pub use absent::NoFlow;
 pub use label::LabelParts;
+pub use line::{LineFlow, LinePaths};
 pub use model::TypedFlow;
 use palomar_model::packet;
 use palomar_proto::flow::Layer7;

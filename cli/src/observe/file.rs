@@ -34,9 +34,8 @@ pub fn run(observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()>
     }
     let out = BufWriter::with_capacity(BUFFER, &mut *surroundings.out);
     let printer = Printer::new(observe.options, out, &mut *surroundings.err);
-    let everything = request.whitelist.is_empty() && request.blacklist.is_empty();
     let mut copy = Copy {
-        glance: everything.then(|| Glance::new(observe.options.format)),
+        glance: Glance::new(observe.options.format, &filters),
         selectors: &observe.selectors,
         left: observe.selectors.first.unwrap_or(u64::MAX),
         kept: VecDeque::new(),
@@ -58,8 +57,8 @@ pub fn run(observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()>
 }
 
 struct Copy<'a, O, E> {
-    /// What is enough for most lines; `None`: filters want to see all of each.
-    glance: Option<Glance>,
+    /// What is enough for most lines.
+    glance: Glance,
     selectors: &'a Selectors,
     /// Responses that are still wanted.
     left: u64,
@@ -97,17 +96,13 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
         Ok(())
     }
 
-    /// Prints or keeps a line that a glance is enough for; false: it is not.
+    /// Prints, keeps or leaves out a line that a glance is enough for; false: it is not.
     fn take_line(&mut self, line: &[u8]) -> io::Result<bool> {
-        let Some(glance) = &mut self.glance else { return Ok(false) };
-        let Some(seen) = glance.at(line) else { return Ok(false) };
-        if !is_in_range(seen.time, self.selectors) {
+        let Some(mut seen) = self.glance.at(line) else { return Ok(false) };
+        if !is_in_range(seen.time, self.selectors) || !seen.is_wanted(&self.reader.filters) {
             return Ok(true);
         }
         if let Some(last) = self.selectors.last {
-            if !seen.is_flow() {
-                return Ok(false);
-            }
             self.left -= 1;
             self.keep(Kept::Line(line.into()), last);
             return Ok(true);
@@ -138,7 +133,7 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
             let response = match kept {
                 Kept::Response(response) => Some(*response),
                 Kept::Line(line) => {
-                    let seen = self.glance.as_mut().and_then(|glance| glance.at(&line));
+                    let seen = self.glance.at(&line);
                     match seen.map(|seen| seen.print(&mut self.printer)).transpose()? {
                         Some(true) => None,
                         _ => self.reader.read(&Line::Whole(&line), self.printer.err())?,

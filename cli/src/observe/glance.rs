@@ -1,9 +1,11 @@
-//! Lines of which not all has to be read: a text format shows little of a flow, and JSON that is already as it would be
-//! written can stay as it is.
+//! Lines of which not all has to be read: a text format shows little of a flow, filters ask for some fields, and JSON
+//! that is already as it would be written can stay as it is.
 
 use std::io::{self, Write};
 
+use palomar_flow::filter::{Filters, Memo};
 use palomar_flow::json::{Picked, Picker};
+use palomar_flow::view::{LineFlow, LinePaths};
 use palomar_proto::observer::GetFlowsResponse;
 
 use crate::render::{Format, PATHS, Printer, REPEATED};
@@ -19,6 +21,14 @@ pub struct Glance {
     /// The places of flow and time among the paths.
     flow: usize,
     time: usize,
+    asked: Asked,
+}
+
+/// What filters read of a line; nothing where there are none.
+#[derive(Debug)]
+struct Asked {
+    paths: Option<LinePaths>,
+    memo: Memo,
 }
 
 /// A line that was looked at.
@@ -28,32 +38,47 @@ pub struct Seen<'a> {
     flow: usize,
     /// Of the response, in seconds and nanoseconds.
     pub time: Option<(i64, i32)>,
+    asked: &'a mut Asked,
 }
 
 impl Glance {
-    /// For a format.
-    pub fn new(format: Format) -> Self {
-        let paths = match format {
+    /// For a format, and for filters that let not everything through.
+    pub fn new(format: Format, filters: &Filters) -> Self {
+        let shown = match format {
             Format::Json | Format::LegacyJson => JSON_PATHS,
             Format::Compact | Format::Dict | Format::Table => PATHS,
         };
+        let mut paths = shown.to_vec();
+        if !filters.is_unrestricted() {
+            paths.extend(LinePaths::ALL.iter().filter(|path| !shown.contains(path)));
+        }
         let place = |wanted: &str| paths.iter().position(|path| *path == wanted).unwrap_or(0);
-        let picker = Picker::new::<GetFlowsResponse>(paths, REPEATED);
-        Self { picker, format, flow: place("flow"), time: place("time") }
+        Self {
+            picker: Picker::new::<GetFlowsResponse>(&paths, REPEATED),
+            format,
+            flow: place("flow"),
+            time: place("time"),
+            asked: Asked {
+                paths: (!filters.is_unrestricted()).then(|| LinePaths::within(&paths)),
+                memo: Memo::default(),
+            },
+        }
     }
 
-    /// What a glance sees of a line; `None`: it has to be read.
+    /// What a glance sees of a line about a flow; `None`: it has to be read.
     pub fn at<'a>(&'a mut self, line: &'a [u8]) -> Option<Seen<'a>> {
         let (format, flow, time) = (self.format, self.flow, self.time);
         let line = self.picker.pick(line)?;
-        Some(Seen { line, format, flow, time: line.time(time) })
+        line.raw(flow)?;
+        Some(Seen { line, format, flow, time: line.time(time), asked: &mut self.asked })
     }
 }
 
 impl Seen<'_> {
-    /// Whether the line is about a flow.
-    pub fn is_flow(&self) -> bool {
-        self.line.raw(self.flow).is_some()
+    /// Whether the filters that the glance is for want the flow.
+    pub fn is_wanted(&mut self, filters: &Filters) -> bool {
+        let Asked { paths, memo } = &mut *self.asked;
+        paths.as_ref().is_none_or(|paths| filters.matches_with(&&LineFlow::new(self.line, paths), memo))
     }
 
     /// Prints the line; false: it has to be read for that.

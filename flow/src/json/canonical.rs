@@ -19,6 +19,8 @@ pub(super) struct Look<'a> {
 /// What a look needs beside the text.
 pub(super) struct Notes<'n> {
     pub(super) spans: &'n mut [Span],
+    /// The numbers of those values that are remembered.
+    pub(super) numbers: &'n mut [u64],
     pub(super) memo: &'n mut Memo,
 }
 
@@ -113,17 +115,20 @@ impl<'a> Look<'a> {
         let start = self.at;
         let remembered =
             wanted.remember.then(|| notes.memo.find(wanted.id, &self.text[start..], start, notes.spans));
-        if let Some(length) = remembered.flatten() {
+        let mut number = None;
+        if let Some((length, known)) = remembered.flatten() {
             self.at += length;
+            number = Some(known);
         } else {
             self.value(field, Some(wanted), notes)?;
             if wanted.remember {
                 let below = wanted.slots.clone();
-                notes.memo.keep(wanted.id, &self.text[start..self.at], start, below, notes.spans);
+                number = notes.memo.keep(wanted.id, &self.text[start..self.at], start, below, notes.spans);
             }
         }
         if let Some(slot) = wanted.slot {
             notes.spans[slot] = Span::of(start, self.at)?;
+            notes.numbers[slot] = number.unwrap_or(0);
         }
         Some(())
     }

@@ -20,44 +20,65 @@ struct Entry {
     /// Where the values stand that are wanted of it, from its beginning.
     spans: Box<[Span]>,
     slots: Range<usize>,
+    /// Of this entry alone.
+    number: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Memo {
     sets: Vec<Vec<Entry>>,
     bytes: usize,
+    /// How many entries there have been.
+    entries: u64,
     /// The place in a full set that is given away next.
     turn: usize,
 }
 
 impl Default for Memo {
     fn default() -> Self {
-        Self { sets: (0..SETS).map(|_| Vec::new()).collect(), bytes: 0, turn: 0 }
+        Self { sets: (0..SETS).map(|_| Vec::new()).collect(), bytes: 0, entries: 0, turn: 0 }
     }
 }
 
 impl Memo {
-    /// The length of the known value that `text` begins with; its wanted values are noted as if it began at `start`.
-    pub(super) fn find(&self, id: usize, text: &[u8], start: usize, spans: &mut [Span]) -> Option<usize> {
+    /// Length and number of the known value that `text` begins with; its wanted values are noted as if it began at
+    /// `start`.
+    pub(super) fn find(
+        &self,
+        id: usize,
+        text: &[u8],
+        start: usize,
+        spans: &mut [Span],
+    ) -> Option<(usize, u64)> {
         let known = self.sets[set_of(id, text)]
             .iter()
             .find(|entry| entry.id == id && text.starts_with(&entry.text))?;
         for (to, from) in spans[known.slots.clone()].iter_mut().zip(&known.spans) {
             *to = from.moved(start)?;
         }
-        Some(known.text.len())
+        Some((known.text.len(), known.number))
     }
 
-    /// Keeps a value that begins at `start`, with what was noted of it.
-    pub(super) fn keep(&mut self, id: usize, text: &[u8], start: usize, slots: Range<usize>, spans: &[Span]) {
+    /// Keeps a value that begins at `start`, with what was noted of it. The number is one that no other value has or
+    /// had; `None`: it is not kept.
+    pub(super) fn keep(
+        &mut self,
+        id: usize,
+        text: &[u8],
+        start: usize,
+        slots: Range<usize>,
+        spans: &[Span],
+    ) -> Option<u64> {
         if text.len() < BEGINNING || text.len() > MOST_BYTES / 64 {
-            return;
+            return None;
         }
         if self.bytes + text.len() > MOST_BYTES {
-            *self = Self::default();
+            *self = Self { entries: self.entries, ..Self::default() };
         }
+        self.entries += 1;
+        let number = self.entries;
         let spans = spans[slots.clone()].iter().map(|span| span.since(start)).collect();
-        let entry = Entry { id, text: text.into(), spans, slots };
+        let entry = Entry { id, text: text.into(), spans, slots, number };
         self.bytes += text.len();
         let set = &mut self.sets[set_of(id, text)];
         if set.len() < WAYS {
@@ -67,6 +88,7 @@ impl Memo {
             self.bytes -= set[self.turn].text.len();
             set[self.turn] = entry;
         }
+        Some(number)
     }
 }
 

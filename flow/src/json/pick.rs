@@ -38,6 +38,7 @@ pub struct Picker {
     root: Node,
     memo: Memo,
     spans: Vec<Span>,
+    numbers: Vec<u64>,
 }
 
 /// The values of a line.
@@ -45,6 +46,7 @@ pub struct Picker {
 pub struct Picked<'a> {
     line: &'a str,
     spans: &'a [Span],
+    numbers: &'a [u64],
 }
 
 // === impl Span ===
@@ -99,20 +101,23 @@ impl Picker {
             paths.iter().chain(repeated).all(found),
             "every path leads to a field: {paths:?}, {repeated:?}"
         );
-        Self { message, root, memo: Memo::default(), spans: vec![Span::default(); paths.len()] }
+        let (spans, numbers) = (vec![Span::default(); paths.len()], vec![0; paths.len()]);
+        Self { message, root, memo: Memo::default(), spans, numbers }
     }
 
     /// The values of a line; `None` if it is not exactly what [`super::to_string`] would write, or not surely so.
     pub fn pick<'a>(&'a mut self, line: &'a [u8]) -> Option<Picked<'a>> {
         self.spans.fill(Span::default());
+        self.numbers.fill(0);
         let mut look = Look::new(line);
-        let mut notes = Notes { spans: &mut self.spans, memo: &mut self.memo };
+        let mut notes = Notes { spans: &mut self.spans, numbers: &mut self.numbers, memo: &mut self.memo };
         look.object(self.message, Some(&self.root), &mut notes)?;
         if !look.is_at_end() {
             return None;
         }
         // the look lets nothing but ASCII pass
-        Some(Picked { line: std::str::from_utf8(line).ok()?, spans: &self.spans })
+        let line = std::str::from_utf8(line).ok()?;
+        Some(Picked { line, spans: &self.spans, numbers: &self.numbers })
     }
 }
 
@@ -183,6 +188,15 @@ impl<'a> Picked<'a> {
     pub fn raw(&self, path: usize) -> Option<&'a str> {
         let Span { start, end } = self.spans[path];
         self.line.get(start as usize..end as usize).filter(|text| !text.is_empty())
+    }
+
+    /// A number that stands for the value of a repeated path, in all lines of the picker: 0 for none, and else never
+    /// the same for another value. `None` where there is no such number.
+    pub fn repeated(&self, path: usize) -> Option<u64> {
+        match self.numbers[path] {
+            0 if self.raw(path).is_some() => None,
+            number => Some(number),
+        }
     }
 
     /// A text; empty if the line has none.
