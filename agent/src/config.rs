@@ -109,8 +109,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FLOWS", alias = "event-buffer-capacity", default_value_t = 262_143)]
     pub ring_capacity: u32,
 
-    /// How many streams of flows are served at once; more are refused. Each takes about 50 kB, and up to 300 kB more while
-    /// its client does not read
+    /// How many streams of flows are served at once; more are refused. Each takes about 11 kB, and 240 kB while its client
+    /// does not read
     #[arg(long, value_name = "STREAMS", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_streams: u16,
 

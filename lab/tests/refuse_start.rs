@@ -31,11 +31,16 @@ fn assert_refused(agent: &Agent, command: &NetnsCommand, says: &[&str]) {
 fn a_bad_flag_is_refused_by_name_with_what_can_be_chosen() {
     let lab = node("brflags");
     let agent = Agent::prepare(&lab, Options::mode("enforce"));
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["--ring-capacity", "1000"], &["--ring-capacity", "511", "1023"]),
         (&["--ring-capacity", "0"], &["--ring-capacity", "choose from 1"]),
         // Hubble's name for it
         (&["--event-buffer-capacity", "6"], &["--ring-capacity", "3 and 7"]),
+        (&["--metrics", "flows"], &["--metrics", "flows", "flow, "]),
+        (&["--metrics", "flow:colour=pod"], &["--metrics", "colour", "sourceContext"]),
+        (&["--metrics-listen", "9965"], &["--metrics-listen", "127.0.0.1:9965", ":9965 for every address"]),
+        (&["--metrics-listen", "203.0.113.1:9965"], &["--metrics-listen", "203.0.113.1:9965"]),
+        (&["--metrics-max-series", "0"], &["--metrics-max-series", "1..=1000000"]),
         (&["--kernel-ring-bytes", "100000"], &["--kernel-ring-bytes", "power of two", "65536"]),
         (&["--connection-capacity", "0"], &["--connection-capacity"]),
         (&["--stale-policy", "open"], &["--stale-policy", "keep, audit"]),

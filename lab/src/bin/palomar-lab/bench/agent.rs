@@ -35,10 +35,12 @@ pub struct Agent<'a> {
 // === impl Agent ===
 
 impl<'a> Agent<'a> {
-    /// Starts it, and waits until it watches every pod and its policies are in force.
-    pub fn start(site: &'a Site<'_>, mode: Mode) -> anyhow::Result<Self> {
+    /// Starts it, with a ring of so many flows if not the default one, and waits until it watches every pod and its
+    /// policies are in force.
+    pub fn start(site: &'a Site<'_>, mode: Mode, ring_capacity: Option<u32>) -> anyhow::Result<Self> {
         let name = if mode == Mode::Audit { "audit" } else { "enforce" };
-        let dir = site.files.join(name);
+        let dir =
+            site.files.join(ring_capacity.map_or_else(|| name.into(), |flows| format!("{name}-{flows}")));
         let (manifests, state, socket) = (dir.join("manifests"), dir.join("state"), dir.join("palomar.sock"));
         fs::create_dir_all(&manifests)?;
         write_manifest(&manifests, policy::NAMESPACE_FILE.0, policy::NAMESPACE_FILE.1)?;
@@ -50,7 +52,8 @@ impl<'a> Agent<'a> {
         let command = command.args(["--cluster-source", "manifests", "--node-name", &site.lab.node_name()]);
         let command = command.arg("--manifests").arg(&manifests).arg("--state-dir").arg(&state);
         let command = command.arg("--socket").arg(&socket).arg("--bpf-dir").arg(&site.bpf);
-        let process = command.log(dir.join("agent.log")).spawn()?;
+        let ring = ring_capacity.map(|flows| format!("--ring-capacity={flows}"));
+        let process = command.args(ring).log(dir.join("agent.log")).spawn()?;
         let agent = Self { site, process, socket };
         let pods = site.lab.pods().count();
         let ready =

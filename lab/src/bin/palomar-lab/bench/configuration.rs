@@ -51,8 +51,8 @@ impl Configuration {
     pub fn start<'a>(self, site: &'a Site<'_>) -> anyhow::Result<Running<'a>> {
         Ok(match self {
             Self::Bare => Running::Nothing,
-            Self::Audit => Running::Agent(Agent::start(site, Mode::Audit)?),
-            Self::Enforce => Running::Agent(Agent::start(site, Mode::Enforce)?),
+            Self::Audit => Running::Agent(Agent::start(site, Mode::Audit, None)?),
+            Self::Enforce => Running::Agent(Agent::start(site, Mode::Enforce, None)?),
             Self::Tcpdump => Running::Tcpdump(Tcpdump::start(site, &[])?),
             Self::TcpdumpShort => Running::Tcpdump(Tcpdump::start(site, &["-s", "96"])?),
         })

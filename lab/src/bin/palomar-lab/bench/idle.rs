@@ -18,13 +18,15 @@ use crate::interrupt::Interrupt;
 use crate::usage::{Resident, cpu_time, resident};
 
 const PODS: usize = 20;
+/// A ring larger than the default one, which remembers for longer.
+const LARGE_RING: u32 = 1_048_575;
 const PORT: u16 = 7000;
 /// After this the start is over.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Traffic between two looks at how full the ring is.
 const FILL: Duration = Duration::from_millis(500);
 /// The ring must be full by then.
-const FULL: Duration = Duration::from_mins(1);
+const FULL: Duration = Duration::from_mins(3);
 const READ: Duration = Duration::from_mins(1);
 
 /// A moment in the agent's life.
@@ -39,14 +41,27 @@ pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     println!("## The agent");
     let pods = (0..PODS).map(|number| PodSpec::new(NAMESPACE, format!("pod-{number}")).label("app", "x"));
     let site = Site::build(args, interrupt, pods.collect())?;
-    let agent = Agent::start(&site, Mode::Audit)?;
+    println!("{PODS} {:?} pods, idle for {} s.\n", args.topology, args.idle.as_secs_f64());
+    measure(args, interrupt, &site, None)?;
+    measure(args, interrupt, &site, Some(LARGE_RING))?;
+    site.remove()
+}
+
+/// One agent with a ring of so many flows, or the default ring.
+fn measure(
+    args: &BenchArgs,
+    interrupt: &Interrupt,
+    site: &Site<'_>,
+    ring_capacity: Option<u32>,
+) -> anyhow::Result<()> {
+    let agent = Agent::start(site, Mode::Audit, ring_capacity)?;
     pause(interrupt, SETTLE)?;
     let mut moments = Vec::new();
 
     let share = share_of_a_core(&agent, || pause(interrupt, args.idle))?;
     moments.push(look(&agent, format!("idle, {share:.2} % of a core"))?);
 
-    let share = share_of_a_core(&agent, || fill(&site, &agent))?;
+    let share = share_of_a_core(&agent, || fill(site, &agent))?;
     moments.push(look(&agent, format!("ring full, after {share:.0} % of a core while it filled"))?);
 
     let mut reader = agent.palomar(&["observe", "--all", "-o", "compact"]).spawn()?;
@@ -56,9 +71,9 @@ pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
 
     let status = agent.status()?;
     agent.remove()?;
-    print(args, &moments);
+    print(ring_capacity, &moments);
     println!("Kernel memory of the maps: {}. Events lost: {}.\n", status.kernel_maps, status.lost);
-    site.remove()
+    Ok(())
 }
 
 /// The agent's part of a core while something goes on, in percent.
@@ -107,8 +122,10 @@ fn pause(interrupt: &Interrupt, duration: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(args: &BenchArgs, moments: &[Moment]) {
-    println!("{PODS} {:?} pods, default settings, idle for {} s.\n", args.topology, args.idle.as_secs_f64());
+fn print(ring_capacity: Option<u32>, moments: &[Moment]) {
+    let settings =
+        ring_capacity.map_or_else(|| "Default settings".into(), |flows| format!("--ring-capacity {flows}"));
+    println!("{settings}:\n");
     let mut table = Table::new(&["agent", "flows held", "resident MiB", "of it heap and stacks", "peak"]);
     for Moment { what, flows, resident } in moments {
         let mib = |bytes| format!("{:.1}", mebibytes(bytes));

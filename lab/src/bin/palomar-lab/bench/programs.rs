@@ -78,7 +78,7 @@ pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     println!("## Programs under real traffic");
     let site = Site::build(args, interrupt, vec![pod("client"), pod("server"), pod("stranger")])?;
     let servers = Servers::start(&site)?;
-    let agent = Agent::start(&site, Mode::Enforce)?;
+    let agent = Agent::start(&site, Mode::Enforce, None)?;
     // what kernel.bpf_stats_enabled does, for as long as this is open: nothing has to be set back
     let stats = enable_stats(Stats::RunTime).context("ask the kernel to time BPF programs")?;
     let mut measured: BTreeMap<(Kind, &str), Measured> = BTreeMap::new();
