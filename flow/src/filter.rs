@@ -4,6 +4,7 @@
 //! matches everything. Every test looks at one part of a flow (an end, a service, an address, the event, …), so that a
 //! [`Memo`] can decide it once for each distinct value of the part, for all filters at once.
 
+mod cel;
 mod cluster;
 mod direction;
 mod drop_reason;
@@ -11,7 +12,6 @@ mod encrypted;
 mod endpoint;
 mod error;
 mod event_type;
-mod experimental;
 mod fqdn;
 mod http;
 mod identity;
@@ -39,7 +39,7 @@ mod workload;
 
 use palomar_proto::flow::FlowFilter;
 
-pub use self::error::InvalidFilter;
+pub use self::error::{InvalidCel, InvalidFilter};
 pub use self::memo::Memo;
 pub use self::sieve::Sieve;
 use self::test::Test;
@@ -51,6 +51,10 @@ pub const MAX_FILTERS: usize = 2_048;
 pub const MAX_VALUES: usize = 65_536;
 /// How many of the values may be regular expressions: each takes time and memory.
 pub const MAX_REGEXPS: usize = 64;
+/// How many of the values may be CEL expressions: each is evaluated for each flow.
+pub const MAX_CEL_EXPRESSIONS: usize = 16;
+/// Bytes that a CEL expression may have.
+pub const MAX_CEL_BYTES: usize = 4_096;
 
 const WORDS: usize = MAX_FILTERS.div_ceil(64);
 
@@ -237,7 +241,7 @@ fn compile(filter: &FlowFilter) -> Result<Vec<Test>, InvalidFilter> {
     tests.extend(ip_version::compile(filter));
     tests.extend(trace_id::compile(filter));
     tests.extend(direction::compile(filter));
-    experimental::compile(filter)?;
+    tests.extend(cel::compile(filter)?);
     tests.extend(interface::compile(filter));
     tests.extend(trace_id::compile_ip(filter));
     Ok(tests)

@@ -30,6 +30,7 @@ pub(crate) struct Schema {
     messages: Vec<Message>,
     enums: Vec<Enum>,
     by_name: HashMap<String, MessageId>,
+    enums_by_name: HashMap<String, EnumId>,
 }
 
 #[derive(Debug)]
@@ -98,6 +99,11 @@ impl Schema {
         self.by_name.get(name).copied()
     }
 
+    /// An enum by its full name, e.g. `flow.Verdict`.
+    pub(crate) fn find_enum(&self, name: &str) -> Option<EnumId> {
+        self.enums_by_name.get(name).copied()
+    }
+
     fn build(files: &FileDescriptorSet) -> Self {
         let mut declared = Declared::default();
         for file in &files.file {
@@ -124,6 +130,7 @@ impl Schema {
                 .collect(),
             enums: declared.enums.iter().map(|(_, enumeration)| Enum::build(enumeration)).collect(),
             by_name: message_ids.into_iter().map(|(name, at)| (name, MessageId(at))).collect(),
+            enums_by_name: enum_ids.iter().map(|(name, at)| (name.clone(), EnumId(*at))).collect(),
         }
     }
 }

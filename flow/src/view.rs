@@ -10,6 +10,7 @@ mod model;
 mod part;
 mod proto;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 pub use absent::NoFlow;
@@ -17,7 +18,7 @@ pub use label::LabelParts;
 pub use line::{LineFlow, LinePaths};
 pub use model::TypedFlow;
 use palomar_model::packet;
-use palomar_proto::flow::Layer7;
+use palomar_proto::flow::{Flow, Layer7};
 pub(crate) use part::address_key;
 pub use part::{Part, header_key, port_key};
 pub(crate) use proto::flag_bits;
@@ -164,6 +165,9 @@ pub trait FlowView {
     fn is_flow(&self) -> bool {
         true
     }
+    /// The whole message, for filters that may ask for any of its fields; `None` where there is no flow, or no message
+    /// is made of it.
+    fn message(&self) -> Option<Cow<'_, Flow>>;
     /// An end; `None` where the message would have no endpoint.
     fn endpoint(&self, side: Side) -> Option<&Self::Endpoint>;
     /// A number that stands for the value of a part: the same number for the same value only, for as long as a

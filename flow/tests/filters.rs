@@ -10,6 +10,7 @@ use palomar_flow::filter::Filters;
 use palomar_flow::json;
 use palomar_flow::view::NoFlow;
 use palomar_proto::flow::FlowFilter;
+use palomar_proto::flow::flow_filter::Experimental;
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 
@@ -204,9 +205,17 @@ fn every_filter_of_the_stock_cli_gives_its_count_or_its_error() {
 }
 
 #[test]
-fn cel_is_refused_by_name() {
-    let error = compile(r#"{"experimental":{"cel_expression":["true"]}}"#, "").unwrap_err();
-    assert!(error.contains("cel_expression is not supported") && error.contains("\"true\""), "{error}");
+fn every_cel_expression_of_the_stock_cli_gives_its_count_or_its_error() {
+    let mut rows = 0;
+    for (flags, expected) in answers() {
+        let Some(expression) = flags.strip_prefix("--cel-expression ") else { continue };
+        let experimental = Some(Experimental { cel_expression: vec![expression.to_owned()] });
+        let filter = FlowFilter { experimental, ..FlowFilter::default() };
+        let compiled = Filters::compile(&[filter], &[]).map_err(|error| error.to_string().replace('\n', "|"));
+        assert_eq!(compiled.map(|filters| count(&filters)), expected, "{flags}");
+        rows += 1;
+    }
+    assert_eq!(rows, 10);
 }
 
 #[test]

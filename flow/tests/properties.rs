@@ -1,5 +1,6 @@
 //! What must hold for all flows and filters.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,6 +33,10 @@ struct Keyed<'a> {
 
 impl FlowView for Keyed<'_> {
     type Endpoint = FlowEndpoint;
+
+    fn message(&self) -> Option<Cow<'_, palomar_proto::flow::Flow>> {
+        self.flow.message()
+    }
 
     fn key(&self, part: Part) -> Option<u64> {
         let Flow { source_address, transport, .. } = *self.flow.flow;

@@ -1,9 +1,11 @@
 //! A connection as flow filters see it.
 
+use std::borrow::Cow;
+
 use palomar_flow::view::{Address, FlowView, Part, Side, Transport, Uuid};
 use palomar_model::flow::FlowEndpoint;
 use palomar_model::packet::Protocol;
-use palomar_proto::flow::IpVersion;
+use palomar_proto::flow::{Flow, IpVersion};
 
 use super::names::Names;
 use super::tracked::TrackedEnd;
@@ -39,6 +41,11 @@ impl ConnectionView<'_> {
 
 impl FlowView for ConnectionView<'_> {
     type Endpoint = FlowEndpoint;
+
+    /// Filters that would need it are refused for connections.
+    fn message(&self) -> Option<Cow<'_, Flow>> {
+        None
+    }
 
     fn endpoint(&self, side: Side) -> Option<&FlowEndpoint> {
         Some(self.names.endpoint(self.number(side)))

@@ -70,12 +70,13 @@ pub enum InvalidRequest {
 // === impl Plan ===
 
 impl Plan {
-    /// Whether reading a request may take more than a moment: long lists, and regular expressions.
+    /// Whether reading a request may take more than a moment: long lists, regular expressions and CEL.
     pub fn takes_time(request: &GetFlowsRequest) -> bool {
         let mut filters = request.whitelist.iter().chain(&request.blacklist);
         request.encoded_len() > SHORT
             || filters.any(|filter| {
                 !(filter.dns_query.is_empty() && filter.http_path.is_empty() && filter.http_url.is_empty())
+                    || filter.experimental.is_some()
             })
     }
 

@@ -2,6 +2,7 @@
 
 mod agent_events;
 mod calls;
+mod cel;
 mod connections;
 mod crowd;
 pub(crate) mod fixture;

@@ -1,6 +1,8 @@
 //! A record as filters see it.
 
-use palomar_flow::convert::NodeContext;
+use std::borrow::Cow;
+
+use palomar_flow::convert::{NodeContext, to_proto};
 use palomar_flow::sighting::Sighting;
 use palomar_flow::view::{Address, FlowView, Part, Side, Transport, Uuid, header_key, port_key};
 use palomar_model::flow::FlowEndpoint;
@@ -42,6 +44,15 @@ impl RecordView<'_> {
 
 impl FlowView for RecordView<'_> {
     type Endpoint = FlowEndpoint;
+
+    /// With what the record keeps beyond its own fields.
+    fn message(&self) -> Option<Cow<'_, proto::Flow>> {
+        let flow = self.names.flow(self.record, self.uuids.of(self.sequence));
+        Some(Cow::Owned(match self.record.rest {
+            Some(rest) => self.names.rest(rest).with(&flow, self.node),
+            None => to_proto(&flow, self.node),
+        }))
+    }
 
     fn endpoint(&self, side: Side) -> Option<&FlowEndpoint> {
         Some(self.names.endpoint(side.of(self.record.source, self.record.destination)))

@@ -1,7 +1,7 @@
 //! What can be wrong with a filter, in the words of the stock server.
 
 use super::pattern::InvalidPattern;
-use super::{MAX_FILTERS, MAX_REGEXPS, MAX_VALUES};
+use super::{MAX_CEL_BYTES, MAX_CEL_EXPRESSIONS, MAX_FILTERS, MAX_REGEXPS, MAX_VALUES};
 use crate::go::address::{InvalidAddress, InvalidPrefix};
 use crate::go::quote::Quoted;
 use crate::go::regexp::InvalidRegexp;
@@ -93,18 +93,43 @@ pub enum InvalidFilter {
         /// What is wrong with it.
         error: InvalidRegexp,
     },
-    /// CEL, which is not evaluated here.
-    #[error(
-        "experimental.cel_expression is not supported by this server: CEL expression {} was refused; use the other \
-         fields of the filter instead",
-        Quoted(.0)
-    )]
-    Cel(String),
+    /// More than [`MAX_CEL_EXPRESSIONS`].
+    #[error("too many CEL expressions in filters: {0}, of at most {MAX_CEL_EXPRESSIONS}; join them with ||")]
+    TooManyCelExpressions(usize),
+    /// A CEL expression that is none, or gives no bool.
+    #[error("error compiling CEL expression: {0}")]
+    Cel(InvalidCel),
+}
+
+/// What is wrong with a CEL expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCel {
+    /// Everything that is wrong, each with its place, in several lines.
+    #[error("{0}")]
+    Issues(String),
+    /// The type of its result, which is not bool.
+    #[error("got \"{0}\", wanted \"bool\" result type")]
+    Result(String),
+    /// The parser failed in a way that it should not.
+    #[error("the parser failed")]
+    Panicked,
+    /// No thread for the parser.
+    #[error("the parser cannot run now: {0}")]
+    NoThread(std::io::ErrorKind),
+    /// More than [`MAX_CEL_BYTES`].
+    #[error("the expression has {0} bytes, of at most {MAX_CEL_BYTES}")]
+    TooLong(usize),
 }
 
 impl InvalidFilter {
     /// Whether nothing is wrong with the filters but their number.
     pub const fn is_too_much(&self) -> bool {
-        matches!(self, Self::TooManyFilters(_) | Self::TooManyValues(_) | Self::TooManyRegexps(_))
+        matches!(
+            self,
+            Self::TooManyFilters(_)
+                | Self::TooManyValues(_)
+                | Self::TooManyRegexps(_)
+                | Self::TooManyCelExpressions(_)
+        )
     }
 }

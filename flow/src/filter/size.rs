@@ -2,7 +2,7 @@
 
 use palomar_proto::flow::FlowFilter;
 
-use super::{InvalidFilter, MAX_FILTERS, MAX_REGEXPS, MAX_VALUES};
+use super::{InvalidFilter, MAX_CEL_EXPRESSIONS, MAX_FILTERS, MAX_REGEXPS, MAX_VALUES};
 
 pub(super) fn check(whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Result<(), InvalidFilter> {
     let filters = whitelist.len() + blacklist.len();
@@ -20,6 +20,11 @@ pub(super) fn check(whitelist: &[FlowFilter], blacklist: &[FlowFilter]) -> Resul
     }
     if all_regexps > MAX_REGEXPS {
         return Err(InvalidFilter::TooManyRegexps(all_regexps));
+    }
+    let experimental = whitelist.iter().chain(blacklist).filter_map(|filter| filter.experimental.as_ref());
+    let expressions = experimental.map(|experimental| experimental.cel_expression.len()).sum();
+    if expressions > MAX_CEL_EXPRESSIONS {
+        return Err(InvalidFilter::TooManyCelExpressions(expressions));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One field of a filter: what it asks, and of which part of a flow.
 
+use super::cel::Expressions;
 use super::direction::Directions;
 use super::drop_reason::DropReasons;
 use super::encrypted::Encrypted;
@@ -67,6 +68,7 @@ tests!(
     TcpFlags(FlagSets): |_| Part::Header,
     IpVersion(IpVersions): |_| Part::Header,
     Encrypted(Encrypted): |_| Part::Header,
+    Cel(Expressions): |_| Part::Other,
     Uuid(Uuids): |_| Part::Other,
     Name(Names): |_| Part::Other,
     DnsQuery(DnsQueries): |_| Part::Other,

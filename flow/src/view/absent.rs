@@ -1,6 +1,8 @@
 //! What a filter reads of a response that carries no flow.
 
-use palomar_proto::flow::Endpoint;
+use std::borrow::Cow;
+
+use palomar_proto::flow::{Endpoint, Flow};
 
 use super::{Address, FlowView, Side, Transport, Uuid};
 
@@ -14,6 +16,10 @@ impl FlowView for NoFlow {
 
     fn is_flow(&self) -> bool {
         false
+    }
+
+    fn message(&self) -> Option<Cow<'_, Flow>> {
+        None
     }
 
     fn endpoint(&self, _: Side) -> Option<&Endpoint> {

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use palomar_proto::flow::{DropReason, Endpoint, IpVersion, Layer7, TrafficDirection, Verdict};
+use palomar_proto::flow::{DropReason, Endpoint, Flow, IpVersion, Layer7, TrafficDirection, Verdict};
+use palomar_proto::observer::GetFlowsResponse;
+use palomar_proto::observer::get_flows_response::ResponseTypes;
 
 use super::{Address, FlowView, Part, Side, TcpFlagBits, Transport, Uuid};
 use crate::json::{self, JsonMessage, Picked};
@@ -152,7 +154,7 @@ impl<'a> LineFlow<'a> {
     }
 
     /// A message inside. What a picker lets pass is well-formed.
-    fn message<M: JsonMessage>(&self, path: Path) -> Option<M> {
+    fn inner<M: JsonMessage>(&self, path: Path) -> Option<M> {
         let raw = self.line.raw(self.places.of(path))?;
         json::parse(raw).ok().map(|parsed| parsed.message)
     }
@@ -172,9 +174,17 @@ impl<'a> LineFlow<'a> {
 impl FlowView for &LineFlow<'_> {
     type Endpoint = Endpoint;
 
+    /// Reads the whole line, each time.
+    fn message(&self) -> Option<Cow<'_, Flow>> {
+        match json::parse::<GetFlowsResponse>(self.line.line()).ok()?.message.response_types? {
+            ResponseTypes::Flow(flow) => Some(Cow::Owned(flow)),
+            ResponseTypes::NodeStatus(_) | ResponseTypes::LostEvents(_) => None,
+        }
+    }
+
     fn endpoint(&self, side: Side) -> Option<&Endpoint> {
         let path = side.of(Path::Source, Path::Destination);
-        self.read.ends[side as usize].get_or_init(|| self.message(path)).as_ref()
+        self.read.ends[side as usize].get_or_init(|| self.inner(path)).as_ref()
     }
 
     fn key(&self, part: Part) -> Option<u64> {
@@ -257,7 +267,7 @@ impl FlowView for &LineFlow<'_> {
     }
 
     fn layer7(&self) -> Option<&Layer7> {
-        self.read.layer7.get_or_init(|| self.message(Path::Layer7)).as_ref()
+        self.read.layer7.get_or_init(|| self.inner(Path::Layer7)).as_ref()
     }
 
     fn names(&self, side: Side) -> impl Iterator<Item = &str> {

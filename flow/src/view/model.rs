@@ -1,6 +1,9 @@
 //! Typed flows as views.
 
+use std::borrow::Cow;
+
 use palomar_model::flow::{Flow, FlowEndpoint};
+use palomar_proto::flow as proto;
 
 use super::{Address, EndpointView, FlowView, LabelParts, Side, Transport, Uuid};
 use crate::convert::{self, NodeContext};
@@ -43,6 +46,10 @@ pub struct TypedFlow<'a> {
 
 impl FlowView for TypedFlow<'_> {
     type Endpoint = FlowEndpoint;
+
+    fn message(&self) -> Option<Cow<'_, proto::Flow>> {
+        Some(Cow::Owned(convert::to_proto(self.flow, self.node)))
+    }
 
     fn endpoint(&self, side: Side) -> Option<&FlowEndpoint> {
         Some(side.of(&self.flow.source, &self.flow.destination))

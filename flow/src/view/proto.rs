@@ -1,5 +1,7 @@
 //! Hubble's messages as views.
 
+use std::borrow::Cow;
+
 use palomar_proto::flow::layer4::Protocol;
 use palomar_proto::flow::{Endpoint, Flow, Layer7, Service, TcpFlags};
 
@@ -40,6 +42,10 @@ pub(crate) fn flag_bits(flags: &TcpFlags) -> TcpFlagBits {
 
 impl FlowView for Flow {
     type Endpoint = Endpoint;
+
+    fn message(&self) -> Option<Cow<'_, Flow>> {
+        Some(Cow::Borrowed(self))
+    }
 
     fn endpoint(&self, side: Side) -> Option<&Endpoint> {
         side.of(&self.source, &self.destination).as_ref()
