@@ -116,6 +116,11 @@ impl Filters {
         self.whitelist.is_empty()
     }
 
+    /// Whether a flow may take as long as a thousand take with other filters.
+    pub fn take_long(&self) -> bool {
+        self.looks.iter().flat_map(|look| &look.tests).flat_map(|(_, tests)| tests).any(Test::takes_long)
+    }
+
     /// Whether the flow is wanted.
     pub fn matches<V: FlowView>(&self, flow: &V) -> bool {
         match self.words() {

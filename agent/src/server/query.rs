@@ -16,7 +16,7 @@ use super::view::RecordView;
 use super::wanted::{Scratch, Wanted};
 use crate::clock::wall_now_ns;
 use crate::losses::{Loss, LossSource, LossTeller, Losses};
-use crate::ring::{BATCH, Batch, Record, Ring};
+use crate::ring::{Batch, Record, Ring};
 
 /// Flows that are copied at once where all are told: about as many as make a part of a chunk.
 const TOLD_AT_ONCE: usize = 32;
@@ -124,7 +124,8 @@ impl Query {
     fn rewind(&mut self, at: u64, wanted: u64, scratch: &mut Scratch) {
         let oldest = self.ring.oldest();
         let at = self.ring.skip_back_to(oldest..at.max(oldest), self.wanted.window());
-        let batch = self.ring.read_back(oldest..at, &mut scratch.records);
+        let from = oldest.max(at.saturating_sub(self.wanted.at_once() as u64));
+        let batch = self.ring.read_back(from..at, &mut scratch.records);
         if scratch.records.is_empty() {
             self.phase = Phase::Forward { at: oldest };
             return;
@@ -148,7 +149,7 @@ impl Query {
         } else {
             at
         };
-        let most = if self.wanted.is_unrestricted() { TOLD_AT_ONCE } else { BATCH };
+        let most = if self.wanted.is_unrestricted() { TOLD_AT_ONCE } else { self.wanted.at_once() };
         let batch = self.ring.read_at_most(most, at..end, &mut scratch.records);
         self.note_missed(batch.missed);
         let count = scratch.records.len();

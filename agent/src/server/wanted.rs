@@ -4,7 +4,10 @@ use palomar_flow::convert::NodeContext;
 use palomar_flow::filter::{Filters, Memo, Sieve};
 
 use super::view::RecordView;
-use crate::ring::{Batch, FlowUuids, Record, TimeWindow};
+use crate::ring::{BATCH, Batch, FlowUuids, Record, TimeWindow};
+
+/// Flows that are looked at at once where each may take long.
+const SLOW_AT_ONCE: usize = 4;
 
 /// The filters and the window of a query, and what was decided so far.
 #[derive(Debug)]
@@ -13,6 +16,7 @@ pub struct Wanted {
     window: TimeWindow,
     memo: Memo,
     erasures: u64,
+    at_once: usize,
 }
 
 /// What a step of any query uses and leaves behind: one place for all queries of a thread.
@@ -30,12 +34,18 @@ pub struct Scratch {
 impl Wanted {
     /// Nothing is decided yet.
     pub fn new(filters: Filters, window: TimeWindow) -> Self {
-        Self { filters, window, memo: Memo::default(), erasures: 0 }
+        let at_once = if filters.take_long() { SLOW_AT_ONCE } else { BATCH };
+        Self { filters, window, memo: Memo::default(), erasures: 0, at_once }
     }
 
     /// Whether all flows of the window are wanted.
     pub fn is_unrestricted(&self) -> bool {
         self.filters.is_unrestricted()
+    }
+
+    /// How many flows may be looked at before others have their turn.
+    pub const fn at_once(&self) -> usize {
+        self.at_once
     }
 
     /// The window.

@@ -49,7 +49,7 @@ static FILTERS: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
     let recorded = fixture("filters-offline.txt");
     let rows = recorded.split("$ hubble observe --input-file F ").skip(1);
     let lines = rows.filter_map(|row| row.split_once('\n')).filter(|(_, result)| result.contains(" rc=0 "));
-    let is_left_out = |word: &String| word == "--cel-expression" || word == "--follow";
+    let is_left_out = |word: &String| word == "--follow";
     lines.map(|(line, _)| words(line)).filter(|words| !words.iter().any(is_left_out)).collect()
 });
 

@@ -10,7 +10,8 @@
 //! crate's parser.
 //!
 //! What an expression may cost has bounds: [`MAX_CEL_BYTES`](super::MAX_CEL_BYTES) of text, [`MAX_DEPTH`] levels, and
-//! [`MAX_STEPS`] turns of all loops (`all`, `exists`, `map`, …) for one flow, beyond which the evaluation has failed.
+//! [`MAX_STEPS`] evaluations inside of loops (`all`, `exists`, `map`, …) for one flow, beyond which the evaluation has
+//! failed: each turn of a loop counts as many as its body has names, values and calls.
 
 mod check;
 mod field;
@@ -30,8 +31,8 @@ use crate::view::FlowView;
 
 /// How deep an expression may be nested.
 pub const MAX_DEPTH: usize = 48;
-/// How often the loops of an expression may turn for one flow.
-pub const MAX_STEPS: u64 = 1_000;
+/// How many names, values and calls may be evaluated in the loops of an expression, for one flow.
+pub const MAX_STEPS: u64 = 10_000;
 
 /// Expressions of which one must hold.
 #[derive(Debug)]

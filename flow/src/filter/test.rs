@@ -51,6 +51,13 @@ macro_rules! tests {
     };
 }
 
+impl Test {
+    /// Whether it takes much longer than others may.
+    pub(super) const fn takes_long(&self) -> bool {
+        matches!(self, Self::Cel(_))
+    }
+}
+
 tests!(
     End(EndTest): EndTest::part,
     Service(Services): Services::part,

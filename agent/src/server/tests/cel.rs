@@ -50,6 +50,28 @@ async fn an_expression_finds_the_flows_of_which_it_holds() {
 }
 
 #[tokio::test]
+async fn the_last_ones_by_an_expression_are_those_by_the_field() {
+    let mut fixture = fixture(1_023);
+    for n in 0..700 {
+        fixture.write(n * 7_919, i64::try_from(n).unwrap());
+    }
+    let by_field = FlowFilter { verdict: vec![proto::Verdict::Dropped.into()], ..FlowFilter::default() };
+    for (number, first) in [(1, false), (17, false), (9_999, false), (17, true)] {
+        let by_field = GetFlowsRequest {
+            number,
+            first,
+            whitelist: vec![by_field.clone()],
+            ..GetFlowsRequest::default()
+        };
+        let by_expression =
+            GetFlowsRequest { number, first, ..request(&["_flow.verdict == Verdict.DROPPED"]) };
+        let expected = fixture.ask(by_field).await.unwrap();
+        assert!(!expected.is_empty());
+        assert_eq!(fixture.ask(by_expression).await.unwrap(), expected, "{number} {first}");
+    }
+}
+
+#[tokio::test]
 async fn an_expression_that_does_not_compile_refuses_the_request() {
     let fixture = fixture(15);
     let refused = fixture.ask(request(&["_flow.nope == 1"])).await.unwrap_err();

@@ -188,13 +188,15 @@ impl Checker<'_> {
         let given = self.check(result);
         self.scope.truncate(begin);
 
+        let weight = nodes(&loop_cond.expr) + nodes(&loop_step.expr);
+        let weight = IdedExpr { id, expr: Expr::Literal(LiteralValue::UInt(weight.into())) };
         let range = std::mem::take(iter_range);
         *iter_range = IdedExpr {
             id: range.id,
             expr: Expr::Call(CallExpr {
                 func_name: program::COUNTED.to_owned(),
                 target: None,
-                args: vec![range],
+                args: vec![range, weight],
             }),
         };
         given
@@ -237,6 +239,30 @@ impl Checker<'_> {
         self.issues.push(Issue { offset, message });
         Type::Dyn
     }
+}
+
+/// How many names, values and calls an expression has; its loops' bodies once.
+fn nodes(expr: &Expr) -> u64 {
+    let entry = |entry: &EntryExpr| match entry {
+        EntryExpr::MapEntry(entry) => nodes(&entry.key.expr) + nodes(&entry.value.expr),
+        EntryExpr::StructField(field) => nodes(&field.value.expr),
+    };
+    let inside: u64 = match expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
+        Expr::Select(select) => nodes(&select.operand.expr),
+        Expr::Call(CallExpr { target, args, .. }) => {
+            target.as_deref().into_iter().chain(args).map(|argument| nodes(&argument.expr)).sum()
+        }
+        Expr::List(list) => list.elements.iter().map(|element| nodes(&element.expr)).sum(),
+        Expr::Map(map) => map.entries.iter().map(|of| entry(&of.expr)).sum(),
+        Expr::Struct(made) => made.entries.iter().map(|of| entry(&of.expr)).sum(),
+        Expr::Comprehension(inner) => {
+            let ComprehensionExpr { iter_range, accu_init, loop_cond, loop_step, result, .. } = &**inner;
+            let parts = [iter_range, accu_init, loop_cond, loop_step, result];
+            parts.into_iter().map(|part| nodes(&part.expr)).sum()
+        }
+    };
+    inside + 1
 }
 
 /// `a.b.c`; `None` for what is no name.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::types::{BOOL_TYPE, CelBool, CelString, DYN_TYPE, STRING_TYPE, Type};
+use cel::common::types::{BOOL_TYPE, CelBool, CelString, CelUInt, DYN_TYPE, STRING_TYPE, Type, UINT_TYPE};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::parser::Parser;
 use cel::{Context, Env, ExecutionError, IdedExpr, Value};
@@ -22,7 +22,7 @@ use crate::schema::{MessageId, SCHEMA};
 
 /// The variable that every expression has.
 const FLOW: &str = "_flow";
-/// The function that gives its list as it is, and counts the turns of the loop over it.
+/// The function that gives its list as it is, and counts what a loop over it evaluates: so much for each turn.
 pub(super) const COUNTED: &str = "@counted";
 /// The function that holds a text against a pattern.
 pub(super) const MATCHES: &str = "@matches";
@@ -31,7 +31,7 @@ static PATTERN: Type = Type::new_struct_type("pattern");
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
     let added = env
-        .add_overload(COUNTED, COUNTED, vec![DYN_TYPE], counted)
+        .add_overload(COUNTED, COUNTED, vec![DYN_TYPE, UINT_TYPE], counted)
         .and_then(|()| env.add_overload(MATCHES, MATCHES, vec![STRING_TYPE, PATTERN.to_owned()], matches));
     added.expect("invariant: no function of CEL begins with @");
     Arc::new(env)
@@ -40,7 +40,7 @@ static FLOW_MESSAGE: LazyLock<MessageId> =
     LazyLock::new(|| SCHEMA.find("flow.Flow").expect("invariant: the contract has flows"));
 
 thread_local! {
-    /// Turns that are left for the expression that is evaluated on this thread.
+    /// Steps that are left for the expression that is evaluated on this thread.
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -143,15 +143,17 @@ fn parse_issue(text: &str, error: &cel::ParseError) -> Issue {
     Issue { offset: lines + column, message }
 }
 
-fn counted<'b, 'v>(mut arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let list = arguments.pop().ok_or(ExecutionError::MissingArgumentOrTarget)?;
+fn counted<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let [list, weight] =
+        <[CowVal<'b, 'v>; 2]>::try_from(arguments).map_err(|_| ExecutionError::MissingArgumentOrTarget)?;
     let turns = list.as_sizer().map_or(0, |sizer| *sizer.size().inner());
     let turns = u64::try_from(turns).unwrap_or(u64::MAX);
-    let left = LEFT.get().checked_sub(turns);
+    let weight = weight.downcast_ref::<CelUInt>().map_or(u64::MAX, |weight| *weight.inner());
+    let left = LEFT.get().checked_sub(turns.saturating_mul(weight));
     LEFT.set(left.unwrap_or(0));
     match left {
         Some(_) => Ok(list),
-        None => Err(ExecutionError::function_error(COUNTED, format!("more than {MAX_STEPS} turns of loops"))),
+        None => Err(ExecutionError::function_error(COUNTED, format!("more than {MAX_STEPS} steps of loops"))),
     }
 }
 

@@ -180,7 +180,7 @@ fn hostile_expressions_end_soon_with_an_error_or_an_answer() {
     };
     let list = |length: usize| format!("[{}]", vec!["1"; length].join(","));
     let too_deep = format!("nested deeper than {MAX_DEPTH} levels");
-    let too_many = format!("more than {MAX_STEPS} turns of loops");
+    let too_many = format!("more than {MAX_STEPS} steps of loops");
     let legal = MAX_DEPTH - 4;
     for (name, expression, expected) in [
         ("as deep as may be", format!("{}1{} > 0", "1+(".repeat(legal), ")".repeat(legal)), Ok(true)),
@@ -198,6 +198,11 @@ fn hostile_expressions_end_soon_with_an_error_or_an_answer() {
         ("no language at all", "$#@ ".repeat(1_000), Err("Syntax error")),
         ("one long text", format!("'{}' == ''", "a".repeat(4_000)), Ok(false)),
         ("as many turns as may be", format!("{}.all(x, x > 0)", list(900)), Ok(true)),
+        (
+            "a loop with a long body",
+            format!("{}.all(x, {})", list(100), vec!["x > 0"; 400].join(" && ")),
+            Err(&too_many),
+        ),
         (
             "loops in loops",
             format!("{0}.all(x, {0}.all(y, {0}.all(z, x + y + z > 0)))", list(300)),
