@@ -56,7 +56,8 @@ struct Pod {
 #[derive(Debug, Deserialize)]
 struct Port {
     name: String,
-    port: u16,
+    #[serde(rename = "port")]
+    number: u16,
     protocol: String,
 }
 
@@ -70,7 +71,7 @@ struct Probe {
 
 /// A stream of YAML documents, each in the JSON that YAML has in it.
 fn documents(objects: impl IntoIterator<Item = Value>) -> String {
-    objects.into_iter().map(|object| format!("---\n{object}\n")).collect()
+    objects.into_iter().flat_map(|object| ["---\n".to_owned(), object.to_string(), "\n".to_owned()]).collect()
 }
 
 impl Step {
@@ -90,8 +91,8 @@ impl Step {
 
     fn pods(&self) -> String {
         documents(self.pods.iter().map(|Pod { namespace, name, ip, labels, ports }| {
-            let port = |Port { name, port, protocol }: &Port| {
-                json!({"name": name, "containerPort": port, "protocol": protocol})
+            let port = |Port { name, number, protocol }: &Port| {
+                json!({"name": name, "containerPort": number, "protocol": protocol})
             };
             let ports: Vec<_> = ports.iter().map(port).collect();
             json!({
@@ -146,7 +147,7 @@ fn isolating(step: &Step, pod: &Pod, direction: Direction) -> BTreeSet<String> {
     let isolates = |object: ManifestObject| match object.object {
         Object::NetworkPolicy(policy) => {
             let selects = policy.name.namespace == pod.namespace && policy.pod_selector.matches(&labels);
-            (selects && policy.rules(direction).is_some()).then(|| policy.name.name.to_string())
+            (selects && policy.rules(direction).is_some()).then(|| policy.name.name.clone())
         }
         _ => None,
     };
