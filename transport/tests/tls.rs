@@ -190,6 +190,22 @@ async fn certificates_are_read_again_when_their_files_change() {
     assert_eq!(told, ["renewed", &broken], "each change is told once");
 }
 
+#[tokio::test(start_paused = true)]
+async fn files_that_change_are_told_although_no_client_comes() {
+    let World { dir: _dir, authority: _authority, files } = world("127.0.0.1");
+    let (_address, events) = serve(files.clone());
+    let after_a_while = async || {
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        std::mem::take(&mut *events.lock().unwrap())
+    };
+    assert_eq!(after_a_while().await, Vec::<String>::new());
+    fs::write(&files.key, "broken").unwrap();
+    let shown = files.key.display();
+    let broken = format!("kept: cannot process key '{shown}': must be a PEM encoded private key");
+    assert_eq!(after_a_while().await, [broken]);
+    assert_eq!(after_a_while().await, Vec::<String>::new(), "once");
+}
+
 #[tokio::test]
 async fn plain_text_and_tls_do_not_mix() {
     let World { dir: _dir, authority, files } = world("127.0.0.1");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -26,6 +27,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_HANDSHAKES: usize = 128;
 /// Connections that may wait for the server to take them.
 const READY: usize = 16;
+/// The certificate files are looked at with each client, and so often while none comes.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// After a failure to accept, such as too many open files.
 const NAP: Duration = Duration::from_millis(100);
 
@@ -81,7 +84,8 @@ struct Acceptor {
 // === impl TlsListener ===
 
 impl TlsListener {
-    /// Listens on an address, with the certificates of the files; they are looked at for each client that comes.
+    /// Listens on an address, with the certificates of the files; they are looked at for each client that comes, and
+    /// twice a minute while none does.
     /// With port zero the system chooses. Has to be called inside a tokio runtime.
     pub fn bind(
         address: SocketAddr,
@@ -128,16 +132,15 @@ impl Acceptor {
         loop {
             let handshakes = Arc::clone(&self.handshakes);
             let Ok(permit) = handshakes.acquire_owned().await else { return };
-            let Ok((stream, peer)) = self.listener.accept().await else {
+            let Ok(accepted) = timeout(LOOK_EVERY, self.listener.accept()).await else {
+                self.look();
+                continue;
+            };
+            let Ok((stream, peer)) = accepted else {
                 sleep(NAP).await;
                 continue;
             };
-            let (config, look) = self.certificates.current();
-            match look {
-                Look::Same => {}
-                Look::Renewed => (self.tell)(TlsEvent::Renewed),
-                Look::Kept(error) => (self.tell)(TlsEvent::Kept(error)),
-            }
+            let config = self.look();
             let (ready, tell) = (self.ready.clone(), Arc::clone(&self.tell));
             tokio::spawn(async move {
                 match shake(TlsAcceptor::from(config), stream).await {
@@ -148,6 +151,19 @@ impl Acceptor {
                 drop(permit);
             });
         }
+    }
+}
+
+impl Acceptor {
+    /// The configuration of now; tells what became of the files.
+    fn look(&self) -> Arc<ServerConfig> {
+        let (config, look) = self.certificates.current();
+        match look {
+            Look::Same => {}
+            Look::Renewed => (self.tell)(TlsEvent::Renewed),
+            Look::Kept(error) => (self.tell)(TlsEvent::Kept(error)),
+        }
+        config
     }
 }
 
