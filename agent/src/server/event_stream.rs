@@ -61,16 +61,20 @@ impl EventQuery {
     async fn run(&self, client: &Client) -> Result<(), Gone> {
         let Selection { start, limit, window, follow } = self.selection;
         let mut left = limit.unwrap_or(u64::MAX);
-        let end = self.events.range().end;
+        let end = if follow { u64::MAX } else { self.events.range().end };
         let mut at = self.start(start);
         loop {
             let batch = self.events.read(at, BATCH);
             if batch.first > at {
-                client.send(lost(batch.first - at, wall_now_ns(), &self.node_name)).await?;
+                // what came after the end was not asked for
+                let missed = batch.first.min(end).saturating_sub(at);
+                if missed > 0 {
+                    client.send(lost(missed, wall_now_ns(), &self.node_name)).await?;
+                }
                 at = batch.first;
             }
             for told in &batch.events {
-                if left == 0 || (!follow && at >= end) {
+                if left == 0 || at >= end {
                     return Ok(());
                 }
                 at += 1;

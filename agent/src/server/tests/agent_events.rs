@@ -8,6 +8,8 @@ use palomar_flow::json;
 use palomar_model::identity::Identity;
 use palomar_model::labels::{Label, LabelSet};
 use palomar_model::object::ObjectName;
+use palomar_proto::flow::AgentEventUnknown;
+use palomar_proto::flow::agent_event::Notification;
 use palomar_proto::observer::observer_client::ObserverClient;
 use palomar_proto::observer::observer_server::Observer;
 use palomar_proto::observer::{GetAgentEventsRequest, GetAgentEventsResponse};
@@ -43,6 +45,18 @@ async fn ask(fixture: &Fixture, request: GetAgentEventsRequest) -> EventStream {
 async fn next(stream: &mut EventStream) -> Option<GetAgentEventsResponse> {
     let next = tokio::time::timeout(Duration::from_secs(5), stream.next()).await;
     next.expect("an answer within 5 s").map(|response| response.unwrap())
+}
+
+/// How many events a response says were missed; `None` for one that tells an event.
+fn missed_by(response: GetAgentEventsResponse) -> Option<u64> {
+    match response.agent_event?.notification? {
+        Notification::Unknown(AgentEventUnknown { r#type, notification }) => {
+            assert_eq!(r#type, "lost_events");
+            let count = notification.split_once(r#""num_events_lost":""#).unwrap().1;
+            Some(count.split('"').next().unwrap().parse().unwrap())
+        }
+        _ => None,
+    }
 }
 
 /// The second of each event until the end.
@@ -105,21 +119,30 @@ async fn a_follower_gets_its_past_and_what_comes_and_learns_what_it_missed() {
     }
     let (mut seen, mut missed) = (0, 0);
     while seen + missed < 1_000 {
-        let event = next(&mut stream).await.unwrap().agent_event.unwrap();
-        let text = json::to_string(&GetAgentEventsResponse {
-            agent_event: Some(event),
-            ..GetAgentEventsResponse::default()
-        })
-        .unwrap();
-        match text.split_once(r#"\"num_events_lost\":\""#) {
+        match missed_by(next(&mut stream).await.unwrap()) {
             None => seen += 1,
-            Some((_, rest)) => {
-                assert!(text.contains(r#""type":"lost_events""#), "{text}");
-                missed += rest.split('\\').next().unwrap().parse::<u64>().unwrap();
-            }
+            Some(more) => missed += more,
         }
     }
     assert!(missed > 0 && seen + missed == 1_000, "{seen} seen, {missed} missed");
+}
+
+#[tokio::test]
+async fn who_asked_for_the_past_misses_nothing_of_what_came_later() {
+    let (fixture, events) = told(200, 200);
+    let mut stream = ask(&fixture, GetAgentEventsRequest::default()).await;
+    tokio::task::yield_now().await;
+    for second in 201..=1_200 {
+        events.tell(second * SECOND_NS, [AgentEvent::Started]);
+    }
+    let (mut seen, mut missed) = (0, 0);
+    while let Some(response) = next(&mut stream).await {
+        match missed_by(response) {
+            None => seen += 1,
+            Some(more) => missed += more,
+        }
+    }
+    assert!(seen > 0 && missed > 0 && seen + missed == 200, "{seen} seen, {missed} missed");
 }
 
 #[tokio::test]
