@@ -31,14 +31,14 @@ fn assert_refused(agent: &Agent, command: &NetnsCommand, says: &[&str]) {
 fn a_bad_flag_is_refused_by_name_with_what_can_be_chosen() {
     let lab = node("brflags");
     let agent = Agent::prepare(&lab, Options::mode("enforce"));
-    let cases: [(&[&str], &[&str]); 18] = [
+    let cases: [(&[&str], &[&str]); 19] = [
         (&["--ring-capacity", "1000"], &["--ring-capacity", "511", "1023"]),
         (&["--ring-capacity", "0"], &["--ring-capacity", "choose from 1"]),
         // Hubble's name for it
         (&["--event-buffer-capacity", "6"], &["--ring-capacity", "3 and 7"]),
         (&["--metrics", "flows"], &["--metrics", "flows", "flow, "]),
         (&["--metrics", "flow:colour=pod"], &["--metrics", "colour", "sourceContext"]),
-        (&["--metrics-listen", "9965"], &["--metrics-listen", "127.0.0.1:9965", ":9965 for every address"]),
+        (&["--metrics-listen", "9965"], &["--metrics-listen", "127.0.0.1:PORT", ":PORT for every address"]),
         (&["--metrics-listen", "203.0.113.1:9965"], &["--metrics-listen", "203.0.113.1:9965"]),
         (&["--metrics-max-series", "0"], &["--metrics-max-series", "1..=1000000"]),
         (&["--kernel-ring-bytes", "100000"], &["--kernel-ring-bytes", "power of two", "65536"]),
@@ -47,6 +47,7 @@ fn a_bad_flag_is_refused_by_name_with_what_can_be_chosen() {
         (&["--cluster-source", "kubernets"], &["--cluster-source", "manifests, none"]),
         (&["--cluster-source", "none"], &["--manifests and --cluster-source none contradict"]),
         (&["--log", "palomar=loud"], &["palomar=loud", "error, warn, info, debug, trace"]),
+        (&["--listen", "4244", "--disable-tls"], &["--listen", "127.0.0.1:PORT", ":PORT for every address"]),
         // an address that is not this node's
         (&["--listen", "203.0.113.1:4244", "--disable-tls"], &["--listen", "203.0.113.1:4244"]),
         (

@@ -37,7 +37,7 @@ pub struct ListenAddress {
 
 /// A text that is no [`ListenAddress`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an address with a port: write 127.0.0.1:9965, [::1]:9965, or :9965 for every address")]
+#[error("not an address with a port: write 127.0.0.1:PORT, [::1]:PORT, or :PORT for every address")]
 pub struct InvalidListenAddress;
 
 // === impl ListenAddress ===

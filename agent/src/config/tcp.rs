@@ -1,16 +1,19 @@
 //! Flags about the TCP listener, and what they mean together.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
 use palomar_transport::TlsFiles;
 
+use super::metrics::{InvalidListenAddress, ListenAddress};
+
 /// Whether the API is served over TCP, and how.
 #[derive(Debug, Clone, Args)]
 pub struct TcpArgs {
-    /// TCP address to serve the API on as well: off unless given. It speaks TLS 1.3 unless --disable-tls is given
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// TCP address to serve the API on as well, :4244 for every address of the node: off unless given. It speaks TLS 1.3
+    /// unless --disable-tls is given
+    #[arg(long, value_name = "[ADDRESS]:PORT", value_parser = socket_address)]
     pub listen: Option<SocketAddr>,
 
     /// Certificate that --listen shows, with those that lead to its authority, in PEM; read again when it changes
@@ -63,6 +66,12 @@ pub enum InvalidTcp {
     /// A file for TLS, and nothing that would speak it.
     #[error("{0} is for --listen, which is not given; the Unix socket is always in clear text")]
     NothingListens(&'static str),
+}
+
+/// Without a host it is every address, of both families.
+fn socket_address(text: &str) -> Result<SocketAddr, InvalidListenAddress> {
+    let ListenAddress { host, port } = text.parse()?;
+    Ok(SocketAddr::new(host.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port))
 }
 
 // === impl TcpArgs ===
@@ -136,6 +145,7 @@ mod tests {
             (String::new(), Tcp::Off),
             ("--disable-tls".to_owned(), Tcp::Off),
             ("--listen 127.0.0.1:4244 --disable-tls".to_owned(), Tcp::ClearText(address)),
+            ("--listen :4244 --disable-tls".to_owned(), Tcp::ClearText("[::]:4244".parse().unwrap())),
             // the name that Hubble's relay has for it
             ("--listen 127.0.0.1:4244 --disable-server-tls".to_owned(), Tcp::ClearText(address)),
             (format!("--listen 127.0.0.1:4244 {pair}"), tls(&[])),
