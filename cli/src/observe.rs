@@ -1,5 +1,6 @@
 //! `palomar observe`: flags to a request, responses to lines.
 
+mod encoded;
 mod events;
 mod file;
 mod filter;

@@ -20,6 +20,7 @@ use prost::Message;
 use prost_types::FileDescriptorProto;
 
 pub use lexer::Position;
+pub(crate) use pick::Node;
 pub use pick::{Picked, Picker};
 pub use read::{InvalidJson, Parsed};
 pub use write::Unprintable;
@@ -98,6 +99,11 @@ impl Writer {
     pub fn write<M: JsonMessage>(&mut self, message: &M, out: &mut String) -> Result<(), Unprintable> {
         encode(message, &mut self.encoded);
         write::write(M::NAME, &self.encoded, out)
+    }
+
+    /// The same of a message that is encoded, and plain: see [`Skimmer`](crate::skim::Skimmer).
+    pub fn write_encoded<M: JsonMessage>(encoded: &[u8], out: &mut String) -> Result<(), Unprintable> {
+        write::write(M::NAME, encoded, out)
     }
 }
 

@@ -5,6 +5,7 @@
 //! * [`mask`]: only the fields that were asked for.
 //! * [`encode`]: the same messages as bytes, for streams: spliced from parts, without building them.
 //! * [`json`]: the JSON of those messages, byte for byte as Hubble's CLI prints it.
+//! * [`skim`]: single values of encoded messages, without decoding all of each.
 //! * [`summary`]: the text in brackets at the end of a line.
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod rest;
 mod schema;
 pub mod selector;
 pub mod sighting;
+pub mod skim;
 pub mod summary;
 pub mod uuid;
 pub mod view;

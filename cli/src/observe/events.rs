@@ -11,7 +11,7 @@ use tonic::{Response, Status, Streaming};
 
 use super::live::{BUFFER, client, gives_the_last};
 use super::selectors::Selectors;
-use super::stream::{Sink, copy, opened, until_interrupted};
+use super::stream::{Sink, copy, copy_tail, opened, until_interrupted};
 use super::tail::{Counted, Tail};
 use super::{output, request};
 use crate::arguments::Parsed;
@@ -105,14 +105,17 @@ async fn receive<R: EventResponse + Counted, O: Write>(
     }
     let Some(answer) = opened(call(&mut client, asked).await)? else { return Ok(()) };
     connection.warn_of_newer(answer.metadata(), err)?;
-    copy(answer.into_inner(), tail, printer).await
+    match tail {
+        Some(tail) => copy_tail(answer.into_inner(), tail, printer).await,
+        None => copy(answer.into_inner(), printer).await,
+    }
 }
 
 impl<R: EventResponse + Counted, O: Write> Sink for EventPrinter<R, O> {
     type Response = R;
 
-    fn print(&mut self, response: &R) -> io::Result<()> {
-        Self::print(self, response)
+    fn print(&mut self, response: &R) -> Result<()> {
+        Ok(Self::print(self, response)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -7,8 +7,9 @@ use palomar_proto::observer::observer_client::ObserverClient;
 use palomar_proto::observer::{GetFlowsResponse, ServerStatusRequest};
 use palomar_transport::http2::MAX_MESSAGE_BYTES;
 
+use super::encoded::{self, Skim};
 use super::request::Observe;
-use super::stream::{Sink, copy, opened, until_interrupted};
+use super::stream::{Sink, copy, copy_tail, opened, until_interrupted};
 use super::tail::Tail;
 use crate::connection::{Connection, Link};
 use crate::render::Printer;
@@ -36,16 +37,18 @@ async fn receive<O: Write, E: Write>(
     observe: &Observe,
     printer: &mut Printer<O, E>,
 ) -> Result<()> {
-    let mut client = client(connection.connect().await?);
+    let link = connection.connect().await?;
+    let mut client = client(link.clone());
     let mut request = observe.request.clone();
-    let mut tail = None;
     if observe.selectors.is_tail_of_range() && !gives_the_last(connection, &mut client, printer.err()).await {
-        tail = Some(Tail::new(request.number));
-        request.number = 0;
+        let tail = Tail::new(std::mem::take(&mut request.number));
+        let Some(answer) = opened(client.get_flows(request).await)? else { return Ok(()) };
+        connection.warn_of_newer(answer.metadata(), printer.err())?;
+        return copy_tail(answer.into_inner(), tail, printer).await;
     }
-    let Some(answer) = opened(client.get_flows(request).await)? else { return Ok(()) };
+    let Some(answer) = opened(encoded::get_flows(link, request).await)? else { return Ok(()) };
     connection.warn_of_newer(answer.metadata(), printer.err())?;
-    copy(answer.into_inner(), tail, printer).await
+    copy(answer.into_inner(), &mut Skim::new(printer)).await
 }
 
 /// A client that takes lists of any size that a cluster has.
@@ -67,8 +70,8 @@ pub async fn gives_the_last(
 impl<O: Write, E: Write> Sink for Printer<O, E> {
     type Response = GetFlowsResponse;
 
-    fn print(&mut self, response: &GetFlowsResponse) -> io::Result<()> {
-        Self::print(self, response)
+    fn print(&mut self, response: &GetFlowsResponse) -> Result<()> {
+        Ok(Self::print(self, response)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -14,33 +14,38 @@ use crate::rpc;
 /// What prints the responses of a stream.
 pub trait Sink {
     /// One of them.
-    type Response: Counted;
+    type Response;
 
     /// Prints a response, or keeps it for later.
-    fn print(&mut self, response: &Self::Response) -> io::Result<()>;
+    fn print(&mut self, response: &Self::Response) -> Result<()>;
 
     /// Hands on what was printed.
     fn flush(&mut self) -> io::Result<()>;
 }
 
-/// Prints a stream to its end; with `tail` only its last responses.
-pub async fn copy<S: Sink>(
+/// Prints a stream to its end.
+pub async fn copy<S: Sink>(mut stream: Streaming<S::Response>, sink: &mut S) -> Result<()> {
+    while let Some(response) = next(&mut stream, sink).await? {
+        sink.print(&response)?;
+    }
+    Ok(())
+}
+
+/// Prints the last responses of a stream.
+pub async fn copy_tail<S: Sink<Response: Counted>>(
     mut stream: Streaming<S::Response>,
-    mut tail: Option<Tail<S::Response>>,
+    mut tail: Tail<S::Response>,
     sink: &mut S,
 ) -> Result<()> {
     let ended = loop {
         match next(&mut stream, sink).await {
-            Ok(Some(response)) => match &mut tail {
-                Some(tail) => tail.push(response),
-                None => sink.print(&response)?,
-            },
+            Ok(Some(response)) => tail.push(response),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
     // also what came of a stream that broke
-    for response in tail.into_iter().flat_map(Tail::into_responses) {
+    for response in tail.into_responses() {
         sink.print(&response)?;
     }
     ended

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use palomar_flow::json::Picked;
+use palomar_flow::skim::Skimmed;
 use palomar_proto::flow::{Flow, LostEvent};
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
@@ -13,7 +13,7 @@ use super::event::POLICY_VERDICT;
 use super::host::Naming;
 use super::json::Lines;
 use super::sheet::Sheet;
-use super::shown::Shown;
+use super::shown::{FLOW_PATH, Shown, Source};
 use super::verdict::PolicyNames;
 use super::{Colour, compact, dict, node_status, tab};
 use crate::time::TimeFormat;
@@ -131,14 +131,28 @@ impl<O: Write, E: Write> Printer<O, E> {
         }
     }
 
+    /// Writes an encoded response of which [`PATHS`](super::PATHS) were skimmed, if it is about a flow and that is all
+    /// that is needed; false: it has to be decoded.
+    pub fn print_skimmed(&mut self, response: Skimmed<'_>) -> io::Result<bool> {
+        let flow = || response.bytes(FLOW_PATH);
+        match self.options.format {
+            Format::Compact | Format::Dict | Format::Table => self.print_line(response),
+            Format::Json | Format::LegacyJson if !response.has(FLOW_PATH) => Ok(false),
+            Format::Json => {
+                self.json.write_encoded::<GetFlowsResponse>(&mut self.out, response.encoded()).map(|()| true)
+            }
+            Format::LegacyJson => self.json.write_encoded::<Flow>(&mut self.out, flow()).map(|()| true),
+        }
+    }
+
     /// Writes the flow of a line in a text format, if the line is about a flow and has all that is shown; false: the
     /// whole line is needed.
-    pub fn print_line(&mut self, line: Picked<'_>) -> io::Result<bool> {
-        let Some(flow) = Shown::of_line(line) else { return Ok(false) };
+    pub fn print_line<'a>(&mut self, line: impl Source<'a>) -> io::Result<bool> {
+        let Some(flow) = Shown::of_source(line) else { return Ok(false) };
         if self.options.policy_names == PolicyNames::Show && flow.event.0 == POLICY_VERDICT {
             return Ok(false);
         }
-        let (time, node_name) = Shown::envelope_of_line(line);
+        let (time, node_name) = Shown::envelope_of_source(line);
         self.shown(&flow, Envelope { node_name: &node_name, time })?;
         Ok(true)
     }

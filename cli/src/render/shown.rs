@@ -2,14 +2,17 @@
 
 mod message;
 mod picked;
+mod source;
 
 use std::borrow::Cow;
 
 use palomar_flow::json::Picked;
+use palomar_flow::skim::Skimmed;
 use palomar_flow::view::Side;
 use palomar_proto::flow::Policy;
 
-pub use picked::{PATHS, REPEATED};
+pub use picked::{FLOW_PATH, PATHS, REPEATED};
+pub use source::Source;
 
 /// A flow as lines show it. Numbers are those of Hubble's enums; texts are not escaped.
 #[derive(Debug, Clone)]
@@ -75,6 +78,8 @@ pub enum Names<'a> {
     List(&'a [String]),
     /// Those at a path of a line.
     Line(Picked<'a>, usize),
+    /// Those at a path of an encoded message.
+    Message(Skimmed<'a>, usize),
 }
 
 /// An application's message.
@@ -113,10 +118,12 @@ impl Names<'_> {
         match self {
             Self::None | Self::List([]) => None,
             Self::List(names) => Some(names.join(",")),
-            Self::Line(line, path) => {
-                let names = line.texts(path);
-                (!names.is_empty()).then(|| names.join(","))
-            }
+            Self::Line(line, path) => joined(&line.texts(path)),
+            Self::Message(message, path) => joined(&message.texts(path)),
         }
     }
+}
+
+fn joined(names: &[Cow<'_, str>]) -> Option<String> {
+    (!names.is_empty()).then(|| names.join(","))
 }

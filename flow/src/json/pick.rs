@@ -18,13 +18,13 @@ pub(super) struct Span {
 
 /// What is wanted of a field.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     path: String,
     pub(super) id: usize,
     /// Where the place of the value is noted.
-    pub(super) slot: Option<usize>,
+    pub(crate) slot: Option<usize>,
     /// By position, what is wanted of the message inside.
-    pub(super) fields: Vec<Option<Self>>,
+    pub(crate) fields: Vec<Option<Self>>,
     /// The slots of what is below it.
     pub(super) slots: Range<usize>,
     /// Whether its values come again and again.
@@ -75,6 +75,18 @@ impl Span {
 // === impl Node ===
 
 impl Node {
+    /// Of a message, for the values at `paths`; panics as [`Picker::new`] does.
+    pub(crate) fn of(message: &Message, paths: &[&str], repeated: &[&str]) -> Self {
+        let mut builder = Builder { paths, repeated, nodes: 0 };
+        let root = builder.node(message, "");
+        let found = |path: &&str| root.leads_to(path);
+        assert!(
+            paths.iter().chain(repeated).all(found),
+            "every path leads to a field: {paths:?}, {repeated:?}"
+        );
+        root
+    }
+
     fn leads_to(&self, path: &str) -> bool {
         let mut all = self.fields.iter().flatten();
         self.path == path || all.any(|below| below.leads_to(path))
@@ -94,13 +106,7 @@ impl Picker {
     pub fn new<M: JsonMessage>(paths: &[&str], repeated: &[&str]) -> Self {
         let id = SCHEMA.find(M::NAME).expect("invariant: a test finds every name of a JsonMessage");
         let message = SCHEMA.message(id);
-        let mut builder = Builder { paths, repeated, nodes: 0 };
-        let root = builder.node(message, "");
-        let found = |path: &&str| root.leads_to(path);
-        assert!(
-            paths.iter().chain(repeated).all(found),
-            "every path leads to a field: {paths:?}, {repeated:?}"
-        );
+        let root = Node::of(message, paths, repeated);
         let (spans, numbers) = (vec![Span::default(); paths.len()], vec![0; paths.len()]);
         Self { message, root, memo: Memo::default(), spans, numbers }
     }

@@ -1,13 +1,12 @@
-//! Out of a line of JSON, of which only what is shown is read.
+//! Out of a line of JSON or an encoded message, of which only what is shown is read.
 
 use std::borrow::Cow;
 
-use palomar_flow::json::Picked;
 use palomar_proto::flow::{
     AuthType, DebugCapturePoint, L7FlowType, SocketTranslationPoint, TrafficDirection, Verdict,
 };
 
-use super::{End, Layer7, Names, Record, Shown};
+use super::{End, Layer7, Record, Shown, Source};
 
 macro_rules! paths {
     ($($name:ident = $path:literal),+ $(,)?) => {
@@ -69,35 +68,38 @@ paths! {
     Time = "time",
 }
 
+/// The place of the flow among them.
+pub const FLOW_PATH: usize = Path::Flow as usize;
+
 /// What comes again and again from flow to flow.
 pub const REPEATED: &[&str] = &["flow.emitter", "flow.source", "flow.destination", "flow.node_labels"];
 
 impl<'a> Shown<'a> {
-    /// The flow of a line; `None` if the line is about something else.
-    pub fn of_line(line: Picked<'a>) -> Option<Self> {
-        line.raw(Path::Flow as usize)?;
+    /// The flow of a response; `None` if that is about something else.
+    pub fn of_source(line: impl Source<'a>) -> Option<Self> {
+        line.has(Path::Flow as usize).then_some(())?;
         let text = |path: Path| line.text(path as usize);
-        let layer7 = line.raw(Path::Layer7 as usize).map(|_| Layer7 {
-            kind: number_of(&text(Path::Layer7Kind), |name| L7FlowType::from_str_name(name).map(i32::from)),
+        let layer7 = line.has(Path::Layer7 as usize).then(|| Layer7 {
+            kind: line
+                .named(Path::Layer7Kind as usize, |name| L7FlowType::from_str_name(name).map(i32::from)),
             record: record(line),
         });
         Some(Self {
             is_reply: line.flag(Path::IsReply as usize),
             ends: [source(line), destination(line)],
-            verdict: number_of(&text(Path::Verdict), |name| Verdict::from_str_name(name).map(i32::from)),
+            verdict: line.named(Path::Verdict as usize, |name| Verdict::from_str_name(name).map(i32::from)),
             event: (line.integer(Path::EventType as usize), line.integer(Path::EventSubType as usize)),
             layer7,
-            direction: number_of(&text(Path::Direction), |name| {
-                TrafficDirection::from_str_name(name).map(i32::from)
-            }),
+            direction: line
+                .named(Path::Direction as usize, |name| TrafficDirection::from_str_name(name).map(i32::from)),
             match_type: number(line, Path::MatchType),
-            capture_point: number_of(&text(Path::CapturePoint), |name| {
+            capture_point: line.named(Path::CapturePoint as usize, |name| {
                 DebugCapturePoint::from_str_name(name).map(i32::from)
             }),
-            translation_point: number_of(&text(Path::TranslationPoint), |name| {
+            translation_point: line.named(Path::TranslationPoint as usize, |name| {
                 SocketTranslationPoint::from_str_name(name).map(i32::from)
             }),
-            auth: number_of(&text(Path::Auth), |name| AuthType::from_str_name(name).map(i32::from)),
+            auth: line.named(Path::Auth as usize, |name| AuthType::from_str_name(name).map(i32::from)),
             ip_trace_id: line.number(Path::IpTraceId as usize),
             summary: text(Path::Summary),
             allowed_by: &[],
@@ -105,23 +107,18 @@ impl<'a> Shown<'a> {
         })
     }
 
-    /// Time and node of a line's response.
-    pub fn envelope_of_line(line: Picked<'a>) -> (Option<(i64, i32)>, Cow<'a, str>) {
+    /// Time and node of a response.
+    pub fn envelope_of_source(line: impl Source<'a>) -> (Option<(i64, i32)>, Cow<'a, str>) {
         (line.time(Path::Time as usize), line.text(Path::NodeName as usize))
     }
 }
 
-/// The number of an enum's name; zero for none, as where the flow has no such field.
-fn number_of(name: &str, find: impl Fn(&str) -> Option<i32>) -> i32 {
-    if name.is_empty() { 0 } else { find(name).unwrap_or(0) }
-}
-
-fn number(line: Picked<'_>, path: Path) -> u32 {
+fn number<'a>(line: impl Source<'a>, path: Path) -> u32 {
     u32::try_from(line.number(path as usize)).unwrap_or(0)
 }
 
-fn record(line: Picked<'_>) -> Record<'_> {
-    let has = |path: Path| line.raw(path as usize).is_some();
+fn record<'a>(line: impl Source<'a>) -> Record<'a> {
+    let has = |path: Path| line.has(path as usize);
     if has(Path::Dns) {
         Record::Dns(line.text(Path::DnsSource as usize))
     } else if has(Path::Http) {
@@ -133,35 +130,39 @@ fn record(line: Picked<'_>) -> Record<'_> {
     }
 }
 
-fn source(line: Picked<'_>) -> End<'_> {
+fn source<'a>(line: impl Source<'a>) -> End<'a> {
     let service = (Path::SourceService, Path::SourceServiceName, Path::SourceServiceNamespace);
     End {
         identity: number(line, Path::SourceIdentity),
-        address: line.raw(Path::Ip as usize).map(|_| line.text(Path::IpSource as usize)),
+        address: line.has(Path::Ip as usize).then(|| line.text(Path::IpSource as usize)),
         ethernet: line.text(Path::EthernetSource as usize),
         port: port(line, [Path::TcpSource, Path::UdpSource, Path::SctpSource]),
         pod: line.text(Path::SourcePod as usize),
-        names: names(line, Path::SourceNames),
+        names: line.names(Path::SourceNames as usize),
         ..of_service(line, service, Path::SourceNamespace)
     }
 }
 
-fn destination(line: Picked<'_>) -> End<'_> {
+fn destination<'a>(line: impl Source<'a>) -> End<'a> {
     let service = (Path::DestinationService, Path::DestinationServiceName, Path::DestinationServiceNamespace);
     End {
         identity: number(line, Path::DestinationIdentity),
-        address: line.raw(Path::Ip as usize).map(|_| line.text(Path::IpDestination as usize)),
+        address: line.has(Path::Ip as usize).then(|| line.text(Path::IpDestination as usize)),
         ethernet: line.text(Path::EthernetDestination as usize),
         port: port(line, [Path::TcpDestination, Path::UdpDestination, Path::SctpDestination]),
         pod: line.text(Path::DestinationPod as usize),
-        names: names(line, Path::DestinationNames),
+        names: line.names(Path::DestinationNames as usize),
         ..of_service(line, service, Path::DestinationNamespace)
     }
 }
 
 /// Service and namespace: a service message sets the namespace even where it has none.
-fn of_service(line: Picked<'_>, (service, name, namespace): (Path, Path, Path), own: Path) -> End<'_> {
-    let has_service = line.raw(service as usize).is_some();
+fn of_service<'a>(
+    line: impl Source<'a>,
+    (service, name, namespace): (Path, Path, Path),
+    own: Path,
+) -> End<'a> {
+    let has_service = line.has(service as usize);
     End {
         service: line.text(name as usize),
         namespace: line.text(if has_service { namespace } else { own } as usize),
@@ -169,10 +170,6 @@ fn of_service(line: Picked<'_>, (service, name, namespace): (Path, Path, Path), 
     }
 }
 
-fn names(line: Picked<'_>, path: Path) -> Names<'_> {
-    line.raw(path as usize).map_or(Names::None, |_| Names::Line(line, path as usize))
-}
-
-fn port(line: Picked<'_>, paths: [Path; 3]) -> u32 {
-    paths.into_iter().find(|path| line.raw(*path as usize).is_some()).map_or(0, |path| number(line, path))
+fn port<'a>(line: impl Source<'a>, paths: [Path; 3]) -> u32 {
+    paths.into_iter().find(|path| line.has(*path as usize)).map_or(0, |path| number(line, path))
 }
