@@ -1,11 +1,13 @@
 //! Filters over a file: how many lines Hubble's CLI printed, row by row.
 
+use crate::differences::Differences;
 use crate::support::{fixture, fixture_path, palomar, words};
 
 #[test]
 fn every_recorded_query_gives_as_many_lines_or_the_same_error() {
     let recorded = fixture("filters-offline.txt");
     let path = fixture_path("flows.jsonl");
+    let differences = Differences::of("filters-offline.txt");
     let (mut rows, mut wrong) = (0, Vec::new());
     for row in recorded.split("$ hubble observe --input-file F ").skip(1) {
         let (line, result) = row.split_once('\n').unwrap();
@@ -18,8 +20,9 @@ fn every_recorded_query_gives_as_many_lines_or_the_same_error() {
         let outcome = palomar(&all).run();
         let lines = outcome.out.lines().count().to_string();
         let actual_error = outcome.err.replace('\n', "|");
-        if (lines.as_str(), outcome.code.to_string().as_str(), actual_error.as_str()) != (count, code, error)
-        {
+        let code_text = outcome.code.to_string();
+        let is_equal = (lines.as_str(), code_text.as_str(), actual_error.as_str()) == (count, code, error);
+        if !differences.is_as_listed(line.trim(), is_equal) {
             wrong.push(format!(
                 "{line:?}: wanted {count} {code} {error}\n    got {lines} {} {actual_error}",
                 outcome.code
@@ -28,6 +31,7 @@ fn every_recorded_query_gives_as_many_lines_or_the_same_error() {
     }
     assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
     assert!(rows > 130, "only {rows} rows were found");
+    differences.end();
 }
 
 #[test]

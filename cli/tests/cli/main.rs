@@ -6,6 +6,7 @@ mod bad_servers;
 mod commands;
 mod config;
 mod connections;
+mod differences;
 mod filters_offline;
 mod formats;
 mod glance;

@@ -1,5 +1,6 @@
 //! What a server is asked: the requests that Hubble's CLI sends for the same command lines.
 
+use crate::differences::Differences;
 use crate::server::{Stub, flow_response};
 use crate::support::{fixture, palomar, words};
 use palomar_cli::observe::default_mask;
@@ -66,6 +67,7 @@ async fn every_recorded_command_line_sends_the_same_request() {
         ..Stub::default()
     };
     let address = stub.serve().to_string();
+    let differences = Differences::of("requests.txt");
     let mut rows = 0;
     for row in fixture("requests.txt").split("### hubble ").skip(1) {
         let (line, result) = row.split_once('\n').unwrap();
@@ -75,8 +77,9 @@ async fn every_recorded_command_line_sends_the_same_request() {
         rows += 1;
         match wanted.strip_prefix("GetFlows ") {
             Some(wanted) => {
-                // we ask for what Hubble's CLI prints as well, and forgets to ask for
-                let wanted = wanted.replace(&mask_text(&STOCK_DEFAULT), &mask_text(&default_mask().paths));
+                let wanted = differences.ruled("the default field mask", wanted, |wanted| {
+                    wanted.replace(&mask_text(&STOCK_DEFAULT), &mask_text(&default_mask().paths))
+                });
                 let asked =
                     stub.asked.lock().unwrap().pop().unwrap_or_else(|| panic!("{line}: {}", outcome.err));
                 let asked = without_relative_time(&line, &text(&asked));
@@ -86,6 +89,7 @@ async fn every_recorded_command_line_sends_the_same_request() {
         }
     }
     assert_eq!(rows, 17);
+    differences.end();
 }
 
 #[tokio::test]
