@@ -11,8 +11,9 @@ demo: ## the np-demo story on real packets; KEEP=1 leaves node and agent up
 test: ## everything CI runs: format, lints, all tests, those on real packets included
 	@scripts/test.sh
 
-test-long: ## test, with many more cases in the property tests that do not fix their number, and ten minutes of overload
+test-long: ## test, with many more cases in the property tests that do not fix their number, ten minutes of overload, and a minute of each fuzz target
 	@PROPTEST_CASES=20000 PALOMAR_OVERLOAD_SECONDS=600 scripts/test.sh
+	@scripts/fuzz.sh
 
 bench: ## what it costs: packets, policies, ring, and traffic between two pods
 	@scripts/bench.sh
