@@ -209,7 +209,8 @@ impl<'a> Picked<'a> {
     pub fn text(&self, path: usize) -> Cow<'a, str> {
         let Some(raw) = self.raw(path) else { return Cow::Borrowed("") };
         match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
-            Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+            // most are short
+            Some(plain) if plain.bytes().all(|byte| byte != b'\\') => Cow::Borrowed(plain),
             _ => decoded(raw).into_iter().next().unwrap_or_default(),
         }
     }

@@ -102,7 +102,9 @@ fn fraction(text: &str) -> Option<(i32, &str)> {
     let Some(rest) = text.strip_prefix('.') else { return Some((0, text)) };
     let length = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, rest) = rest.split_at(length);
-    let nanos = (1..=9).contains(&length).then(|| format!("{digits:0<9}").parse().ok())??;
+    let missing = 9_u32.checked_sub(u32::try_from(length).ok()?)?;
+    // none is no number
+    let nanos = digits.parse::<i32>().ok()? * 10_i32.pow(missing);
     Some((nanos, rest))
 }
 
