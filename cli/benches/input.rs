@@ -2,6 +2,8 @@
 //! code that the program runs. Times are those of the processor. Then, of the program itself, how much memory it has
 //! had at most over a long input, and how long it takes to start.
 
+#[path = "shared/formats.rs"]
+mod formats;
 mod shared;
 
 use std::cell::Cell;
@@ -15,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use criterion::{Criterion, Throughput, criterion_group};
+use formats::FORMATS;
 use palomar_cli::{Surroundings, run};
-use shared::{Counted, FLOWS, FORMATS, fixture, timed};
+use shared::{Counted, FLOWS, fixture, timed};
 use tokio::runtime;
 
 /// Filters of each kind: of an end by its name, by its labels, of the event, of the headers.

@@ -1,6 +1,8 @@
 //! How quickly the client of one stream prints what a server sends: each format, over a Unix socket from a server in
 //! another thread. Times are those that the client's thread has on a processor, from the call to the last byte.
 
+#[path = "shared/formats.rs"]
+mod formats;
 mod shared;
 
 use std::cell::Cell;
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use formats::FORMATS;
 use palomar_cli::{Surroundings, run};
 use palomar_flow::json;
 use palomar_flow::mask::FieldMask;
@@ -24,7 +27,7 @@ use palomar_proto::observer::{
     GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
     GetNodesResponse, ServerStatusRequest, ServerStatusResponse,
 };
-use shared::{Counted, FLOWS, FORMATS, fixture, timed};
+use shared::{Counted, FLOWS, fixture, timed};
 use tokio::net::UnixListener;
 use tokio::runtime;
 use tokio_stream::wrappers::UnixListenerStream;

@@ -119,6 +119,7 @@ async fn ask(
         ["list", "nodes"] => list::nodes(parsed, &connection, surroundings).await,
         ["list", "namespaces"] => list::namespaces(parsed, &connection, surroundings).await,
         ["watch", "peers"] => watch::peers(&connection, surroundings).await,
+        ["policy", "simulate"] => policy::simulate(parsed, &connection, surroundings).await,
         ["reflect"] => reflect::run(&connection, surroundings).await,
         path => print_help(path, surroundings),
     }

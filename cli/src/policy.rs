@@ -1,4 +1,4 @@
-//! `palomar policy`: what policies allow, and why, from manifests alone.
+//! `palomar policy`: what policies allow, and why.
 //!
 //! | module | holds |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `text`, `json` | an explanation for people, and for programs |
 //! | `probes` | many questions, one JSON line each |
 //! | `expectations`, `junit` | what a team expects, and how it came out |
+//! | `simulate` | recorded flows under changed policies |
 //! | `exit` | exit codes beside 0 and 1 |
 
 mod exit;
@@ -18,6 +19,7 @@ mod junit;
 mod manifests;
 mod probes;
 mod question;
+mod simulate;
 mod text;
 
 use anyhow::Result;
@@ -28,6 +30,7 @@ use crate::surroundings::Surroundings;
 pub use exit::NotAsWanted;
 pub use manifests::{LoadError, Manifests};
 pub use probes::answer_all;
+pub use simulate::run as simulate;
 
 /// `policy explain`.
 pub fn explain(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {

@@ -11,9 +11,6 @@ use flate2::read::GzDecoder;
 /// How many flows the fixture has.
 pub const FLOWS: u64 = 5_000;
 
-/// The output formats, and how each is asked for.
-pub const FORMATS: [&str; 4] = ["compact", "dict", "table", "jsonpb"];
-
 /// The lines of 5,000 realistic flows, as the stock CLI saved them.
 pub fn fixture() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/flows-5k.jsonl.gz");

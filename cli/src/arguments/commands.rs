@@ -253,6 +253,23 @@ const POLICY: Command = Command {
             words: Words::One("FILE", "The expectations"),
             ..COMMAND
         },
+        Command {
+            name: "simulate",
+            about: "Tell which recorded flows would have another verdict under changed policies; exit code 3 if \
+                    something allowed would be denied",
+            usage: Some(
+                "palomar policy simulate --manifests DIR [--file FILE] [--delete KIND/NAMESPACE/NAME] [FLAGS]",
+            ),
+            more: "The policies of now are those of --manifests: no server hands out its own. A flow is judged where it \
+                   tells which end began its connection: by its SYN, by connection tracking, or, if it is not TCP, by a \
+                   verdict of policy. Later packets of the end that began count as well, because an agent judges a \
+                   standing connection again when policies change; replies go with their connection. What cannot be \
+                   judged is counted with the fact that is missing: a pod that the manifests do not have or have with \
+                   another address, a node's address that may hide another end, a connection found in its middle.",
+            flags: policy::SIMULATE,
+            words: Words::None,
+            ..COMMAND
+        },
     ],
     ..COMMAND
 };

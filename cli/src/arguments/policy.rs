@@ -43,3 +43,33 @@ pub const TEST: &[Group] = &[Group {
         text("junit", "FILE", "Write the results to this file as well, as JUnit XML"),
     ],
 }];
+
+/// Of `policy simulate`.
+pub const SIMULATE: &[Group] = &[
+    Group {
+        heading: "Change",
+        flags: &[
+            text(
+                "file",
+                "FILE",
+                "New policies, which replace those of the same name: a directory or a file of YAML",
+            )
+            .short('f')
+            .of(Kind::List),
+            text("delete", "KIND/NAMESPACE/NAME", "A policy to take away, such as networkpolicy/shop/web")
+                .of(Kind::List),
+        ],
+    },
+    Group {
+        heading: "Options",
+        flags: &[
+            MANIFESTS,
+            text(
+                "input-file",
+                "FILE",
+                "Replay the flows of this file of JSON lines, packed with gzip or zstd or not (-: of stdin) [default: what the server remembers]",
+            ),
+            text("output", "FORMAT", "text, json [default: text]").short('o').choices(&["text", "json"]),
+        ],
+    },
+];

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{assert_same, fixture_path, palomar};
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "",
     "observe",
     "status",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 28] = [
     "policy",
     "policy explain",
     "policy test",
+    "policy simulate",
     "version",
     "observe flows",
     "observe agent-events",

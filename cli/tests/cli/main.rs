@@ -20,6 +20,7 @@ mod raw_filters;
 mod requests;
 mod server;
 mod server_outputs;
+mod simulate;
 mod support;
 mod tls;
 mod usage;

@@ -1,0 +1,78 @@
+//! The policies as they would be: from `--file` and `--delete`.
+
+use anyhow::{Result, bail};
+use palomar_model::object::ObjectName;
+use palomar_model::world::World;
+
+use super::super::manifests::Manifests;
+use crate::arguments::Given;
+
+/// A world with other policies.
+pub struct Changed {
+    /// All objects, with the policies changed.
+    pub world: World,
+    /// The policies that are new or replaced, and where they stand.
+    pub manifests: Manifests,
+}
+
+/// Names that the kind is known by.
+const KINDS: [&str; 4] = ["networkpolicy", "networkpolicies", "netpol", "networkpolicies.networking.k8s.io"];
+
+/// Puts the policies of `--file` in the place of those of the same name, and takes those of `--delete` out.
+pub fn from_flags(given: &Given, now: &Manifests) -> Result<Changed> {
+    let files = given.list("file");
+    let deleted: Vec<String> = given.list("delete");
+    if files.is_empty() && deleted.is_empty() {
+        bail!("what would change? name new policies with --file, or one to take away with --delete");
+    }
+    let new = Manifests::load(&files)?;
+    let World { namespaces, pods, services, nodes, policies } = &new.world;
+    let others = namespaces.len() + pods.len() + services.len() + nodes.len();
+    if others > 0 {
+        bail!(
+            "--file changes policies only, and holds {others} other objects; choose from: NetworkPolicy \
+             (pods, namespaces, services and nodes belong into --manifests)"
+        );
+    }
+    if policies.is_empty() && deleted.is_empty() {
+        bail!("--file holds no NetworkPolicy: nothing would change");
+    }
+    let mut world = now.world.clone();
+    for text in &deleted {
+        let name = policy(text)?;
+        if policies.contains_key(&name) {
+            bail!("--delete {text}: --file has that policy as well");
+        }
+        if world.policies.remove(&name).is_none() {
+            bail!("--delete {text}: there is no such policy{}", near(&now.world, &name));
+        }
+    }
+    world.policies.extend(policies.clone());
+    Ok(Changed { world, manifests: new })
+}
+
+/// `networkpolicy/shop/web`
+fn policy(text: &str) -> Result<ObjectName> {
+    let parts: Vec<&str> = text.split('/').collect();
+    match parts.as_slice() {
+        [kind, namespace, name]
+            if KINDS.contains(&kind.to_lowercase().as_str()) && !namespace.is_empty() && !name.is_empty() =>
+        {
+            Ok(ObjectName::new(*namespace, *name))
+        }
+        _ => bail!(
+            "--delete {text}: not a policy; choose from: networkpolicy/NAMESPACE/NAME, netpol/NAMESPACE/NAME"
+        ),
+    }
+}
+
+/// The policies that it could have been, a few.
+fn near(world: &World, name: &ObjectName) -> String {
+    let own = world.policies.keys().filter(|known| known.namespace == name.namespace);
+    let near: Vec<String> = own.take(5).map(ToString::to_string).collect();
+    if near.is_empty() {
+        format!("; namespace {} has none", name.namespace)
+    } else {
+        format!("; that namespace has {}", near.join(", "))
+    }
+}
