@@ -17,6 +17,7 @@ struct every_type {
   struct limit_key limit_key;
   struct limit limit;
   struct event event;
+  struct place place;
   enum direction direction;
   enum policy_flag policy_flag;
   enum mode mode;

@@ -7,7 +7,7 @@
 #pragma once
 #include "kernel.h"
 
-#define PALOMAR_ABI_VERSION 3
+#define PALOMAR_ABI_VERSION 4
 
 /* Directions as the pod sees them; the numbers are Hubble's. */
 enum direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
@@ -30,7 +30,7 @@ enum policy_flag {
 struct endpoint {
   __u64 policy;
   __u64 unjudged_udp_until; /* until then a UDP packet of an unknown connection may have either orientation */
-  __u32 id;                 /* the endpoint number that flows show */
+  __u32 id;                 /* the endpoint number that flows show: the interface index */
   __u32 identity;           /* internal identity of the pod behind the interface */
 };
 
@@ -171,7 +171,7 @@ struct event {
   __u64 time;
   __u8 version;     /* PALOMAR_ABI_VERSION */
   __u8 kind;        /* enum event_kind */
-  __u8 detail;      /* drop: drop code; trace: point; policy verdict: match type */
+  __u8 detail;      /* drop: drop code, 0 with EVENT_FOREIGN; trace: point; policy verdict: match type */
   __u8 verdict;     /* enum event_verdict */
   __u8 direction;   /* enum direction */
   __u8 state;       /* enum event_state */
@@ -189,15 +189,23 @@ struct event {
   __u32 destination_identity;
   __u32 ifindex;
   __u32 endpoint;    /* endpoint.id of the interface */
-  __u64 policy;      /* endpoint.policy that was in force */
-  __u32 rule_set;       /* rules that allowed by identity or from any peer; 0: none */
+  __u64 policy;      /* endpoint.policy that was in force; EVENT_FOREIGN: the address in the kernel that dropped it */
+  __u32 rule_set;    /* rules that allowed by identity or from any peer; 0: none. EVENT_FOREIGN: the kernel's reason */
   __u32 class_rule_set; /* rules that allowed by CIDR class; 0: none */
   __u32 suppressed;  /* events of this kind left out by the rate limit since the last one for this peer and port */
   __u32 class;       /* CIDR class of the peer; 0: none */
   __u64 packets;     /* of the connection in this direction, this one included; 0 where there is no entry */
   __u64 bytes;
 };
-enum event_flag { EVENT_SOURCE_MASKED = 1 << 0, /* a forwarded packet from a node address, or from the pod's own: the real source is hidden */ };
+enum event_flag {
+  EVENT_SOURCE_MASKED = 1 << 0, /* a forwarded packet from a node address, or from the pod's own: the real source is hidden */
+  EVENT_FOREIGN = 1 << 1,       /* dropped by somebody else in the kernel, not by these programs */
+};
+
+/* Map `places` of drops.bpf.c: hash, an address in the kernel (__u64) -> the function there, ended by a zero. */
+struct place {
+  char name[64];
+};
 
 /* Map `counters`: per-CPU array of __u64, by enum counter. */
 enum counter {

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Telling user space. */
 #pragma once
-#include "counter.h"
 #include "finding.h"
 #include "limit.h"
-
-struct {
-  __uint(type, BPF_MAP_TYPE_RINGBUF);
-  __uint(max_entries, 4 << 20);
-} events SEC(".maps");
-
-/* An edge, not a level: a reader that is behind would else be sent an interrupt for each event. */
-static __always_inline __u64 wakeup(void) {
-  __u64 unread = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-  return unread - cfg_wakeup_bytes < cfg_wakeup_window ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-}
+#include "ring.h"
 
 /* Kind, detail and verdict in one argument: a subprogram has five. */
 #define TELL(kind, detail, verdict) ((kind) | (detail) << 8 | (verdict) << 16)

@@ -47,6 +47,10 @@ static long (*const bpf_skb_load_bytes)(const void *skb, __u32 offset, void *to,
 static void *(*const bpf_ringbuf_reserve)(void *ring, __u64 size, __u64 flags) = (void *)131;
 static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static __u64 (*const bpf_ringbuf_query)(void *ring, __u64 flags) = (void *)134;
+static long (*const bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
+static long (*const bpf_probe_read_kernel_str)(void *to, __u32 size, const void *from) = (void *)115;
+static long (*const bpf_snprintf)(char *to, __u32 size, const char *format, __u64 *values, __u32 values_size) =
+    (void *)165;
 static __u64 (*const bpf_ktime_get_coarse_ns)(void) = (void *)160; /* since 5.11; half the cost of ktime_get_ns */
 
 struct __sk_buff {

@@ -4,6 +4,7 @@
 //! Datapath::load ── maps: Maps        endpoints, settings, addresses, cidrs, rules, connections, limits, counters
 //!                ├─ attacher: Attacher  puts the two programs on interfaces
 //!                └─ events: EventReader what the programs tell
+//! ForeignDrops::start                 optional: tells through the same maps what others in the kernel drop
 //! ```
 //!
 //! Unsafe code lives in three files: `sys/attr.rs` (the bpf system call), `maps/mapped.rs` and `maps/positions.rs`
@@ -12,6 +13,7 @@
 pub mod abi;
 mod attach;
 mod capability;
+mod kernel_types;
 mod load;
 mod maps;
 pub mod netlink;
@@ -23,7 +25,10 @@ pub use attach::{
     AttachError, Attached, Attacher, CleanError, Hook, Hooks, Order, TestRun, clean, panic_audit,
 };
 pub use capability::{Capability, missing as missing_capabilities};
-pub use load::{Adoption, Datapath, InvalidRingBytes, LayoutChange, LoadError, Options, RingBytes};
+pub use load::{
+    Adoption, Datapath, ForeignDrops, ForeignDropsError, InvalidRingBytes, LayoutChange, LoadError, Options,
+    RingBytes,
+};
 pub use maps::{
     Addresses, Cidrs, Connections, Counters, Endpoints, Entries, EventReader, Limits, MapError, MapMemory,
     Maps, Rules, SettingsMap, Table, Walk,

@@ -16,6 +16,11 @@ pub fn pod() -> &'static [u8] {
     built::POD
 }
 
+/// The object file of the program that tells what others drop, as built.
+pub(crate) fn drops() -> &'static [u8] {
+    built::DROPS
+}
+
 /// A constant of the programs (`const volatile` in C) with the value to load it with.
 #[derive(Debug, Clone)]
 pub struct Constant {

@@ -62,6 +62,7 @@ fn structs_have_the_layout_of_the_header() {
     same_layout!(btf, "fragment", Fragment { local_port, remote_port, protocol, icmp_type, pad });
     same_layout!(btf, "limit_key", LimitKey { peer, ifindex, port, protocol, direction });
     same_layout!(btf, "limit", Limit { refilled_at, tokens, suppressed });
+    same_layout!(btf, "place", Place { name });
     same_layout!(
         btf,
         "event",
@@ -167,7 +168,11 @@ fn enums_have_the_numbers_of_the_header() {
             ("DROP_EXTENSION_HEADERS", DROP_EXTENSION_HEADERS.into()),
         ],
     );
-    same_numbers(&btf, "event_flag", &[("EVENT_SOURCE_MASKED", EVENT_SOURCE_MASKED.into())]);
+    same_numbers(
+        &btf,
+        "event_flag",
+        &[("EVENT_SOURCE_MASKED", EVENT_SOURCE_MASKED.into()), ("EVENT_FOREIGN", EVENT_FOREIGN.into())],
+    );
 }
 
 /// Checks an enum whose values on our side are listed by the type itself.

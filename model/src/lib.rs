@@ -9,6 +9,7 @@ pub mod attribution;
 pub mod drop_reason;
 pub mod flow;
 pub mod identity;
+pub mod kernel_drop;
 pub mod labels;
 pub mod netpol;
 pub mod object;

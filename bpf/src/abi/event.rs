@@ -13,6 +13,8 @@ pub const DROP_INVALID_PACKET: u8 = 134;
 pub const DROP_EXTENSION_HEADERS: u8 = 156;
 /// Flag of [`Event`]: a forwarded packet from a node address, or from the pod's own, so the real source is hidden.
 pub const EVENT_SOURCE_MASKED: u8 = 1 << 0;
+/// Flag of [`Event`]: dropped by somebody else in the kernel, not by our programs.
+pub const EVENT_FOREIGN: u8 = 1 << 1;
 
 numbered! {
     /// What an event tells; Hubble's numbers.
@@ -94,7 +96,7 @@ pub struct Event {
     pub version: u8,
     /// An [`EventKind`].
     pub kind: u8,
-    /// Drop: drop code; trace: [`Point`]; policy verdict: [`MatchType`].
+    /// Drop: drop code, 0 with [`EVENT_FOREIGN`]; trace: [`Point`]; policy verdict: [`MatchType`].
     pub detail: u8,
     /// A [`Verdict`].
     pub verdict: u8,
@@ -120,7 +122,7 @@ pub struct Event {
     pub icmp_type: u8,
     /// ICMP code; 0 for other protocols.
     pub icmp_code: u8,
-    /// [`EVENT_SOURCE_MASKED`] or 0.
+    /// [`EVENT_SOURCE_MASKED`], [`EVENT_FOREIGN`] or 0.
     pub flags: u8,
     /// Internal identity of the source.
     pub source_identity: u32,
@@ -130,9 +132,9 @@ pub struct Event {
     pub ifindex: u32,
     /// [`Endpoint::id`](super::Endpoint::id) of the interface.
     pub endpoint: u32,
-    /// The endpoint's policy that was in force.
+    /// The endpoint's policy that was in force. With [`EVENT_FOREIGN`] the address in the kernel that dropped it.
     pub policy: PolicyWord,
-    /// Rules that allowed by identity or from any peer; 0: none.
+    /// Rules that allowed by identity or from any peer; 0: none. With [`EVENT_FOREIGN`] the kernel's reason.
     pub rule_set: u32,
     /// Rules that allowed by CIDR class; 0: none.
     pub class_rule_set: u32,
@@ -147,6 +149,14 @@ pub struct Event {
 }
 
 const _: () = assert!(size_of::<Event>() == 112);
+
+/// Value of map `places`: the function at an address in the kernel, ended by a zero.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct Place {
+    /// Its name; cut where it is longer.
+    pub name: [u8; 64],
+}
 
 /// Why a record of the ring is not an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -20,8 +20,8 @@ pub use connection::{
 pub use counter::{COUNTERS, Counter};
 pub use endpoint::{ENDPOINTS_DENSE, Endpoint, Mode, Settings};
 pub use event::{
-    DROP_EXTENSION_HEADERS, DROP_INVALID_PACKET, DROP_INVALID_SOURCE, DROP_POLICY_DENIED,
-    EVENT_SOURCE_MASKED, Event, EventKind, InvalidEvent, MatchType, Point, State, Verdict,
+    DROP_EXTENSION_HEADERS, DROP_INVALID_PACKET, DROP_INVALID_SOURCE, DROP_POLICY_DENIED, EVENT_FOREIGN,
+    EVENT_SOURCE_MASKED, Event, EventKind, InvalidEvent, MatchType, Place, Point, State, Verdict,
 };
 pub use policy::{
     POLICY_CHECK_SOURCE, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, PolicyWord,
@@ -33,7 +33,7 @@ pub use rule::{
 
 /// `PALOMAR_ABI_VERSION`: raised with every change of a layout or of a meaning. Pinned maps live under it, and every
 /// event carries it.
-pub const ABI_VERSION: u8 = 3;
+pub const ABI_VERSION: u8 = 4;
 
 /// Declares an enum whose numbers are those of `abi.h`, with a checked conversion from the number.
 macro_rules! numbered {

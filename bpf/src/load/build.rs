@@ -13,6 +13,7 @@ use crate::maps::MapError;
 use crate::object::{ObjectError, is_section, shape};
 use crate::sys;
 use crate::sys::map::Types;
+use crate::sys::program::Kind;
 
 /// Where a map of this load came from.
 pub(super) struct Source {
@@ -41,7 +42,7 @@ pub(super) fn sources(
     Ok(sources)
 }
 
-fn create(name: &str, map: &aya_obj::Map, btf: Option<&OwnedFd>) -> Result<OwnedFd, LoadError> {
+pub(super) fn create(name: &str, map: &aya_obj::Map, btf: Option<&OwnedFd>) -> Result<OwnedFd, LoadError> {
     let wanted = shape(map);
     let failed = |source| LoadError::CreateMap { map: name.to_owned(), entries: wanted.max_entries, source };
     let types = match (map, btf) {
@@ -70,6 +71,13 @@ pub(super) fn load_programs(
     btf: Option<&OwnedFd>,
     sources: &[Source],
 ) -> Result<ProgramPair, LoadError> {
+    link(object, sources)?;
+    let load = |program| load_program(object, Kind::Classifier, program, btf);
+    Ok(ProgramPair { from_pod: load("from_pod")?, to_pod: load("to_pod")? })
+}
+
+/// Puts maps and functions where the object's programs refer to them.
+pub(super) fn link(object: &mut Object, sources: &[Source]) -> Result<(), LoadError> {
     let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
     let maps = object.maps.clone();
     let fds = sources.iter().filter_map(|source| {
@@ -77,18 +85,25 @@ pub(super) fn load_programs(
     });
     object.relocate_maps(fds, &text).map_err(ObjectError::from)?;
     object.relocate_calls(&text).map_err(ObjectError::from)?;
-    let load = |program: &'static str| {
-        let missing = || LoadError::Program {
-            program,
-            log: String::new(),
-            source: io::Error::new(io::ErrorKind::NotFound, "the object has no such program"),
-        };
-        let definition = object.programs.get(program).ok_or_else(missing)?;
-        let function = object.functions.get(&definition.function_key()).ok_or_else(missing)?;
-        sys::program::load(program, &definition.license, function, btf)
-            .map_err(|refused| LoadError::Program { program, log: tail(&refused.log), source: refused.error })
+    Ok(())
+}
+
+/// Loads a program of a linked object.
+pub(super) fn load_program(
+    object: &Object,
+    kind: Kind,
+    program: &'static str,
+    btf: Option<&OwnedFd>,
+) -> Result<OwnedFd, LoadError> {
+    let missing = || LoadError::Program {
+        program,
+        log: String::new(),
+        source: io::Error::new(io::ErrorKind::NotFound, "the object has no such program"),
     };
-    Ok(ProgramPair { from_pod: load("from_pod")?, to_pod: load("to_pod")? })
+    let definition = object.programs.get(program).ok_or_else(missing)?;
+    let function = object.functions.get(&definition.function_key()).ok_or_else(missing)?;
+    sys::program::load(kind, program, &definition.license, function, btf)
+        .map_err(|refused| LoadError::Program { program, log: tail(&refused.log), source: refused.error })
 }
 
 /// The last lines of the verifier's log: there it says what it refuses.

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod build;
+mod foreign;
 mod options;
 
 use std::io;
@@ -9,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 pub use adoption::{Adoption, LayoutChange};
+pub use foreign::{ForeignDrops, ForeignDropsError};
 pub use options::{InvalidRingBytes, Options, RingBytes};
 
 use aya_obj::Object;

@@ -121,6 +121,12 @@ impl Maps {
         share(&self.every, name)
     }
 
+    /// Another descriptor of a map that these have; `None` for any other name.
+    pub(crate) fn share_if_known(&self, name: &str) -> Result<Option<OwnedFd>, MapError> {
+        let known = self.every.iter().find(|(map, _)| map == name);
+        known.map(|(_, fd)| fd.try_clone().map_err(MapError::kernel("share", "maps"))).transpose()
+    }
+
     /// Kernel memory of every map, the ring buffer and the programs' constants included, by name.
     pub fn memory(&self) -> io::Result<Vec<MapMemory>> {
         let memory = |(name, fd): &(String, OwnedFd)| {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya_obj::Function;
-use aya_obj::generated::{bpf_cmd, bpf_insn, bpf_prog_type};
+use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_insn, bpf_prog_type};
 
 use super::attr::Attr;
 use super::object::{info, u32_at};
@@ -21,8 +21,18 @@ pub(crate) struct Refused {
     pub(crate) log: String,
 }
 
-/// Loads a tc classifier.
+/// What a program is loaded as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A tc classifier.
+    Classifier,
+    /// On a tracepoint whose arguments have this type in the kernel's BTF.
+    Tracepoint { btf_id: u32 },
+}
+
+/// Loads a program.
 pub(crate) fn load(
+    kind: Kind,
     name: &str,
     license: &CStr,
     function: &Function,
@@ -33,11 +43,17 @@ pub(crate) fn load(
     let lines = function.line_info.line_info_bytes();
     let attr = || {
         let attr = Attr::new()
-            .u32(0, bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32)
             .length(4, function.instructions.len())
             .input(8, &instructions)
             .input(16, license.to_bytes_with_nul())
             .name(48, name);
+        let attr = match kind {
+            Kind::Classifier => attr.u32(0, bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS as u32),
+            Kind::Tracepoint { btf_id } => attr
+                .u32(0, bpf_prog_type::BPF_PROG_TYPE_TRACING as u32)
+                .u32(68, bpf_attach_type::BPF_TRACE_RAW_TP as u32)
+                .u32(108, btf_id),
+        };
         let Some(btf) = btf else { return attr };
         attr.fd(72, btf)
             .length(76, function.func_info_rec_size)
@@ -56,6 +72,11 @@ pub(crate) fn load(
             Refused { error, log: log.to_string_lossy().into_owned() }
         })
     })
+}
+
+/// Puts a loaded program on the tracepoint that it was loaded for, until the descriptor is closed.
+pub(crate) fn attach_tracepoint(program: &impl AsFd) -> io::Result<OwnedFd> {
+    Attr::new().fd(8, program).call_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN)
 }
 
 /// A signal ends the verifier early with `EAGAIN` (`do_check` in kernel/bpf/verifier.c), which says nothing about the
