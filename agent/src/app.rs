@@ -27,7 +27,7 @@ use crate::enrich::{self, Attributions, Enricher, SeenNamespaces, Sources};
 use crate::events::{AgentEvent, AgentEvents};
 use crate::identity::Registry;
 use crate::instance::{self, InstanceLock};
-use crate::kernel::KernelTables;
+use crate::kernel::{Foreign, KernelTables};
 use crate::links::Follower;
 use crate::losses::Losses;
 use crate::metrics::{self, Collector, MetricsDoor, MetricsThread};
@@ -120,7 +120,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let Memory { writer, ring, losses, namespaces } = memory(recalling, &flow_files, capacity, programs);
     let first_counted = ring.written();
     let (sender, receiver) = source::queue(QUEUE);
-    let enricher = Enricher::new(sources(&directory, &attributions, &namespaces), writer);
+    let mut enricher = Enricher::new(sources(&directory, &attributions, &namespaces), writer);
+    let foreign = Foreign::start(args.foreign_drops, &maps);
+    if let Foreign::Told(drops) = &foreign {
+        enricher = enricher.with_kernel_words(Arc::clone(drops) as _);
+    }
     let enriching =
         enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
     let stream = InOrder::new(retired_events, events);
@@ -130,7 +134,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
     // The API, until a signal, and the metrics beside it.
     let instance = instance::network_namespace()?.to_string();
-    let teller = Arc::new(Teller { facts, maps, attributions, instance, source: cluster_world.kind(), hook });
+    let source = cluster_world.kind();
+    let teller = Arc::new(Teller { facts, maps, attributions, instance, source, hook, foreign });
     let served = Served {
         ring: Arc::clone(&ring),
         losses: Arc::clone(&losses),

@@ -8,6 +8,7 @@ use palomar_bpf::{Capability, Datapath, Hook, LoadError, Options, missing_capabi
 
 use crate::control::chain;
 use crate::instance::{self, InstanceLock};
+use crate::kernel;
 use crate::links::Follower;
 
 /// The answer of one question about this node.
@@ -91,12 +92,23 @@ fn programs() -> Vec<Finding> {
                 ),
             };
             let loaded = format!("this kernel takes them; their maps use {} MiB", bytes >> 20);
-            vec![finding(Grade::Ok, "programs", loaded), hook]
+            vec![finding(Grade::Ok, "programs", loaded), hook, foreign_drops(&datapath)]
         }
         Err(LoadError::Capability(_)) => {
             vec![finding(Grade::Missing, "programs", "cannot be tried without the capabilities")]
         }
         Err(error) => vec![finding(Grade::Missing, "programs", chain(&error))],
+    }
+}
+
+fn foreign_drops(datapath: &Datapath) -> Finding {
+    match kernel::foreign_drops(&datapath.maps) {
+        Ok(_) => finding(
+            Grade::Ok,
+            "foreign drops",
+            "what others in the kernel drop can be told, with its reasons",
+        ),
+        Err(error) => finding(Grade::Less, "foreign drops", format!("cannot be told: {error:#}")),
     }
 }
 

@@ -118,6 +118,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "CONNECTIONS", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(1..))]
     pub connection_capacity: u32,
 
+    /// Whether to tell which packets of pods others in the kernel drop: netfilter rules of any kind, routing, a missing
+    /// socket. A kernel that cannot say is no error
+    #[arg(long, value_enum, default_value_t = ForeignDrops::On)]
+    pub foreign_drops: ForeignDrops,
+
     /// Bytes of the kernel's event ring: a power of two, at least 65536
     #[arg(long, value_name = "BYTES", default_value_t = 4_194_304)]
     pub kernel_ring_bytes: u32,
@@ -169,6 +174,15 @@ pub enum Attach {
     Tcx,
     /// Filters on a clsact qdisc
     Clsact,
+}
+
+/// Whether drops by others in the kernel are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ForeignDrops {
+    /// Where the kernel can say them
+    On,
+    /// Never
+    Off,
 }
 
 /// How log lines are written.

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use palomar_bpf::abi::{self, EVENT_SOURCE_MASKED, PolicyWord};
+use palomar_bpf::abi::{self, EVENT_FOREIGN, EVENT_SOURCE_MASKED, PolicyWord};
 use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::Event;
 use palomar_model::packet::{Protocol, TcpFlags, Transport};
@@ -48,6 +48,18 @@ pub struct KernelEvent {
     pub class_rule_set: u32,
     /// The peer's CIDR class; 0 for none.
     pub class: u32,
+    /// What somebody else in the kernel dropped the packet for; `None` for what our own programs told. The code of its
+    /// event is not known yet.
+    pub foreign: Option<ForeignDrop>,
+}
+
+/// How somebody else in the kernel dropped a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ForeignDrop {
+    /// The running kernel's number of the reason.
+    pub reason: u32,
+    /// The address in the kernel that dropped it.
+    pub place: u64,
 }
 
 /// Why an event cannot be understood.
@@ -103,6 +115,8 @@ impl TryFrom<&abi::Event> for KernelEvent {
             packets: _,
             bytes: _,
         } = *event;
+        let is_foreign = flags & EVENT_FOREIGN != 0;
+        let ours = |number| if is_foreign { 0 } else { number };
         Ok(Self {
             monotonic_ns: time,
             event: match EventKind::try_from(kind)? {
@@ -126,10 +140,11 @@ impl TryFrom<&abi::Event> for KernelEvent {
             destination_identity,
             ifindex,
             endpoint,
-            policy,
-            rule_set,
+            policy: if is_foreign { PolicyWord::default() } else { policy },
+            rule_set: ours(rule_set),
             class_rule_set,
             class,
+            foreign: is_foreign.then_some(ForeignDrop { reason: rule_set, place: policy.0 }),
         })
     }
 }
@@ -194,6 +209,18 @@ mod tests {
         );
         assert!(event.source_masked);
         assert_eq!((event.monotonic_ns, event.direction), (77, Direction::Egress));
+    }
+
+    #[test]
+    fn a_drop_by_somebody_else_has_a_reason_and_a_place_and_no_policy() {
+        let drop =
+            abi::Event { kind: 1, detail: 0, verdict: 2, policy: PolicyWord(77), rule_set: 12, ..sample() };
+        let foreign = abi::Event { flags: EVENT_FOREIGN, ..drop };
+        let event = KernelEvent::try_from(&foreign).unwrap();
+        assert_eq!(event.foreign, Some(ForeignDrop { reason: 12, place: 77 }));
+        assert_eq!((event.policy, event.rule_set), (PolicyWord::default(), 0));
+        let event = KernelEvent::try_from(&drop).unwrap();
+        assert_eq!((event.foreign, event.policy, event.rule_set), (None, PolicyWord(77), 12));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod attributions;
 mod ends;
 mod enricher;
+mod foreign;
 mod known;
 mod namespaces;
 mod owners;
@@ -20,6 +21,7 @@ mod tests;
 pub use attributions::{Attribution, Attributions, Decision};
 pub use ends::{End, Ends, LocalEnd};
 pub use enricher::{Enricher, Sources};
+pub use foreign::KernelWords;
 pub use namespaces::{NamespaceKey, NamespaceWriter, SeenNamespaces};
 pub use owners::Owners;
 pub use thread::{EnrichThread, spawn};

@@ -1,4 +1,6 @@
-//! The kernel's policy tables behind [`PolicyTables`].
+//! The kernel's policy tables behind [`PolicyTables`], and the drops that it tells of by itself.
+
+mod foreign;
 
 use std::io;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use palomar_bpf::abi::{Address, CidrKey, Endpoint, PolicyWord, Rule, RuleKey};
 use palomar_bpf::{MapError, Maps};
 
 use crate::enforce::{Contents, PolicyTables, TableError};
+pub use foreign::{Foreign, load as foreign_drops};
 
 /// The maps of the loaded datapath.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use crate::connections::{KernelConnections, Sources};
 use crate::control::{AttachState, EndpointFacts, Facts, SharedFacts};
 use crate::directory::{LocalEndpoint, PodEntry};
 use crate::enrich::Attributions;
+use crate::kernel::Foreign;
 use crate::server::AgentFacts;
 
 /// Answers from the control path's newest facts and the kernel's maps.
@@ -30,12 +31,15 @@ pub struct Teller {
     pub source: ClusterSource,
     /// The hook in use.
     pub hook: Hook,
+    /// Whether drops by others are told.
+    pub foreign: Foreign,
 }
 
 impl AgentFacts for Teller {
     fn agent_status(&self) -> v1::GetAgentStatusResponse {
         let facts = self.facts.load();
         let memory = self.maps.memory().unwrap_or_default();
+        let (foreign_drops, foreign_drops_error) = foreign(&self.foreign);
         v1::GetAgentStatusResponse {
             instance: self.instance.clone(),
             node_name: facts.directory.node_name.to_string(),
@@ -51,6 +55,8 @@ impl AgentFacts for Teller {
             kernel_map_bytes: memory.iter().map(|map| map.bytes).sum(),
             conntrack_midstream_misses: self.maps.counters.get(Counter::MidConnection).unwrap_or(0),
             refused_manifests: refused(&facts),
+            foreign_drops: foreign_drops.into(),
+            foreign_drops_error,
         }
     }
 
@@ -93,6 +99,14 @@ fn kind(hook: Hook) -> v1::AttachKind {
     match hook {
         Hook::Tcx => v1::AttachKind::Tcx,
         Hook::Clsact => v1::AttachKind::Clsact,
+    }
+}
+
+fn foreign(foreign: &Foreign) -> (v1::ForeignDrops, String) {
+    match foreign {
+        Foreign::Off => (v1::ForeignDrops::Off, String::new()),
+        Foreign::Told(_) => (v1::ForeignDrops::On, String::new()),
+        Foreign::Unavailable(why) => (v1::ForeignDrops::Unavailable, why.clone()),
     }
 }
 

@@ -82,6 +82,7 @@ fn events(generation: u32) -> impl Iterator<Item = KernelEvent> {
         rule_set: 0,
         class_rule_set: 0,
         class: 0,
+        foreign: None,
     })
 }
 

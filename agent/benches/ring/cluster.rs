@@ -87,5 +87,6 @@ fn event(flow: &Flow, monotonic_ns: u64) -> KernelEvent {
         rule_set: 0,
         class_rule_set: 0,
         class: class(peer),
+        foreign: None,
     }
 }

@@ -11,13 +11,14 @@ use palomar_model::verdict::{ConnectionState, Direction, Verdict};
 
 use super::attributions::{Attribution, Attributions, Decision};
 use super::ends::{End, Ends, LocalEnd};
+use super::foreign::{KernelWords, ToldDrop, ToldDrops};
 use super::known::{Known, KnownDecision, KnownEnd};
 use super::namespaces::{NamespaceWriter, SeenNamespaces};
 use super::owners::Owners;
 use crate::clock::{TimeAnchor, monotonic_now_ns};
-use crate::decode::KernelEvent;
+use crate::decode::{ForeignDrop, KernelEvent};
 use crate::directory::Directory;
-use crate::ring::{Interface, PoliciesId, Record, Writer};
+use crate::ring::{Interface, PoliciesId, Record, RestId, Writer};
 
 /// Interfaces and services that are kept made.
 const MAX_MADE: usize = 16_384;
@@ -49,6 +50,7 @@ pub struct Enricher {
     services: HashMap<IpAddr, Arc<ObjectName>>,
     known: Known,
     known_of: KnownOf,
+    drops: ToldDrops,
     anchor: TimeAnchor,
     erasures: u64,
     records: Vec<Record>,
@@ -83,9 +85,17 @@ impl Enricher {
             interfaces: HashMap::new(),
             services: HashMap::new(),
             known: Known::default(),
+            drops: ToldDrops::default(),
             anchor: TimeAnchor::now(),
             records: Vec::new(),
         }
+    }
+
+    /// Tells drops by others in the kernel in its words; without this by their numbers.
+    #[must_use]
+    pub fn with_kernel_words(mut self, words: Arc<dyn KernelWords>) -> Self {
+        self.drops = ToldDrops::with(words);
+        self
     }
 
     /// Relates the two clocks anew.
@@ -163,6 +173,10 @@ impl Enricher {
         let [source, destination] = event_ends(event);
         let source = self.end(&source, event.monotonic_ns, time_ns);
         let destination = self.end(&destination, event.monotonic_ns, time_ns);
+        let (seen, rest) = match event.foreign {
+            None => (event.event, None),
+            Some(drop) => self.foreign_drop(drop, event),
+        };
         Record {
             time_ns,
             source_address: event.source_address,
@@ -178,12 +192,19 @@ impl Enricher {
             policies: self.policies(event),
             policy_revision: event.policy.revision(),
             transport: event.transport,
-            event: event.event,
+            event: seen,
             verdict: event.verdict,
             state: event.state,
             direction: event.direction,
-            rest: None,
+            rest,
         }
+    }
+
+    /// What is seen where somebody else dropped a packet, and what a message says of it besides.
+    #[cold]
+    fn foreign_drop(&mut self, drop: ForeignDrop, event: &KernelEvent) -> (Event, Option<RestId>) {
+        let ToldDrop { code, rest } = self.drops.tell(drop, event);
+        (Event::Drop(code), rest.map(|rest| self.writer.rest(&rest)))
     }
 
     /// What an end is, remembered or found out.

@@ -215,6 +215,7 @@ fn event() -> impl Strategy<Value = KernelEvent> {
                 rule_set,
                 class_rule_set,
                 class,
+                foreign: None,
             }
         },
     )

@@ -1,10 +1,12 @@
 //! Who is given what, one sentence a test.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use palomar_bpf::abi::{self, IDENTITY_HOST, IDENTITY_UNMANAGED, IDENTITY_WORLD, PolicyWord};
+use palomar_flow::convert::NodeContext;
 use palomar_model::attribution::PolicyRef;
 use palomar_model::drop_reason::DropReason;
 use palomar_model::flow::{Event, Flow, FlowEndpoint};
@@ -17,7 +19,7 @@ use palomar_model::world::Pod;
 
 use super::*;
 use crate::clock::{TimeAnchor, monotonic_now_ns};
-use crate::decode::KernelEvent;
+use crate::decode::{ForeignDrop, KernelEvent};
 use crate::directory::{Directory, LocalEndpoint, PodEntry};
 use crate::losses::{LossSource, Losses};
 use crate::ring::{Capacity, Ring};
@@ -113,6 +115,7 @@ fn event() -> KernelEvent {
         rule_set: 0,
         class_rule_set: 0,
         class: 0,
+        foreign: None,
     }
 }
 
@@ -364,4 +367,57 @@ fn what_the_queue_gave_was_written_or_counted_as_lost() {
     assert_eq!((ring.written(), losses.count(LossSource::Decode)), (600, 100));
     let [_, _, stage, _] = losses.stages();
     assert_eq!((stage.taken, stage.given, stage.in_hand()), (700, 600, 0));
+}
+
+/// Knows reason 12 and the function at 77.
+struct Words;
+
+impl KernelWords for Words {
+    fn reason(&self, number: u32) -> Option<String> {
+        (number == 12).then(|| "NETFILTER_DROP".to_owned())
+    }
+
+    fn place(&self, address: u64) -> Option<String> {
+        (address == 77).then(|| "nft_do_chain".to_owned())
+    }
+}
+
+#[test]
+fn a_drop_by_somebody_else_has_a_code_of_hubbles_and_the_kernels_words_in_its_summary() {
+    let cases = [
+        ("reason and place", true, 12, 77, 181, "TCP Flags: SYN; kernel: NETFILTER_DROP at nft_do_chain"),
+        ("no place", true, 12, 78, 181, "TCP Flags: SYN; kernel: NETFILTER_DROP"),
+        ("a reason without a name", true, 13, 77, 255, "TCP Flags: SYN; kernel: 13 at nft_do_chain"),
+        ("nobody knows", false, 12, 77, 255, "TCP Flags: SYN; kernel: 12"),
+    ];
+    for (what, knows, reason, place, code, summary) in cases {
+        let mut bench = bench();
+        if knows {
+            bench.enricher = bench.enricher.with_kernel_words(Arc::new(Words));
+        }
+        let drop = KernelEvent {
+            event: Event::Drop(DropReason(0)),
+            verdict: Verdict::Dropped,
+            state: ConnectionState::Unknown,
+            foreign: Some(ForeignDrop { reason, place }),
+            ..event()
+        };
+        // the second is as it was remembered
+        for _ in 0..2 {
+            let flow = bench.flow(drop);
+            assert_eq!(flow.event, Event::Drop(DropReason(code)), "{what}");
+            assert_eq!(
+                (pod_name(&flow.source), pod_name(&flow.destination)),
+                (Some("client"), Some("web")),
+                "{what}"
+            );
+            assert!(flow.policies.is_empty(), "{what}");
+            let mut records = Vec::new();
+            let batch = bench.ring.read(bench.ring.written() - 1..u64::MAX, &mut records);
+            let node = NodeContext::new("node-1", "default", &BTreeMap::new(), "0");
+            let message = batch.names.rest(records[0].rest.unwrap()).with(&flow, &node);
+            assert_eq!(message.summary, summary, "{what}");
+        }
+        assert_eq!(bench.flow(event()).event, event().event, "{what}: others are as they were");
+    }
 }

@@ -41,7 +41,8 @@ pub struct Record {
     pub state: ConnectionState,
     /// The packet's direction at the local endpoint.
     pub direction: Direction,
-    /// What the flow's message says beyond all this; `None` for every flow of this agent's own datapath.
+    /// What the flow's message says beyond all this; `None` for flows of this agent's own, but for drops by
+    /// others in the kernel.
     pub rest: Option<RestId>,
 }
 

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anyhow::Result;
 use palomar_proto::palomar::v1::palomar_client::PalomarClient;
 use palomar_proto::palomar::v1::{
-    AttachKind, ClusterSource, Gap, GapCause, GetAgentStatusRequest, GetAgentStatusResponse, GetLossRequest,
-    GetLossResponse, LossCounter, PolicyMode, StageCounts,
+    AttachKind, ClusterSource, ForeignDrops, Gap, GapCause, GetAgentStatusRequest, GetAgentStatusResponse,
+    GetLossRequest, GetLossResponse, LossCounter, PolicyMode, StageCounts,
 };
 use tonic::{Code, Status};
 
@@ -66,6 +66,8 @@ fn print_agent(agent: &GetAgentStatusResponse, out: &mut dyn Write) -> io::Resul
         kernel_map_bytes,
         conntrack_midstream_misses,
         refused_manifests,
+        foreign_drops,
+        foreign_drops_error,
     } = agent;
     writeln!(
         out,
@@ -92,6 +94,14 @@ fn print_agent(agent: &GetAgentStatusResponse, out: &mut dyn Write) -> io::Resul
         mebibytes(*kernel_map_bytes),
         grouped(*conntrack_midstream_misses)
     )?;
+    match ForeignDrops::try_from(*foreign_drops) {
+        Ok(ForeignDrops::Off) => writeln!(out, "Drops by Others: off")?,
+        Ok(ForeignDrops::On) => writeln!(out, "Drops by Others: told")?,
+        Ok(ForeignDrops::Unavailable) => {
+            writeln!(out, "Drops by Others: cannot be told: {}", escape(foreign_drops_error))?;
+        }
+        Ok(ForeignDrops::Unspecified) | Err(_) => {}
+    }
     if refused_manifests.is_empty() {
         return Ok(());
     }

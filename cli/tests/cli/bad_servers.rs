@@ -250,6 +250,8 @@ fn hostile_agent() -> Agent {
             node_name: harm(),
             version: harm(),
             refused_manifests: vec![refused],
+            foreign_drops: own::ForeignDrops::Unavailable.into(),
+            foreign_drops_error: harm(),
             ..Default::default()
         },
         loss: own::GetLossResponse {

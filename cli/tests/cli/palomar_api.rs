@@ -69,6 +69,8 @@ fn agent() -> Stub {
         endpoints: 3,
         kernel_map_bytes: 40 << 20,
         conntrack_midstream_misses: 1_234,
+        foreign_drops: ForeignDrops::Unavailable.into(),
+        foreign_drops_error: "no types\x1b[2J of the kernel".to_owned(),
         refused_manifests: vec![
             RefusedManifest {
                 file: "web.yaml".to_owned(),
@@ -141,6 +143,7 @@ Agent: Palomar 0.1.0 on node k1, instance 4026531840
 Policy: audit, with objects from manifests
 Endpoints: 3, attached with tcx
 Kernel: 40.0 MiB of maps, 1,234 packets of unknown connections
+Drops by Others: cannot be told: no types^[[2J of the kernel
 Refused Manifests: 2
   - web.yaml:7: spec.ingress[0].ports[1].port: no number^[[2J from 1 to 65535
   - gone.yaml: cannot be read

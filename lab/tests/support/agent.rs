@@ -21,7 +21,8 @@ pub struct Options {
     pub mode: &'static str,
     /// `auto`, `tcx` or `clsact`.
     pub attach: &'static str,
-    /// Further arguments.
+    /// Further arguments. Drops by others in the kernel are told only if `--foreign-drops on` is among them: most tests
+    /// are about what our own programs tell.
     pub args: Vec<String>,
 }
 
@@ -142,7 +143,11 @@ impl Agent {
             ("--bpf-dir", &self.bpf),
         ];
         let paths = paths.into_iter().flat_map(|(flag, path)| [flag.into(), path.clone().into_os_string()]);
-        text.iter().map(OsString::from).chain(paths).chain(args.iter().map(OsString::from)).collect()
+        let foreign_drops = "--foreign-drops";
+        let is_asked_for = args.iter().any(|arg| arg == foreign_drops);
+        let quiet = if is_asked_for { &[][..] } else { &[foreign_drops, "off"] };
+        let text = text.iter().chain(quiet);
+        text.map(OsString::from).chain(paths).chain(args.iter().map(OsString::from)).collect()
     }
 
     /// Waits until the log says so; panics with the log if the agent ends.
