@@ -75,9 +75,10 @@ static __always_inline int is_own(__u32 reason) {
 enum whereabouts { ELSEWHERE, ON_THE_NODE, IN_A_POD };
 
 /* Where the packet was when it was freed. `ifindex`: on the node the device's; in a pod that of its veth's end here. */
-static __always_inline enum whereabouts locate(const struct net_device *dev, __u32 *ifindex) {
+static __always_inline enum whereabouts locate(const struct sk_buff *skb, __u32 *ifindex) {
   struct device at = {};
-  device_read(dev, &at);
+  const struct net_device *dev = device_of(skb, &at);
+  if (!dev) return ELSEWHERE;
   *ifindex = at.ifindex;
   if (at.netns == cfg_netns) return ON_THE_NODE;
   struct device peer = {};
@@ -127,9 +128,8 @@ static __always_inline void remember_place(__u64 location) {
 
 static __always_inline int examine_free(struct sk_buff *skb, __u64 location, __u32 reason) {
   if (is_quiet(reason)) return 0;
-  const struct net_device *dev = device_of(skb);
   __u32 ifindex = 0, suppressed = 0;
-  enum whereabouts where = dev ? locate(dev, &ifindex) : ELSEWHERE;
+  enum whereabouts where = locate(skb, &ifindex);
   if (where == ELSEWHERE || is_own(reason)) return 0;
 
   struct headers h = {};

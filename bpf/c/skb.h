@@ -55,13 +55,19 @@ static __always_inline void device_read(const struct net_device *dev, struct dev
 }
 
 /* Where the packet is: the device that it came by or is to leave by. A packet that is being sent has none of its own
- * until it is routed, and then the route's. */
-static __always_inline const struct net_device *device_of(const struct sk_buff *skb) {
+ * until it is routed, and then the route's. Its own is read in place, at a third of the cost. */
+static __always_inline const struct net_device *device_of(const struct sk_buff *skb, struct device *out) {
   const struct net_device *dev = skb->dev;
-  if (dev) return dev;
+  if (dev) {
+    out->ifindex = dev->ifindex;
+    out->netns = dev->nd_net.net->ns.inum;
+    return dev;
+  }
+  const struct net_device *routed = NULL;
   const struct dst_entry *dst = (void *)(skb->_skb_refdst & ~(unsigned long)DST_UNCOUNTED);
-  if (dst) READ(dev, dst->dev);
-  return dev;
+  if (dst) READ(routed, dst->dev);
+  if (routed) device_read(routed, out);
+  return routed;
 }
 
 /* The other end of a veth. False for any other device. The pointer to it is the first thing that the driver keeps
