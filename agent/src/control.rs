@@ -3,6 +3,7 @@
 mod bindings;
 mod changes;
 mod facts;
+mod history;
 #[cfg(test)]
 mod report_tests;
 mod reporter;
@@ -14,6 +15,7 @@ mod wanted;
 
 pub use bindings::Bindings;
 pub use facts::{AttachState, EndpointFacts, Facts, SharedFacts};
+pub use history::{Held, History, SETTLE_NS};
 pub use reporter::Reporter;
 pub use run::{Control, Signal, chain};
 pub use wanted::EnforceScope;

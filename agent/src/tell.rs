@@ -1,6 +1,7 @@
 //! What the control path knows, as messages of Palomar's own service.
 
 mod metrics;
+mod objects;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use palomar_bpf::{Hook, Maps};
 use palomar_model::object::ObjectName;
 use palomar_proto::palomar::v1;
 
+use crate::clock::wall_now_ns;
 use crate::config::ClusterSource;
 use crate::connections::{KernelConnections, Sources};
 use crate::control::{AttachState, EndpointFacts, Facts, SharedFacts};
@@ -73,6 +75,14 @@ impl AgentFacts for Teller {
             (!a.is_pod, &a.namespace, &a.pod_name, a.id).cmp(&(!b.is_pod, &b.namespace, &b.pod_name, b.id))
         });
         v1::ListEndpointsResponse { endpoints, unseen_pods: unseen(&facts) }
+    }
+
+    fn objects(&self) -> Option<Vec<v1::ListObjectsResponse>> {
+        (self.source != ClusterSource::None).then(|| {
+            // the clock before the facts: what changes in between is in them
+            let now_ns = wall_now_ns();
+            objects::messages(&self.facts.load().history, now_ns)
+        })
     }
 
     fn connections(&self) -> Option<Sources> {

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use palomar_bpf::Hook;
 use palomar_model::object::ObjectName;
 
+use super::history::History;
 use crate::directory::Directory;
 use crate::world::VersionedWorld;
 
@@ -57,6 +58,8 @@ pub struct Facts {
     pub world: Arc<VersionedWorld>,
     /// Why the kernel does not hold the newest world; `None` where it does.
     pub failure: Option<String>,
+    /// The objects that the kernel holds, and since when: those of the newest world that it could be made to hold.
+    pub history: Arc<History>,
 }
 
 impl Facts {
@@ -68,6 +71,7 @@ impl Facts {
             contested: Vec::new(),
             world: Arc::default(),
             failure: None,
+            history: Arc::default(),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::identity::Registry;
 use crate::kernel::KernelTables;
 use crate::links::{Follower, Links};
 use crate::source::BaselineKeeper;
-use crate::world::VersionedWorld;
+use crate::world::{VersionedWorld, WrittenObject};
 
 /// How often the kernel is told that the agent lives, and what is no longer used is removed.
 const BEAT: Duration = Duration::from_secs(1);
@@ -62,6 +62,8 @@ pub struct Control {
     pub facts: SharedFacts,
     /// The newest world.
     pub world: Arc<VersionedWorld>,
+    /// The objects of the newest world that the kernel could be made to hold; empty before the first.
+    pub held: Arc<[WrittenObject]>,
     /// The newest interfaces.
     pub links: Arc<Links>,
     /// Looks at the interfaces again when asked.
@@ -222,12 +224,20 @@ impl Control {
         for ifindex in self.links.veths.keys() {
             self.attached.entry(*ifindex).or_insert(AttachState::Pending);
         }
+        let old = self.facts.load();
+        let history = if failure.is_none() && !Arc::ptr_eq(&self.world.objects, &self.held) {
+            self.held = Arc::clone(&self.world.objects);
+            Arc::new(old.history.then(&self.held, wall_now_ns()))
+        } else {
+            Arc::clone(&old.history)
+        };
         self.facts.store(Arc::new(Facts {
             directory,
             endpoints: BTreeMap::new(),
             contested,
             world: Arc::clone(&self.world),
             failure,
+            history,
         }));
         self.publish();
         let pending = self.attached.iter().filter(|(_, state)| **state == AttachState::Pending);

@@ -25,7 +25,14 @@ pub trait AgentFacts: Send + Sync {
     fn connections(&self) -> Option<connections::Sources> {
         None
     }
+    /// The objects in force, as the messages of an answer; `None` where none are known of.
+    fn objects(&self) -> Option<Vec<v1::ListObjectsResponse>> {
+        None
+    }
 }
+
+/// An answer to `ListObjects`, which is there as a whole.
+pub type ObjectStream = tokio_stream::Iter<std::vec::IntoIter<Result<v1::ListObjectsResponse, Status>>>;
 
 /// Answers the calls of `palomar.v1.Palomar`.
 pub struct OwnService {
@@ -84,6 +91,18 @@ impl Palomar for OwnService {
         _: Request<v1::ListEndpointsRequest>,
     ) -> Result<Response<v1::ListEndpointsResponse>, Status> {
         Ok(Response::new(self.shared.served.facts.endpoints()))
+    }
+
+    type ListObjectsStream = ObjectStream;
+
+    async fn list_objects(
+        &self,
+        _: Request<v1::ListObjectsRequest>,
+    ) -> Result<Response<ObjectStream>, Status> {
+        let messages = self.shared.served.facts.objects();
+        let messages = messages.ok_or_else(|| Status::failed_precondition("no objects are known of here"))?;
+        let answer: Vec<_> = messages.into_iter().map(Ok).collect();
+        Ok(Response::new(tokio_stream::iter(answer)))
     }
 
     type ListConnectionsStream = ConnectionStream;

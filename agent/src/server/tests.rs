@@ -8,5 +8,6 @@ mod crowd;
 pub(crate) mod fixture;
 mod following;
 mod losses;
+mod objects;
 mod oracle;
 mod peer;

@@ -11,8 +11,8 @@ use palomar_manifest::{Manifest, ManifestError, ManifestObject, Object, ObjectKe
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::world::{Namespace, Node, Pod, Service, World};
 
-use super::Refusal;
 use super::folder::Reading;
+use super::{Refusal, WrittenObject};
 
 /// All files, by name.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Entry {
     pub(super) key: ObjectKey,
     pub(super) line: u32,
     /// As JSON on one line; see [`ManifestObject::source`].
-    pub(super) source: String,
+    pub(super) source: Arc<str>,
     object: Shared,
 }
 
@@ -60,11 +60,23 @@ pub(super) struct Changed {
 }
 
 /// What is in force.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct InForce {
     pub(super) world: World,
+    /// Every object of the world, in no order.
+    pub(super) objects: Arc<[WrittenObject]>,
     pub(super) refused: Vec<Refusal>,
     pub(super) ignored: BTreeMap<String, usize>,
+}
+
+// === impl InForce ===
+
+impl InForce {
+    /// Whether both are the same but for the places of objects in their files.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let Self { world, objects: _, refused, ignored } = self;
+        (world, refused, ignored) == (&other.world, &other.refused, &other.ignored)
+    }
 }
 
 // === impl Entry ===
@@ -79,11 +91,16 @@ impl From<ManifestObject> for Entry {
             Object::Service(service) => Shared::Service(Arc::new(service)),
             Object::NetworkPolicy(policy) => Shared::NetworkPolicy(Arc::new(policy)),
         };
-        Self { key, line, source, object }
+        Self { key, line, source: source.into(), object }
     }
 }
 
 impl Entry {
+    fn written(&self, file: &str) -> WrittenObject {
+        let Self { key, line, source, object: _ } = self;
+        WrittenObject { key: key.clone(), file: file.into(), line: *line, source: Arc::clone(source) }
+    }
+
     fn add_to(&self, world: &mut World) {
         match &self.object {
             Shared::Namespace(namespace) => {
@@ -176,6 +193,7 @@ impl Books {
     /// What is in force now.
     pub(super) fn in_force(&self) -> InForce {
         let mut force = InForce::default();
+        let mut objects = Vec::new();
         let mut owners: HashMap<&ObjectKey, (&str, u32)> = HashMap::new();
         let mut repeated: BTreeMap<&str, Vec<Refusal>> = BTreeMap::new();
         for (name, file) in &self.files {
@@ -185,6 +203,7 @@ impl Books {
                 } else {
                     owners.insert(&entry.key, (name, entry.line));
                     entry.add_to(&mut force.world);
+                    objects.push(entry.written(name));
                 }
             }
             for (what, count) in &file.ignored {
@@ -195,6 +214,7 @@ impl Books {
             for entry in file.good.iter().filter(|entry| !file.claims(&entry.key)) {
                 owners.entry(&entry.key).or_insert_with(|| {
                     entry.add_to(&mut force.world);
+                    objects.push(entry.written(name));
                     (name, entry.line)
                 });
             }
@@ -207,6 +227,7 @@ impl Books {
             force.refused.extend(file.errors.iter().map(refusal));
             force.refused.extend(repeated.remove(name.as_str()).unwrap_or_default());
         }
+        force.objects = objects.into();
         force
     }
 }

@@ -270,7 +270,7 @@ impl Watching {
         for refusal in in_force.refused.iter().filter(|refusal| !self.in_force.refused.contains(refusal)) {
             tracing::error!(kept = refusal.kept.len(), "refused: {}", refusal.error);
         }
-        let is_same = self.in_force == in_force && self.sent_complaint == self.complaint;
+        let is_same = self.in_force.says_the_same(&in_force) && self.sent_complaint == self.complaint;
         if is_same && self.version > 0 {
             return;
         }
@@ -281,10 +281,11 @@ impl Watching {
 
     fn send(&mut self) {
         self.version += 1;
-        let InForce { world, refused, ignored } = &self.in_force;
+        let InForce { world, objects, refused, ignored } = &self.in_force;
         let world = VersionedWorld {
             version: self.version,
             world: Arc::new(world.clone()),
+            objects: Arc::clone(objects),
             refused: refused.clone(),
             ignored: ignored.clone(),
             complaint: self.complaint.clone().or_else(|| self.damage.clone()),

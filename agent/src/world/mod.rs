@@ -29,6 +29,8 @@ pub struct VersionedWorld {
     pub version: u64,
     /// The objects in force.
     pub world: Arc<World>,
+    /// The same objects as they were written, in no order.
+    pub objects: Arc<[WrittenObject]>,
     /// What was refused, in the order of the files.
     pub refused: Vec<Refusal>,
     /// Objects of kinds that are not read, by `apiVersion` and kind. The text is the files': escape it.
@@ -36,6 +38,19 @@ pub struct VersionedWorld {
     /// Why the source cannot be read at present; the world is the last good one then. Where it can be read: what was
     /// wrong with the kept last good objects at the start, if anything was.
     pub complaint: Option<String>,
+}
+
+/// An object as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenObject {
+    /// Its kind and name.
+    pub key: ObjectKey,
+    /// The file that it was last good in, as it is named in the directory.
+    pub file: Arc<str>,
+    /// The line of it that the object begins on, from 1.
+    pub line: u32,
+    /// As JSON on one line, cut down to the fields that are read.
+    pub source: Arc<str>,
 }
 
 /// Something in a file that was refused.

@@ -56,6 +56,8 @@ pub struct Agent {
     pub endpoints: own::ListEndpointsResponse,
     /// The messages of the answer, or of a part of it.
     pub connections: Vec<own::ListConnectionsResponse>,
+    /// The answers to one call for objects after the other.
+    pub objects: Arc<Mutex<Vec<Vec<own::ListObjectsResponse>>>>,
     pub asked_for_connections: Arc<Mutex<Vec<own::ListConnectionsRequest>>>,
 }
 
@@ -265,6 +267,19 @@ impl Palomar for Agent {
         _: Request<own::ListEndpointsRequest>,
     ) -> Result<Response<own::ListEndpointsResponse>, Status> {
         Ok(Response::new(self.endpoints.clone()))
+    }
+
+    type ListObjectsStream = Answers<own::ListObjectsResponse>;
+
+    async fn list_objects(
+        &self,
+        _: Request<own::ListObjectsRequest>,
+    ) -> Result<Response<Self::ListObjectsStream>, Status> {
+        let mut answers = self.objects.lock().unwrap();
+        // the last answer stays
+        let answer =
+            if answers.len() > 1 { answers.remove(0) } else { answers.first().cloned().unwrap_or_default() };
+        Ok(Response::new(Box::pin(tokio_stream::iter(answer).map(Ok))))
     }
 
     type ListConnectionsStream = Answers<own::ListConnectionsResponse>;
