@@ -82,7 +82,6 @@ async fn dispatch(words: &[String], surroundings: &mut Surroundings<'_>) -> Resu
         ["config", "get"] => config::get(&parsed, surroundings),
         ["config", "set"] => config::set(&parsed, surroundings),
         ["config", "reset"] => config::reset(&parsed, surroundings),
-        ["policy", "explain"] => policy::explain(&parsed, surroundings),
         ["policy", "test"] => policy::test(&parsed, surroundings),
         path if parsed.command.commands.is_empty() || path == ["observe"] => {
             let raw = raw_filter_flags(&parsed);
@@ -119,6 +118,7 @@ async fn ask(
         ["list", "nodes"] => list::nodes(parsed, &connection, surroundings).await,
         ["list", "namespaces"] => list::namespaces(parsed, &connection, surroundings).await,
         ["watch", "peers"] => watch::peers(&connection, surroundings).await,
+        ["policy", "explain"] => policy::explain(parsed, &connection, surroundings).await,
         ["policy", "simulate"] => policy::simulate(parsed, &connection, surroundings).await,
         ["reflect"] => reflect::run(&connection, surroundings).await,
         path => print_help(path, surroundings),

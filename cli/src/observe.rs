@@ -14,6 +14,7 @@ mod request;
 mod selectors;
 mod stream;
 mod tail;
+mod why;
 
 pub use events::{agent_events, debug_events};
 pub use filter::{Filters, parse_identity};

@@ -3,7 +3,12 @@
 //! | module | holds |
 //! |---|---|
 //! | `manifests` | a directory of manifests as one world |
+//! | `basis` | manifests, or the objects of an agent and when they changed |
 //! | `question` | the ends of a connection, from flags |
+//! | `flow` | a flow as a question |
+//! | `why` | why a flow was judged as it was, in a line |
+//! | `uuid` | one flow of a server, with all reasons |
+//! | `reason` | why one direction is as it is |
 //! | `explain` | one question, with all reasons |
 //! | `text`, `json` | an explanation for people, and for programs |
 //! | `probes` | many questions, one JSON line each |
@@ -11,33 +16,49 @@
 //! | `simulate` | recorded flows under changed policies |
 //! | `exit` | exit codes beside 0 and 1 |
 
+mod basis;
 mod exit;
 mod expectations;
 mod explain;
+mod flow;
 mod json;
 mod junit;
 mod manifests;
 mod probes;
 mod question;
+mod reason;
 mod simulate;
 mod text;
+mod uuid;
+mod why;
 
 use anyhow::Result;
 
 use crate::arguments::Parsed;
+use crate::connection::Connection;
 use crate::surroundings::Surroundings;
 
+pub(crate) use basis::Basis;
 pub use exit::NotAsWanted;
 pub use manifests::{LoadError, Manifests};
 pub use probes::answer_all;
 pub use simulate::run as simulate;
+pub(crate) use why::{Why, time as time_of};
 
 /// `policy explain`.
-pub fn explain(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
-    let manifests = manifests::from_flags(&parsed.given)?;
-    match parsed.given.text("probes") {
-        Some(file) => probes::run(&parsed.given, &manifests, file, surroundings),
-        None => explain::run(&parsed.given, &manifests, surroundings),
+pub async fn explain(
+    parsed: &Parsed,
+    connection: &Connection,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
+    let given = &parsed.given;
+    if let Some(uuid) = given.text("uuid") {
+        return uuid::run(given, uuid, connection, surroundings).await;
+    }
+    let Basis { manifests, history: _ } = Basis::of(given, connection, surroundings).await?;
+    match given.text("probes") {
+        Some(file) => probes::run(given, &manifests, file, surroundings),
+        None => explain::run(given, &manifests, surroundings),
     }
 }
 

@@ -233,10 +233,11 @@ const POLICY: Command = Command {
         Command {
             name: "explain",
             about: "Tell whether one end may connect to the other, which rule decides, and why every other does not",
-            usage: Some("palomar policy explain --manifests DIR --from END --to END --port N [FLAGS]"),
+            usage: Some("palomar policy explain [--manifests DIR] --from END --to END --port N [FLAGS]"),
             more: "An END is namespace/pod, namespace/service, pod/namespace/name, svc/namespace/name, or an IP address. \
                    A probe is one line of JSON, {\"from\":END,\"to\":END,\"port\":N,\"protocol\":\"TCP\"}, and is answered by \
-                   one. The verdict is allowed, denied, or undecidable with the fact that is missing.",
+                   one. The verdict is allowed, denied, or undecidable with the fact that is missing. A flow is explained by what was in force when it was: where \
+                   the agent has since taken a change that concerns it, the answer is that it cannot be known.",
             flags: policy::EXPLAIN,
             words: Words::None,
             ..COMMAND
@@ -258,9 +259,9 @@ const POLICY: Command = Command {
             about: "Tell which recorded flows would have another verdict under changed policies; exit code 3 if \
                     something allowed would be denied",
             usage: Some(
-                "palomar policy simulate --manifests DIR [--file FILE] [--delete KIND/NAMESPACE/NAME] [FLAGS]",
+                "palomar policy simulate [--manifests DIR] [--file FILE] [--delete KIND/NAMESPACE/NAME] [FLAGS]",
             ),
-            more: "The policies of now are those of --manifests: no server hands out its own. A flow is judged where it \
+            more: "The policies of now are those of --manifests, which has to be there with --input-file. A flow is judged where it \
                    tells which end began its connection: by its SYN, by connection tracking, or, if it is not TCP, by a \
                    verdict of policy. Later packets of the end that began count as well, because an agent judges a \
                    standing connection again when policies change; replies go with their connection. What cannot be \

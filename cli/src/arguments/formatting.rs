@@ -32,7 +32,7 @@ const PRINT_NODE_NAME: Declared = switch("print-node-name", "Print the node's na
 pub const EVENTS: [Declared; 3] = [OUTPUT, TIME_FORMAT, PRINT_NODE_NAME];
 
 /// For flows.
-pub const FLOWS: [Declared; 12] = [
+pub const FLOWS: [Declared; 13] = [
     OUTPUT,
     TIME_FORMAT,
     text("color", "WHEN", "auto, always, never; auto: on a terminal [default: auto]")
@@ -41,6 +41,11 @@ pub const FLOWS: [Declared; 12] = [
     toggle("ip-translation", "false: the same as --numeric [default: true]"),
     PRINT_NODE_NAME,
     switch("print-policy-names", "Name the policies that allowed or denied"),
+    switch(
+        "why",
+        "Below each flow, which rules decided, or which fact is missing to say so; compact and dict only, and from a \
+         Palomar agent",
+    ),
     switch("silent-errors", "Do not print what a relay says of its nodes").short('s'),
     text("field-mask", "FIELDS", "Ask only for these fields, such as time,source.identity; json only")
         .of(Kind::List),

@@ -6,7 +6,8 @@ use super::declare::{Declared, Kind, text};
 const MANIFESTS: Declared = text(
     "manifests",
     "DIR",
-    "Kubernetes YAML to answer from: a directory or a file; several are separated by commas",
+    "Kubernetes YAML to answer from: a directory or a file; several are separated by commas [default: the objects of \
+     the agent]",
 )
 .of(Kind::List);
 
@@ -20,6 +21,7 @@ pub const EXPLAIN: &[Group] = &[
             text("port", "PORT", "The port that is connected to; none for ICMP"),
             text("protocol", "PROTOCOL", "TCP, UDP, SCTP, ICMP, ICMPv6 [default: TCP]")
                 .choices(&["TCP", "UDP", "SCTP", "ICMP", "ICMPv6"]),
+            text("uuid", "UUID", "Instead: why this flow, which the server remembers, was judged as it was"),
             text("probes", "FILE", "Answer every line of this file of probes instead (-: of stdin)"),
         ],
     },
@@ -36,7 +38,12 @@ pub const EXPLAIN: &[Group] = &[
 pub const TEST: &[Group] = &[Group {
     heading: "Options",
     flags: &[
-        MANIFESTS,
+        text(
+            "manifests",
+            "DIR",
+            "Kubernetes YAML to answer from: a directory or a file; several are separated by commas",
+        )
+        .of(Kind::List),
         text("output", "FORMAT", "text, json, junit [default: text]")
             .short('o')
             .choices(&["text", "json", "junit"]),

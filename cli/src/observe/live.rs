@@ -11,6 +11,7 @@ use super::encoded::{self, Skim};
 use super::request::Observe;
 use super::stream::{Sink, copy, copy_tail, opened, until_interrupted};
 use super::tail::Tail;
+use super::why;
 use crate::connection::{Connection, Link};
 use crate::render::Printer;
 use crate::surroundings::Surroundings;
@@ -26,7 +27,11 @@ pub async fn run(
 ) -> Result<()> {
     let out = BufWriter::with_capacity(BUFFER, &mut *surroundings.out);
     let mut printer = Printer::new(observe.options, out, &mut *surroundings.err);
-    let outcome = until_interrupted(receive(connection, observe, &mut printer)).await;
+    let outcome = if observe.why {
+        until_interrupted(Box::pin(why::receive(connection, observe, &mut printer))).await
+    } else {
+        until_interrupted(receive(connection, observe, &mut printer)).await
+    };
     let finished = printer.finish();
     outcome?;
     Ok(finished?)

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use chrono::DateTime;
 use palomar_flow::json;
 use palomar_proto::flow::FlowFilter;
@@ -28,6 +28,8 @@ pub struct Observe {
     pub options: Options,
     /// Files to read from, instead of a server.
     pub input_files: Vec<String>,
+    /// Say below each flow why it was judged as it was.
+    pub why: bool,
     /// Print the filters, and send nothing.
     pub print_raw_filters: bool,
     debug: bool,
@@ -40,10 +42,19 @@ impl Observe {
         let options = output::options(given, surroundings)?;
         let selectors = Selectors::from_flags(given, surroundings.now)?;
         let lists = filters.into_lists(given)?;
+        let why = given.switch("why")?;
+        if why && !matches!(options.format, Format::Compact | Format::Dict) {
+            bail!("--why is a line of text below each flow; choose an --output from: compact, dict");
+        }
+        if why && given.has("input-file") {
+            bail!(
+                "cannot use --why and --input-file together: only an agent tells what was in force when a flow was"
+            );
+        }
         let fields = given.list("field-mask");
         let field_mask = if !fields.is_empty() {
             Some(mask::custom_mask(fields)?)
-        } else if given.toggle("use-default-field-masks")? && options.format != Format::Json {
+        } else if !why && given.toggle("use-default-field-masks")? && options.format != Format::Json {
             Some(mask::default_mask())
         } else {
             None
@@ -64,6 +75,7 @@ impl Observe {
             selectors,
             options,
             input_files,
+            why,
             print_raw_filters: given.switch("print-raw-filters")?,
             debug: given.switch("debug")?,
         })

@@ -53,7 +53,7 @@ pub async fn copy_tail<S: Sink<Response: Counted>>(
 
 /// The next response. What was printed is handed on as soon as there is none to be had at once, so that a follower
 /// sees each flow when it comes and a long answer is written in large pieces.
-async fn next<S: Sink>(stream: &mut Streaming<S::Response>, sink: &mut S) -> Result<Option<S::Response>> {
+pub async fn next<S: Sink>(stream: &mut Streaming<S::Response>, sink: &mut S) -> Result<Option<S::Response>> {
     let mut message = pin!(stream.message());
     let ready = match poll_fn(|context| Poll::Ready(message.as_mut().poll(context))).await {
         Poll::Ready(ready) => ready,

@@ -6,12 +6,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use palomar_manifest::{MAX_FILE_BYTES, ManifestError, ManifestObject, ObjectKey, parse};
 use palomar_model::object::ObjectName;
 use palomar_model::world::World;
 
 use crate::arguments::Given;
+
+/// What to do where there are no policies to answer from.
+pub const NOT_NAMED: &str =
+    "where are the policies? name a directory or a file of Kubernetes YAML with --manifests";
 
 /// The objects of one or more directories or files.
 #[derive(Debug, Default)]
@@ -56,13 +60,16 @@ pub enum LoadError {
     Refused(Vec<ManifestError>),
 }
 
-/// From `--manifests`.
+/// From `--manifests`, which has to be there.
 pub fn from_flags(given: &Given) -> Result<Manifests> {
+    let named = named(given)?;
+    named.with_context(|| NOT_NAMED)
+}
+
+/// From `--manifests`; `None` if it is not given.
+pub fn named(given: &Given) -> Result<Option<Manifests>> {
     let paths = given.list("manifests");
-    if paths.is_empty() {
-        bail!("where are the policies? name a directory or a file of Kubernetes YAML with --manifests");
-    }
-    Ok(Manifests::load(&paths)?)
+    Ok(if paths.is_empty() { None } else { Some(Manifests::load(&paths)?) })
 }
 
 impl Manifests {
@@ -81,6 +88,13 @@ impl Manifests {
     /// Where a policy stands.
     pub fn policy(&self, name: &ObjectName) -> Option<&Place> {
         self.places.get(&ObjectKey::NetworkPolicy(name.clone()))
+    }
+
+    /// Adds an object from elsewhere; what was there under its name is replaced.
+    pub(super) fn insert(&mut self, object: ManifestObject, place: Place) {
+        let ManifestObject { key, object, line: _, source: _ } = object;
+        self.places.insert(key, place);
+        object.insert_into(&mut self.world);
     }
 
     fn add(&mut self, path: &Path, errors: &mut Vec<ManifestError>) -> Result<(), LoadError> {

@@ -7,15 +7,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `change` | the policies that are changed, from flags |
-//! | `opening` | which end began, as far as a flow tells |
-//! | `ends` | who an end of a flow is in the manifests |
 //! | `replay` | the judge: each distinct question once |
 //! | `read` | flows of files and of a server |
 //! | `report` | what came out, for people and for programs |
 
 mod change;
-mod ends;
-mod opening;
 mod read;
 mod replay;
 mod report;
@@ -23,6 +19,7 @@ mod report;
 use anyhow::{Result, bail};
 use palomar_policy::explain::Index;
 
+use super::basis::Basis;
 use super::exit::NotAsWanted;
 use super::manifests::{self, counted};
 use crate::arguments::Parsed;
@@ -43,11 +40,15 @@ pub async fn run(
     if !["text", "json"].contains(&output) {
         bail!("unknown output format: {output}; choose from: text, json");
     }
-    let manifests = manifests::from_flags(given)?;
+    let files: Vec<String> = given.all("input-file").map(|entry| entry.value.clone()).collect();
+    let manifests = if files.is_empty() {
+        Basis::of(given, connection, surroundings).await?.manifests
+    } else {
+        manifests::from_flags(given)?
+    };
     let changed = change::from_flags(given, &manifests)?;
     let (before, after) = (Index::new(&manifests.world), Index::new(&changed.world));
     let mut replay = Replay::new(&before, &after);
-    let files: Vec<String> = given.all("input-file").map(|entry| entry.value.clone()).collect();
     if files.is_empty() {
         read::server(connection, &mut replay, surroundings).await?;
     } else if connection.is_forwarded() {

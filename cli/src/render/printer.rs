@@ -9,6 +9,7 @@ use palomar_proto::observer::get_flows_response::ResponseTypes;
 use palomar_proto::relay::NodeStatusEvent;
 use prost_types::Timestamp;
 
+use super::escape::escape;
 use super::event::POLICY_VERDICT;
 use super::host::Naming;
 use super::json::Lines;
@@ -253,6 +254,11 @@ impl<O: Write, E: Write> Printer<O, E> {
             self.text.push_str(dict::RULE);
             self.text.push('\n');
         }
+    }
+
+    /// Writes a line that belongs to what was written last, indented.
+    pub fn note(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "    why: {}", escape(text))
     }
 
     /// The stream for what is not the answer.

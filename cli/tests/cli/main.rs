@@ -24,3 +24,4 @@ mod simulate;
 mod support;
 mod tls;
 mod usage;
+mod why;

@@ -8,8 +8,8 @@ use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, EndId, Index, Prober, Verdict};
 
-use super::ends::{Directory, FlowEnd, Party};
-use super::opening::{Opening, recorded};
+use super::super::flow::ends::{Directory, FlowEnd, Party};
+use super::super::flow::opening::{Opening, recorded};
 
 /// Ends that are remembered; beyond that all are forgotten, and looked up again.
 const REMEMBERED: usize = 200_000;

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
-use palomar_policy::explain::{Deciding, Verdict};
+use palomar_policy::explain::Deciding;
 use serde_json::{Value, json};
 
 use super::super::manifests::{Manifests, Place, counted};
 use super::super::question::protocol_name;
+use super::super::reason;
 use super::counted_flows;
 use super::replay::{Becomes, Count, Decided, Decision, Group, Outcome};
 use crate::render::escape::escape;
@@ -36,12 +37,15 @@ pub fn text(outcome: &Outcome<'_>, places: &Places<'_>) -> String {
                     2,
                     &format!(
                         "{direction} now:  {}",
-                        reason(before, *direction, &|name| places.before.policy(name))
+                        shown_decision(before, *direction, &|name| places.before.policy(name))
                     ),
                 );
                 lines.line(
                     2,
-                    &format!("{direction} then: {}", reason(after, *direction, &|name| places.then(name))),
+                    &format!(
+                        "{direction} then: {}",
+                        shown_decision(after, *direction, &|name| places.then(name))
+                    ),
                 );
             }
         }
@@ -84,28 +88,13 @@ fn shown(protocol: Protocol, port: Option<u16>) -> String {
 }
 
 /// Why a direction is as it is.
-fn reason<'m>(
+fn shown_decision<'m>(
     decision: &Decision<'_>,
     direction: Direction,
     place: &dyn Fn(&ObjectName) -> Option<&'m Place>,
 ) -> String {
     let Decision { verdict, isolated, by } = decision;
-    let name = |by: &Deciding<'_>| {
-        let rule = by.rule.map(|rule| format!(" {direction}[{rule}]")).unwrap_or_default();
-        let place = place(by.policy).map(|place| format!(" ({place})")).unwrap_or_default();
-        format!("{}{rule}{place}", by.policy)
-    };
-    let names: Vec<String> = by.iter().map(name).collect();
-    let names = names.join(", ");
-    match (verdict, isolated) {
-        (Verdict::Allowed, false) => "allowed, no policy isolates it".to_owned(),
-        (Verdict::Allowed, true) if by.is_empty() => {
-            "allowed, as a node's or a pod's own traffic is".to_owned()
-        }
-        (Verdict::Allowed, true) => format!("allowed by {names}"),
-        (Verdict::Denied, _) => format!("denied, isolated by {names} and allowed by no rule"),
-        (Verdict::Undecidable, _) => "cannot be known".to_owned(),
-    }
+    reason::of(*verdict, *isolated, by, direction, place)
 }
 
 /// The whole outcome.

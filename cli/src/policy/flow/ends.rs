@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use palomar_flow::view::EndpointView;
+use palomar_manifest::ObjectKey;
 use palomar_model::identity::Identity;
 use palomar_model::object::ObjectName;
 use palomar_model::world::World;
@@ -25,6 +26,8 @@ pub struct Party {
 pub struct FlowEnd {
     pub end: Result<End, String>,
     pub party: Party,
+    /// The pod or service that it is; `None` for nobody's address and a node's.
+    pub object: Option<ObjectKey>,
 }
 
 /// Who has which address, by the manifests.
@@ -93,6 +96,7 @@ impl<'w> Directory<'w> {
             (None, Some(workload)) => own(&workload.kind, &workload.name),
             (None, None) => own("Pod", end.pod_name()),
         };
+        let object = Some(ObjectKey::Pod(name.clone()));
         let end = match known {
             None => Err(format!("pod {name}: the manifests have none of that name")),
             Some(pod) if pod.host_network || pod.has_ended || pod.addresses.is_empty() => Ok(End::Pod(name)),
@@ -105,7 +109,7 @@ impl<'w> Directory<'w> {
                 ))
             }
         };
-        FlowEnd { end, party }
+        FlowEnd { end, party, object }
     }
 
     /// An end that the flow names no pod of.
@@ -136,7 +140,11 @@ impl<'w> Directory<'w> {
             ),
             (None, Class::Untold) => (Err(format!("who had {address}: the flow does not tell")), party("")),
         };
-        FlowEnd { end, party }
+        let object = match self.owners.get(&address) {
+            Some(Owner::Service(name)) => Some(ObjectKey::Service((*name).clone())),
+            _ => None,
+        };
+        FlowEnd { end, party, object }
     }
 }
 
