@@ -119,6 +119,8 @@ async fn ask(
         ["list", "namespaces"] => list::namespaces(parsed, &connection, surroundings).await,
         ["watch", "peers"] => watch::peers(&connection, surroundings).await,
         ["policy", "explain"] => policy::explain(parsed, &connection, surroundings).await,
+        ["policy", "list"] => policy::list(parsed, &connection, surroundings).await,
+        ["policy", "get"] => policy::get(parsed, &connection, surroundings).await,
         ["policy", "simulate"] => policy::simulate(parsed, &connection, surroundings).await,
         ["reflect"] => reflect::run(&connection, surroundings).await,
         path => print_help(path, surroundings),

@@ -13,6 +13,7 @@
 //! | `text`, `json` | an explanation for people, and for programs |
 //! | `probes` | many questions, one JSON line each |
 //! | `expectations`, `junit` | what a team expects, and how it came out |
+//! | `list` | what an agent enforces for each endpoint |
 //! | `simulate` | recorded flows under changed policies |
 //! | `exit` | exit codes beside 0 and 1 |
 
@@ -23,6 +24,7 @@ mod explain;
 mod flow;
 mod json;
 mod junit;
+mod list;
 mod manifests;
 mod probes;
 mod question;
@@ -40,6 +42,7 @@ use crate::surroundings::Surroundings;
 
 pub(crate) use basis::Basis;
 pub use exit::NotAsWanted;
+pub use list::{get, list};
 pub use manifests::{LoadError, Manifests};
 pub use probes::answer_all;
 pub use simulate::run as simulate;

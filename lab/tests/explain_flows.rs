@@ -65,6 +65,13 @@ fn real_flows_are_explained_by_the_policies_of_their_time_and_not_by_later_ones(
     assert!(simulated.stdout.contains("np-demo/frontend -> np-demo/web, TCP 8080: "), "{}", simulated.stdout);
     assert!(simulated.stdout.contains("    ingress then: denied, isolated by np-demo/default-deny ("));
 
+    let enforced: Value =
+        serde_json::from_str(&agent.palomar(&["policy", "get", "np-demo/web", "-o", "json"])).unwrap();
+    let ingress = &enforced["endpoints"][0]["ingress"];
+    assert_eq!(ingress["isolated"], true, "{enforced}");
+    assert_eq!(ingress["policies"][0]["name"], "allow-frontend", "{enforced}");
+    assert_eq!(ingress["policies"][0]["rules"][0]["ports"], serde_json::json!(["TCP 8080"]), "{enforced}");
+
     agent.delete(ALLOW_FRONTEND);
     let removed = "cannot know: what was in force: NetworkPolicy np-demo/allow-frontend was removed since";
     let seen = || Some(explained(&agent, &allowed)).filter(|text| text.contains(removed));

@@ -255,6 +255,22 @@ const POLICY: Command = Command {
             ..COMMAND
         },
         Command {
+            name: "list",
+            about: "Print what the agent enforces for each pod of its node: every rule, by direction",
+            more: ENFORCED,
+            flags: TABLE_OR_JSON,
+            words: Words::None,
+            ..COMMAND
+        },
+        Command {
+            name: "get",
+            about: "Print what the agent enforces for one pod of its node",
+            more: ENFORCED,
+            flags: TABLE_OR_JSON,
+            words: Words::One("POD", "The pod, as namespace/name"),
+            ..COMMAND
+        },
+        Command {
             name: "simulate",
             about: "Tell which recorded flows would have another verdict under changed policies; exit code 3 if \
                     something allowed would be denied",
@@ -274,6 +290,10 @@ const POLICY: Command = Command {
     ],
     ..COMMAND
 };
+
+const ENFORCED: &str = "PEERS are those that a rule lets in, or out. A direction that no policy isolates is open to any; \
+                        one that is isolated is open to none but what its rules allow. MODE tells what becomes of the rest. \
+                        The kernel counts no hits of rules.";
 
 const WATCH: Command = Command {
     name: "watch",

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{assert_same, fixture_path, palomar};
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 31] = [
     "",
     "observe",
     "status",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 29] = [
     "policy explain",
     "policy test",
     "policy simulate",
+    "policy list",
+    "policy get",
     "version",
     "observe flows",
     "observe agent-events",

@@ -15,6 +15,7 @@ mod input;
 mod mask;
 mod palomar_api;
 mod policy;
+mod policy_list;
 mod process;
 mod raw_filters;
 mod requests;
