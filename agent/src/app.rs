@@ -103,7 +103,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         directory: Arc::clone(&directory),
         facts: Arc::clone(&facts),
         world: cluster_world.newest(),
-        held: Arc::default(),
         links: links.current(),
         follower: Arc::clone(&links),
         attached: BTreeMap::new(),

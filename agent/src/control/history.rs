@@ -1,6 +1,7 @@
 //! Since when each object is in force: what a flow of the past can be explained by.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use palomar_manifest::ObjectKey;
 
@@ -14,6 +15,8 @@ pub const SETTLE_NS: i64 = 50_000_000;
 /// The objects that the kernel holds, and when that changed. Empty before the first world.
 #[derive(Debug, Clone, Default)]
 pub struct History {
+    /// The list that the objects were last taken from.
+    pub of: Arc<[WrittenObject]>,
     /// Every object in force, by its name.
     pub objects: HashMap<ObjectKey, Held>,
     /// What was in force and is no more, the longest ago first; at most [`MAX_REMOVED`].
@@ -52,7 +55,7 @@ impl History {
         while removed.len() > MAX_REMOVED {
             known_since_ns = removed.pop_front().map(|(_, at)| at).or(known_since_ns);
         }
-        Self { objects, removed, known_since_ns }
+        Self { of: Arc::clone(&self.of), objects, removed, known_since_ns }
     }
 }
 

@@ -13,6 +13,7 @@ use palomar_policy::IdentityLabels;
 
 use super::bindings::Bindings;
 use super::facts::{AttachState, EndpointFacts, Facts, SharedFacts};
+use super::history::History;
 use super::reporter::Reporter;
 use super::view::{Inputs, View, view};
 use super::wanted::{EnforceScope, wanted};
@@ -24,7 +25,7 @@ use crate::identity::Registry;
 use crate::kernel::KernelTables;
 use crate::links::{Follower, Links};
 use crate::source::BaselineKeeper;
-use crate::world::{VersionedWorld, WrittenObject};
+use crate::world::VersionedWorld;
 
 /// How often the kernel is told that the agent lives, and what is no longer used is removed.
 const BEAT: Duration = Duration::from_secs(1);
@@ -62,8 +63,6 @@ pub struct Control {
     pub facts: SharedFacts,
     /// The newest world.
     pub world: Arc<VersionedWorld>,
-    /// The objects of the newest world that the kernel could be made to hold; empty before the first.
-    pub held: Arc<[WrittenObject]>,
     /// The newest interfaces.
     pub links: Arc<Links>,
     /// Looks at the interfaces again when asked.
@@ -225,9 +224,9 @@ impl Control {
             self.attached.entry(*ifindex).or_insert(AttachState::Pending);
         }
         let old = self.facts.load();
-        let history = if failure.is_none() && !Arc::ptr_eq(&self.world.objects, &self.held) {
-            self.held = Arc::clone(&self.world.objects);
-            Arc::new(old.history.then(&self.held, wall_now_ns()))
+        let history = if failure.is_none() && !Arc::ptr_eq(&self.world.objects, &old.history.of) {
+            let of = Arc::clone(&self.world.objects);
+            Arc::new(History { of, ..old.history.then(&self.world.objects, wall_now_ns()) })
         } else {
             Arc::clone(&old.history)
         };
