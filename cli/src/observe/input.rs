@@ -13,7 +13,7 @@ pub use lines::{LINE_LIMIT, Line, Lines};
 use palomar_transport::errno;
 
 /// Bytes that are read at once.
-const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 64 * 1024;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];

@@ -30,7 +30,7 @@ pub fn push_host(out: &mut String, end: &End<'_>, naming: Naming, colour: Colour
         if port == 0 {
             return;
         }
-        if out[start..].contains(':') {
+        if has_byte(&out[start..], b':') {
             out.insert(start, '[');
             out.push(']');
         }
@@ -59,7 +59,7 @@ pub fn push_number(out: &mut String, number: u64) {
 }
 
 fn push_joined(out: &mut String, namespace: &str, name: &str) {
-    let is_plain = |part: &str| !part.is_empty() && !part.contains('/') && !part.starts_with('.');
+    let is_plain = |part: &str| !part.is_empty() && !has_byte(part, b'/') && !part.starts_with('.');
     if is_plain(namespace) && is_plain(name) {
         push_escaped(out, namespace);
         out.push('/');
@@ -67,6 +67,11 @@ fn push_joined(out: &mut String, namespace: &str, name: &str) {
     } else {
         push_escaped(out, &join(namespace, name));
     }
+}
+
+/// Without a branch for each byte, since most names are short and have none.
+fn has_byte(text: &str, wanted: u8) -> bool {
+    text.bytes().fold(false, |has, byte| has | (byte == wanted))
 }
 
 /// Joins as Go's `path.Join`: empty parts, `.`, `..` and double slashes vanish. Both empty: empty.

@@ -99,15 +99,11 @@ impl Layout {
 
     fn row(&mut self, row: &str, out: &mut impl Write) -> io::Result<()> {
         self.line.clear();
-        let mut widths = self.widths.iter();
-        for (at, cell) in row.split('\t').enumerate() {
-            if at > 0 {
-                // what is missing of the cell before
-                let width = widths.next().copied().unwrap_or(0);
-                let before = row.split('\t').nth(at - 1).map_or(0, cell_width);
-                self.line.extend(std::iter::repeat_n(' ', width.saturating_sub(before)));
-            }
+        let (mut widths, mut missing) = (self.widths.iter(), 0);
+        for cell in row.split('\t') {
+            push_spaces(&mut self.line, missing);
             self.line.push_str(cell);
+            missing = widths.next().map_or(0, |width| width.saturating_sub(cell_width(cell)));
         }
         self.line.push('\n');
         out.write_all(self.line.as_bytes())
@@ -119,6 +115,15 @@ impl Layout {
             columns.line(&[row.as_str()]);
         }
         columns.write(out)
+    }
+}
+
+fn push_spaces(line: &mut String, mut count: usize) {
+    const SPACES: &str = "                                                                ";
+    while count > 0 {
+        let now = count.min(SPACES.len());
+        line.push_str(&SPACES[..now]);
+        count -= now;
     }
 }
 

@@ -209,8 +209,7 @@ impl<'a> Picked<'a> {
     pub fn text(&self, path: usize) -> Cow<'a, str> {
         let Some(raw) = self.raw(path) else { return Cow::Borrowed("") };
         match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
-            // most are short
-            Some(plain) if plain.bytes().all(|byte| byte != b'\\') => Cow::Borrowed(plain),
+            Some(plain) if !has_byte(plain, b'\\') => Cow::Borrowed(plain),
             _ => decoded(raw).into_iter().next().unwrap_or_default(),
         }
     }
@@ -244,6 +243,11 @@ impl<'a> Picked<'a> {
         let text = self.raw(path)?;
         super::time::parse(text.strip_prefix('"')?.strip_suffix('"')?)
     }
+}
+
+/// Without a branch for each byte, since most texts are short and have none.
+fn has_byte(text: &str, wanted: u8) -> bool {
+    text.bytes().fold(false, |has, byte| has | (byte == wanted))
 }
 
 /// All strings of a value.
