@@ -22,6 +22,8 @@ use crate::surroundings::Surroundings;
 
 /// The last responses of a file are kept in memory: no more than so many.
 const MOST_LAST: u64 = 1_000_000;
+/// Lines of a file that are told one by one when they are left out; of more only the number is told.
+const MOST_TOLD: u64 = 20;
 
 /// Prints the responses of the files that match, one file after the other. Masks are not applied, and nothing is
 /// followed.
@@ -39,12 +41,13 @@ pub fn run(observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()>
         selectors: &observe.selectors,
         left: observe.selectors.first.unwrap_or(u64::MAX),
         kept: VecDeque::new(),
-        reader: Reader { filters, unknown_told: false },
+        reader: Reader { filters, unknown_told: false, left_out: 0 },
         printer,
     };
     let mut outcome = Ok(());
     for (name, reader) in opened {
-        let read = input::unpacked(reader).map_err(anyhow::Error::from).and_then(|reader| copy.file(reader));
+        let read =
+            input::unpacked(reader).map_err(anyhow::Error::from).and_then(|reader| copy.file(name, reader));
         outcome = read.with_context(|| format!("read {name}"));
         if outcome.is_err() || copy.left == 0 {
             break;
@@ -77,17 +80,26 @@ enum Kept {
 }
 
 impl<O: Write, E: Write> Copy<'_, O, E> {
-    fn file(&mut self, reader: impl io::Read) -> Result<()> {
-        let mut lines = Lines::new(reader);
+    fn file(&mut self, name: &str, reader: impl io::Read) -> Result<()> {
+        self.reader.left_out = 0;
+        let copied = self.lines(name, Lines::new(reader));
+        self.reader.finish(name, self.printer.err())?;
+        copied
+    }
+
+    fn lines(&mut self, name: &str, mut lines: Lines<impl io::Read>) -> Result<()> {
+        let mut number = 0;
         while self.left > 0 {
             // what was printed is handed on before more input is waited for, which may be long in coming
             let Some(line) = lines.next(|| self.printer.flush())? else { break };
+            number += 1;
             if let Line::Whole(line) = line
                 && self.take_line(line)?
             {
                 continue;
             }
-            let Some(response) = self.reader.read(&line, self.printer.err())? else { continue };
+            let place = Place { name, number };
+            let Some(response) = self.reader.read(&line, place, self.printer.err())? else { continue };
             let time = response.time.as_ref().map(|time| (time.seconds, time.nanos));
             if is_in_range(time, self.selectors) && self.reader.matches(&response) {
                 self.take(response)?;
@@ -136,7 +148,8 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
                     let seen = self.glance.at(&line);
                     match seen.map(|seen| seen.print(&mut self.printer)).transpose()? {
                         Some(true) => None,
-                        _ => self.reader.read(&Line::Whole(&line), self.printer.err())?,
+                        // it is as whole as a glance found it before
+                        _ => self.reader.read(&Line::Whole(&line), Place::default(), self.printer.err())?,
                     }
                 }
             };
@@ -146,22 +159,38 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
     }
 }
 
+/// Where a line stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place<'a> {
+    /// The file, as it was given.
+    name: &'a str,
+    /// Counted from 1.
+    number: u64,
+}
+
 /// Reads whole responses, and judges them.
 struct Reader {
     filters: Filters,
     /// Whether it was said that something in the input is not known.
     unknown_told: bool,
+    /// Lines of the file that were no responses.
+    left_out: u64,
 }
 
 impl Reader {
     /// The response of a line, if it is one. Other lines are warned of, as are fields that are not known, once.
-    fn read(&mut self, line: &Line<'_>, err: &mut dyn Write) -> io::Result<Option<GetFlowsResponse>> {
+    fn read(
+        &mut self,
+        line: &Line<'_>,
+        place: Place<'_>,
+        err: &mut dyn Write,
+    ) -> io::Result<Option<GetFlowsResponse>> {
         let bytes = match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return Ok(None),
             Line::Whole(line) => *line,
             Line::TooLong => {
                 let error = format!("it is longer than {LINE_LIMIT} bytes");
-                warn("a line is left out", "error", &error, err)?;
+                self.leave_out(place, &error, err)?;
                 return Ok(None);
             }
         };
@@ -169,15 +198,34 @@ impl Reader {
             Ok(parsed) => {
                 if let Some(unknown) = parsed.unknown.filter(|_| !self.unknown_told) {
                     self.unknown_told = true;
-                    warn("what is not known of the input is left out", "first", &unknown.to_string(), err)?;
+                    let message = "what is not known of the input is left out";
+                    warn(message, place, ("first", &unknown.to_string()), err)?;
                 }
                 Ok(Some(parsed.message))
             }
             Err(error) => {
-                warn("a line is left out", "error", &error.to_string(), err)?;
+                self.leave_out(place, &error.to_string(), err)?;
                 Ok(None)
             }
         }
+    }
+
+    fn leave_out(&mut self, place: Place<'_>, error: &str, err: &mut dyn Write) -> io::Result<()> {
+        self.left_out += 1;
+        if self.left_out > MOST_TOLD {
+            return Ok(());
+        }
+        warn("a line is left out", place, ("error", error), err)
+    }
+
+    /// Tells of those lines of a file that were not told one by one.
+    fn finish(&self, name: &str, err: &mut dyn Write) -> io::Result<()> {
+        let untold = self.left_out.saturating_sub(MOST_TOLD);
+        if untold == 0 {
+            return Ok(());
+        }
+        let fields = [("input", name.into()), ("lines", untold.to_string().into())];
+        log::line(err, log::Level::Warn, "more lines are left out", &fields)
     }
 
     fn matches(&self, response: &GetFlowsResponse) -> bool {
@@ -188,8 +236,14 @@ impl Reader {
     }
 }
 
-fn warn(message: &str, name: &str, value: &str, err: &mut dyn Write) -> io::Result<()> {
-    log::line(err, log::Level::Warn, message, &[(name, value.into())])
+fn warn(
+    message: &str,
+    Place { name, number }: Place<'_>,
+    (what, text): (&str, &str),
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    let fields = [("input", name.into()), ("line", number.to_string().into()), (what, text.into())];
+    log::line(err, log::Level::Warn, message, &fields)
 }
 
 /// Both ends of the range belong to it. A response without time is of 1970, as in Hubble.

@@ -171,6 +171,14 @@ fn bad_lines_are_left_out_and_told() {
     assert_eq!((outcome.code, outcome.out.lines().count()), (0, 2));
     let warnings: Vec<&str> = outcome.err.lines().collect();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("a line is left out"), "{warnings:?}");
-    assert!(warnings[1].contains("novelty"), "{warnings:?}");
+    assert!(warnings[0].contains("a line is left out\" input=- line=1 error="), "{warnings:?}");
+    assert!(warnings[1].contains("input=- line=3 first=") && warnings[1].contains("novelty"), "{warnings:?}");
+}
+
+#[test]
+fn a_file_of_something_else_is_told_in_few_lines() {
+    let outcome = palomar(&["observe", "--input-file", "-"]).input(&"nonsense\n".repeat(1_000)).run();
+    let warnings: Vec<&str> = outcome.err.lines().collect();
+    assert_eq!((outcome.code, warnings.len()), (0, 21), "{warnings:?}");
+    assert!(warnings[20].contains("more lines are left out\" input=- lines=980"), "{warnings:?}");
 }
