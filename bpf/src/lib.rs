@@ -7,8 +7,8 @@
 //! ForeignDrops::start                 optional: tells through the same maps what others in the kernel drop
 //! ```
 //!
-//! Unsafe code lives in three files: `sys/attr.rs` (the bpf system call), `maps/mapped.rs` and `maps/positions.rs`
-//! (shared memory).
+//! Unsafe code lives in four files: `sys/attr.rs` (the bpf system call), `sys/memory.rs` (the allocator), `maps/mapped.rs`
+//! and `maps/positions.rs` (shared memory).
 
 pub mod abi;
 mod attach;

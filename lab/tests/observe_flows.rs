@@ -373,10 +373,11 @@ fn an_agent_without_manifests_observes_every_veth_and_shows_addresses_and_costs_
     std::thread::sleep(Duration::from_secs(5));
     let (used, wall) = (ticks() - before, since.elapsed());
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim();
+    let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap().trim();
     println!("idle: {used} ticks of 10 ms in {wall:?}, resident {resident}");
     let kib: u64 = resident.trim_end_matches(" kB").parse().unwrap();
-    assert!(kib < 40 << 10, "{resident}");
+    // its own memory: the pages of a program that is built without optimisation say nothing
+    assert!(kib < 12 << 10, "{resident}");
     // built without optimisation, a few times the 1 % that a release build may take
     assert!(used <= 15, "{used} ticks in {wall:?}");
 }

@@ -81,6 +81,7 @@ impl ForeignDrops {
             object::parse(object::drops(), &constants(netns, &reasons)).map_err(LoadError::from)?;
         object.relocate_btf(&kernel).map_err(|error| unlike(error.into()))?;
         drop(kernel);
+        sys::memory::give_back();
         let btf = btf.and_then(|btf| sys::object::load_btf(&btf).ok());
         let sources = sources(&object, btf.as_ref(), maps)?;
         link(&mut object, &sources)?;
