@@ -70,6 +70,7 @@ fn push_joined(out: &mut String, namespace: &str, name: &str) {
 }
 
 /// Without a branch for each byte, since most names are short and have none.
+#[expect(clippy::needless_bitwise_bool, reason = "without a branch for each byte")]
 fn has_byte(text: &str, wanted: u8) -> bool {
     text.bytes().fold(false, |has, byte| has | (byte == wanted))
 }

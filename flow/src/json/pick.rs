@@ -246,6 +246,7 @@ impl<'a> Picked<'a> {
 }
 
 /// Without a branch for each byte, since most texts are short and have none.
+#[expect(clippy::needless_bitwise_bool, reason = "without a branch for each byte")]
 fn has_byte(text: &str, wanted: u8) -> bool {
     text.bytes().fold(false, |has, byte| has | (byte == wanted))
 }
