@@ -11,6 +11,7 @@ mod memo;
 mod number;
 mod pick;
 mod read;
+mod shapes;
 mod text;
 mod time;
 mod write;

@@ -89,7 +89,7 @@ impl Walk<'_, '_> {
             // what is not known is no reason to decode: that would leave it out
             let Some(position) = message.position(entry.number) else { continue };
             let field = &message.fields[position];
-            let wanted = node.and_then(|node| node.fields.get(position)?.as_ref());
+            let wanted = node.and_then(|node| node.fields.get(position)?.as_deref());
             let end = at.end - fields.0.len();
             match (field.kind, entry.value) {
                 (Kind::Message(id), Value::Bytes(bytes)) => {

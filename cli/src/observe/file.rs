@@ -101,7 +101,7 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
             let place = Place { name, number };
             let Some(response) = self.reader.read(&line, place, self.printer.err())? else { continue };
             let time = response.time.as_ref().map(|time| (time.seconds, time.nanos));
-            if is_in_range(time, self.selectors) && self.reader.matches(&response) {
+            if is_in_range(|| time, self.selectors) && self.reader.matches(&response) {
                 self.take(response)?;
             }
         }
@@ -111,7 +111,7 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
     /// Prints, keeps or leaves out a line that a glance is enough for; false: it is not.
     fn take_line(&mut self, line: &[u8]) -> io::Result<bool> {
         let Some(mut seen) = self.glance.at(line) else { return Ok(false) };
-        if !is_in_range(seen.time, self.selectors) || !seen.is_wanted(&self.reader.filters) {
+        if !is_in_range(|| seen.time(), self.selectors) || !seen.is_wanted(&self.reader.filters) {
             return Ok(true);
         }
         if let Some(last) = self.selectors.last {
@@ -247,8 +247,11 @@ fn warn(
 }
 
 /// Both ends of the range belong to it. A response without time is of 1970, as in Hubble.
-fn is_in_range(time: Option<(i64, i32)>, selectors: &Selectors) -> bool {
-    let (seconds, nanos_of_second) = time.unwrap_or((0, 0));
+fn is_in_range(time: impl FnOnce() -> Option<(i64, i32)>, selectors: &Selectors) -> bool {
+    if selectors.since.is_none() && selectors.until.is_none() {
+        return true;
+    }
+    let (seconds, nanos_of_second) = time().unwrap_or((0, 0));
     let time = i128::from(seconds) * 1_000_000_000 + i128::from(nanos_of_second);
     selectors.since.is_none_or(|since| nanos(since) <= time)
         && selectors.until.is_none_or(|until| time <= nanos(until))

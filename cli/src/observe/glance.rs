@@ -36,8 +36,7 @@ pub struct Seen<'a> {
     line: Picked<'a>,
     format: Format,
     flow: usize,
-    /// Of the response, in seconds and nanoseconds.
-    pub time: Option<(i64, i32)>,
+    time: usize,
     asked: &'a mut Asked,
 }
 
@@ -69,12 +68,19 @@ impl Glance {
     pub fn at<'a>(&'a mut self, line: &'a [u8]) -> Option<Seen<'a>> {
         let (format, flow, time) = (self.format, self.flow, self.time);
         let line = self.picker.pick(line)?;
-        line.raw(flow)?;
-        Some(Seen { line, format, flow, time: line.time(time), asked: &mut self.asked })
+        if !line.has(flow) {
+            return None;
+        }
+        Some(Seen { line, format, flow, time, asked: &mut self.asked })
     }
 }
 
 impl Seen<'_> {
+    /// Of the response, in seconds and nanoseconds.
+    pub fn time(&self) -> Option<(i64, i32)> {
+        self.line.time(self.time)
+    }
+
     /// Whether the filters that the glance is for want the flow.
     pub fn is_wanted(&mut self, filters: &Filters) -> bool {
         let Asked { paths, memo } = &mut *self.asked;
@@ -83,11 +89,13 @@ impl Seen<'_> {
 
     /// Prints the line; false: it has to be read for that.
     pub fn print<O: Write, E: Write>(&self, printer: &mut Printer<O, E>) -> io::Result<bool> {
-        match (self.format, self.line.raw(self.flow)) {
-            (_, None) => Ok(false),
-            (Format::Json, Some(_)) => printer.print_json(self.line.line()).map(|()| true),
-            (Format::LegacyJson, Some(flow)) => printer.print_json(flow).map(|()| true),
-            (Format::Compact | Format::Dict | Format::Table, Some(_)) => printer.print_line(self.line),
+        match self.format {
+            Format::Compact | Format::Dict | Format::Table => printer.print_line(self.line),
+            Format::Json => printer.print_json(self.line.line()).map(|()| true),
+            Format::LegacyJson => match self.line.raw(self.flow) {
+                Some(flow) => printer.print_json(flow).map(|()| true),
+                None => Ok(false),
+            },
         }
     }
 }

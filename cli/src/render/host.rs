@@ -18,7 +18,10 @@ pub enum Naming {
 pub fn push_host(out: &mut String, end: &End<'_>, naming: Naming, colour: Colour) {
     colour.paint(Paint::Host, out, |out| {
         let start = out.len();
-        let port = if let Some(address) = &end.address {
+        let port = if let Some(known) = end.known {
+            out.push_str(known);
+            end.port
+        } else if let Some(address) = &end.address {
             if naming == Naming::Numeric || !push_name(out, end) {
                 push_escaped(out, address);
             }
@@ -42,7 +45,7 @@ pub fn push_host(out: &mut String, end: &End<'_>, naming: Naming, colour: Colour
 /// Appends the name of an end; false if it has none.
 fn push_name(out: &mut String, end: &End<'_>) -> bool {
     if !end.pod.is_empty() {
-        push_joined(out, &end.namespace, &end.pod);
+        push_pod(out, end);
     } else if !end.service.is_empty() {
         push_joined(out, &end.namespace, &end.service);
     } else if let Some(names) = end.names.joined() {
@@ -51,6 +54,11 @@ fn push_name(out: &mut String, end: &End<'_>) -> bool {
         return false;
     }
     true
+}
+
+/// Appends namespace and pod.
+pub fn push_pod(out: &mut String, end: &End<'_>) {
+    push_joined(out, &end.namespace, &end.pod);
 }
 
 /// Appends a number.

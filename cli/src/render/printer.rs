@@ -1,6 +1,7 @@
 //! Responses to lines, in the format asked for.
 
 use std::io::{self, Write};
+use std::mem;
 
 use palomar_flow::skim::Skimmed;
 use palomar_proto::flow::{Flow, LostEvent};
@@ -14,7 +15,7 @@ use super::event::POLICY_VERDICT;
 use super::host::Naming;
 use super::json::Lines;
 use super::sheet::Sheet;
-use super::shown::{FLOW_PATH, Shown, Source};
+use super::shown::{FLOW_PATH, KnownEnds, Shown, Source};
 use super::verdict::PolicyNames;
 use super::{Colour, compact, dict, node_status, tab};
 use crate::time::TimeFormat;
@@ -95,6 +96,7 @@ pub struct Printer<O, E> {
     json: Lines,
     text: String,
     records: u64,
+    known: KnownEnds,
 }
 
 // === impl Printer ===
@@ -110,6 +112,7 @@ impl<O: Write, E: Write> Printer<O, E> {
             json: Lines::default(),
             text: String::new(),
             records: 0,
+            known: KnownEnds::default(),
         }
     }
 
@@ -149,7 +152,15 @@ impl<O: Write, E: Write> Printer<O, E> {
     /// Writes the flow of a line in a text format, if the line is about a flow and has all that is shown; false: the
     /// whole line is needed.
     pub fn print_line<'a>(&mut self, line: impl Source<'a>) -> io::Result<bool> {
-        let Some(flow) = Shown::of_source(line) else { return Ok(false) };
+        let mut known = mem::take(&mut self.known);
+        let printed = self.line(line, &mut known);
+        self.known = known;
+        printed
+    }
+
+    fn line<'a>(&mut self, line: impl Source<'a>, known: &mut KnownEnds) -> io::Result<bool> {
+        let known = (self.options.naming == Naming::Names).then_some(known);
+        let Some(flow) = Shown::of_source(line, known) else { return Ok(false) };
         if self.options.policy_names == PolicyNames::Show && flow.event.0 == POLICY_VERDICT {
             return Ok(false);
         }

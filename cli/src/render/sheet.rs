@@ -1,13 +1,15 @@
 //! A table of any length in little memory: rows that do not fit wait in a file without a name.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 
 use super::Columns;
 use super::columns::{cell_width, column_width};
 
 /// Bytes of rows that are held; more go to the file.
 const HELD: usize = 4 << 20;
+/// Bytes that go to the file at once, and come back from it; few enough to be in the processor's cache still.
+const AT_ONCE: usize = 64 << 10;
 /// Rows of odd length that are laid out together.
 const MOST_ODD: usize = 1 << 14;
 
@@ -17,7 +19,7 @@ pub struct Sheet {
     /// The longest cell of each column but the last.
     longest: Vec<usize>,
     rows: Vec<u8>,
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
     /// Whether rows had to be held because there is no place for a file.
     homeless: bool,
 }
@@ -33,17 +35,18 @@ impl Sheet {
         if self.is_empty() {
             self.longest = vec![0; row.matches('\t').count()];
         }
-        for (longest, cell) in self.longest.iter_mut().zip(row.split('\t')) {
-            *longest = (*longest).max(cell_width(cell));
+        for (longest, cell) in self.longest.iter_mut().zip(Cells::of(row)) {
+            *longest = (*longest).max(cell.width);
         }
         self.rows.extend_from_slice(row.as_bytes());
         self.rows.push(b'\n');
-        if self.rows.len() < HELD || self.homeless {
+        let held = if self.file.is_some() { AT_ONCE } else { HELD };
+        if self.rows.len() < held || self.homeless {
             return Ok(());
         }
         if self.file.is_none() {
             match tempfile::tempfile() {
-                Ok(file) => self.file = Some(BufWriter::new(file)),
+                Ok(file) => self.file = Some(file),
                 // a system without a place for files may still have memory
                 Err(_) => self.homeless = true,
             }
@@ -59,13 +62,45 @@ impl Sheet {
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
         let widths: Vec<usize> = self.longest.iter().map(|longest| column_width(*longest)).collect();
         let mut layout = Layout { widths, odd: Vec::new(), line: String::new() };
-        if let Some(file) = self.file {
-            let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if let Some(mut file) = self.file {
             file.seek(SeekFrom::Start(0))?;
-            layout.rows(&mut BufReader::new(file), out)?;
+            layout.rows(&mut BufReader::with_capacity(AT_ONCE, file), out)?;
         }
         layout.rows(&mut self.rows.as_slice(), out)?;
         layout.flush_odd(out)
+    }
+}
+
+/// The cells of a row.
+struct Cells<'a> {
+    row: &'a str,
+    tabs: memchr::Memchr<'a>,
+    is_ascii: bool,
+    /// Where the next cell begins; `None`: there is none.
+    next: Option<usize>,
+}
+
+struct Cell<'a> {
+    text: &'a str,
+    width: usize,
+}
+
+impl<'a> Cells<'a> {
+    fn of(row: &'a str) -> Self {
+        let tabs = memchr::memchr_iter(b'\t', row.as_bytes());
+        Self { row, tabs, is_ascii: row.is_ascii(), next: Some(0) }
+    }
+}
+
+impl<'a> Iterator for Cells<'a> {
+    type Item = Cell<'a>;
+
+    fn next(&mut self) -> Option<Cell<'a>> {
+        let start = self.next?;
+        let tab = self.tabs.next();
+        self.next = tab.map(|tab| tab + 1);
+        let text = &self.row[start..tab.unwrap_or(self.row.len())];
+        Some(Cell { text, width: if self.is_ascii { text.len() } else { cell_width(text) } })
     }
 }
 
@@ -85,28 +120,32 @@ impl Layout {
                 return Ok(());
             }
             row.truncate(row.trim_end_matches('\n').len());
-            if row.matches('\t').count() > self.widths.len() {
+            if !self.row(&row, out)? {
                 if self.odd.len() == MOST_ODD {
                     self.flush_odd(out)?;
                 }
                 self.odd.push(std::mem::take(&mut row));
-            } else {
-                self.flush_odd(out)?;
-                self.row(&row, out)?;
             }
         }
     }
 
-    fn row(&mut self, row: &str, out: &mut impl Write) -> io::Result<()> {
+    /// Writes a row, after the odd ones before it; false: it is odd itself.
+    fn row(&mut self, row: &str, out: &mut impl Write) -> io::Result<bool> {
         self.line.clear();
         let (mut widths, mut missing) = (self.widths.iter(), 0);
-        for cell in row.split('\t') {
+        for (at, cell) in Cells::of(row).enumerate() {
+            if at > self.widths.len() {
+                return Ok(false);
+            }
             push_spaces(&mut self.line, missing);
-            self.line.push_str(cell);
-            missing = widths.next().map_or(0, |width| width.saturating_sub(cell_width(cell)));
+            self.line.push_str(cell.text);
+            missing = widths.next().map_or(0, |width| width.saturating_sub(cell.width));
         }
         self.line.push('\n');
-        out.write_all(self.line.as_bytes())
+        if !self.odd.is_empty() {
+            self.flush_odd(out)?;
+        }
+        out.write_all(self.line.as_bytes()).map(|()| true)
     }
 
     fn flush_odd(&mut self, out: &mut impl Write) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! What the text formats show of a flow, borrowed from wherever the flow is.
 
+mod known;
 mod message;
 mod picked;
 mod source;
@@ -11,6 +12,7 @@ use palomar_flow::skim::Skimmed;
 use palomar_flow::view::Side;
 use palomar_proto::flow::Policy;
 
+pub use known::KnownEnds;
 pub use picked::{FLOW_PATH, PATHS, REPEATED};
 pub use source::Source;
 
@@ -66,6 +68,9 @@ pub struct End<'a> {
     pub service: Cow<'a, str>,
     /// DNS names.
     pub names: Names<'a>,
+    /// What it is shown as by name, escaped and without its port, where that was put together before; then the texts
+    /// above are not read.
+    pub known: Option<&'a str>,
 }
 
 /// DNS names of an address.

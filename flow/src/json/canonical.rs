@@ -5,9 +5,11 @@
 //! reader, and notes on the way where the values stand that are wanted. Whatever it is not sure of it refuses, so that
 //! the reader has to judge it: text beyond ASCII, other spellings, unknown names, mistakes.
 
+use std::sync::Arc;
+
 use super::memo::Memo;
 use super::pick::{Node, Span};
-use super::time;
+use super::shapes::{Leaf, Step};
 use crate::schema::{Field, Kind, Message, SCHEMA};
 
 /// A text that is read from the left.
@@ -22,6 +24,10 @@ pub(super) struct Notes<'n> {
     /// The numbers of those values that are remembered.
     pub(super) numbers: &'n mut [u64],
     pub(super) memo: &'n mut Memo,
+    /// The values that are part of no other.
+    pub(super) steps: Vec<Step>,
+    /// How many remembered values the look is within.
+    pub(super) depth: u32,
 }
 
 /// What is no plain part of a string: its end, an escape, what is written as an escape, and what is not ASCII.
@@ -49,6 +55,15 @@ impl<'a> Look<'a> {
         self.at == self.text.len()
     }
 
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Passes over what was compared.
+    pub(super) const fn pass(&mut self, length: usize) {
+        self.at += length;
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
@@ -64,7 +79,7 @@ impl<'a> Look<'a> {
     /// An object. `node` says what is wanted of it.
     pub(super) fn object(
         &mut self,
-        message: &Message,
+        message: &'static Message,
         node: Option<&Node>,
         notes: &mut Notes<'_>,
     ) -> Option<()> {
@@ -111,21 +126,35 @@ impl<'a> Look<'a> {
         Some(from + found)
     }
 
-    fn wanted(&mut self, field: &Field, wanted: &Node, notes: &mut Notes<'_>) -> Option<()> {
+    fn wanted(&mut self, field: &'static Field, wanted: &Arc<Node>, notes: &mut Notes<'_>) -> Option<()> {
         let start = self.at;
-        let remembered =
-            wanted.remember.then(|| notes.memo.find(wanted.id, &self.text[start..], start, notes.spans));
-        let mut number = None;
-        if let Some((length, known)) = remembered.flatten() {
-            self.at += length;
-            number = Some(known);
-        } else {
-            self.value(field, Some(wanted), notes)?;
-            if wanted.remember {
-                let below = wanted.slots.clone();
-                number = notes.memo.keep(wanted.id, &self.text[start..self.at], start, below, notes.spans);
-            }
+        if wanted.remember {
+            self.repeated(field, wanted, notes)?;
+            notes.step(start, self.at, || Leaf::Repeated(field, Arc::clone(wanted)));
+            return Some(());
         }
+        self.value(field, Some(wanted), notes)?;
+        if let Some(slot) = wanted.slot {
+            notes.spans[slot] = Span::of(start, self.at)?;
+        }
+        Some(())
+    }
+
+    /// A value that may have come before.
+    fn repeated(&mut self, field: &'static Field, wanted: &Node, notes: &mut Notes<'_>) -> Option<()> {
+        let start = self.at;
+        let number = if let Some((length, known)) =
+            notes.memo.find(wanted.id, &self.text[start..], start, notes.spans)
+        {
+            self.at += length;
+            Some(known)
+        } else {
+            notes.depth += 1;
+            self.value(field, Some(wanted), notes)?;
+            notes.depth -= 1;
+            let below = wanted.slots.clone();
+            notes.memo.keep(wanted.id, &self.text[start..self.at], start, below, notes.spans)
+        };
         if let Some(slot) = wanted.slot {
             notes.spans[slot] = Span::of(start, self.at)?;
             notes.numbers[slot] = number.unwrap_or(0);
@@ -133,7 +162,7 @@ impl<'a> Look<'a> {
         Some(())
     }
 
-    fn value(&mut self, field: &Field, node: Option<&Node>, notes: &mut Notes<'_>) -> Option<()> {
+    fn value(&mut self, field: &'static Field, node: Option<&Node>, notes: &mut Notes<'_>) -> Option<()> {
         if !field.repeated {
             return self.single(field, node, notes, Place::Field);
         }
@@ -149,27 +178,24 @@ impl<'a> Look<'a> {
 
     fn single(
         &mut self,
-        field: &Field,
+        field: &'static Field,
         node: Option<&Node>,
         notes: &mut Notes<'_>,
         place: Place,
     ) -> Option<()> {
         let zero_is_written = place != Place::Field;
+        let integer = Leaf::Integer { kind: field.kind, may_be_zero: zero_is_written };
         match field.kind {
             Kind::String => {
-                let text = self.string()?;
-                (!text.is_empty() || zero_is_written).then_some(())
+                let leaf = Leaf::Text { may_be_empty: zero_is_written };
+                self.quoted(leaf, notes)
             }
             Kind::Bool if zero_is_written => self.take_all(b"true").or_else(|| self.take_all(b"false")),
             Kind::Bool => self.take_all(b"true"),
-            Kind::Int32 | Kind::Uint32 => self.integer(field.kind, zero_is_written),
-            Kind::Int64 | Kind::Uint64 => {
-                self.take(b'"')?;
-                self.integer(field.kind, zero_is_written)?;
-                self.take(b'"')
-            }
+            Kind::Int32 | Kind::Uint32 => self.noted(integer, notes),
+            Kind::Int64 | Kind::Uint64 => self.quoted(integer, notes),
             Kind::Enum(id) => {
-                let name = std::str::from_utf8(self.string()?).ok()?;
+                let name = self.name()?;
                 let number = SCHEMA.enumeration(id).find(name)?;
                 // of two names for one number the other is not written
                 let is_written = SCHEMA.enumeration(id).name(number) == Some(name);
@@ -180,10 +206,15 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn nested(&mut self, message: &Message, node: Option<&Node>, notes: &mut Notes<'_>) -> Option<()> {
+    fn nested(
+        &mut self,
+        message: &'static Message,
+        node: Option<&Node>,
+        notes: &mut Notes<'_>,
+    ) -> Option<()> {
         match message.name.strip_prefix("google.protobuf.") {
             None => self.object(message, node, notes),
-            Some("Timestamp") => time::is_written_so(self.string()?).then_some(()),
+            Some("Timestamp") => self.quoted(Leaf::Time, notes),
             Some(wrapper) if wrapper.ends_with("Value") => {
                 self.single(&message.fields[0], None, notes, Place::Wrapper)
             }
@@ -191,18 +222,49 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What stands between the quotes, as it is written.
-    fn string(&mut self) -> Option<&'a [u8]> {
+    /// A value between quotes.
+    fn quoted(&mut self, leaf: Leaf, notes: &mut Notes<'_>) -> Option<()> {
         self.take(b'"')?;
+        self.noted(leaf, notes)?;
+        self.take(b'"')
+    }
+
+    /// A value that is noted as one.
+    fn noted(&mut self, leaf: Leaf, notes: &mut Notes<'_>) -> Option<()> {
+        let start = self.at;
+        self.leaf(&leaf, notes)?;
+        notes.step(start, self.at, || leaf);
+        Some(())
+    }
+
+    /// A value of this kind.
+    pub(super) fn leaf(&mut self, leaf: &Leaf, notes: &mut Notes<'_>) -> Option<()> {
+        match leaf {
+            Leaf::Text { may_be_empty } => {
+                let text = self.text()?;
+                (*may_be_empty || !text.is_empty()).then_some(())
+            }
+            Leaf::Time => notes.memo.is_time(self.text()?).then_some(()),
+            Leaf::Integer { kind, may_be_zero } => self.integer(*kind, *may_be_zero),
+            Leaf::Repeated(field, wanted) => self.repeated(field, wanted, notes),
+        }
+    }
+
+    /// A name between quotes.
+    fn name(&mut self) -> Option<&'a str> {
+        self.take(b'"')?;
+        let name = self.text()?;
+        self.take(b'"')?;
+        std::str::from_utf8(name).ok()
+    }
+
+    /// What stands up to the quote that ends a string, as it is written.
+    fn text(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         loop {
-            let rest = self.text.get(self.at..)?;
-            self.at += rest.iter().position(|byte| SPECIAL[usize::from(*byte)])?;
+            self.at += plain(self.text.get(self.at..)?);
             match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(&self.text[start..self.at - 1]);
-                }
+                b'"' => return Some(&self.text[start..self.at]),
                 b'\\' => self.escape()?,
                 _ => return None,
             }
@@ -250,6 +312,23 @@ impl<'a> Look<'a> {
     }
 }
 
+// === impl Notes ===
+
+impl<'n> Notes<'n> {
+    /// Of a line that nothing is noted of yet.
+    pub(super) fn of(spans: &'n mut [Span], numbers: &'n mut [u64], memo: &'n mut Memo) -> Self {
+        spans.fill(Span::default());
+        numbers.fill(0);
+        Self { spans, numbers, memo, steps: Vec::new(), depth: 0 }
+    }
+
+    fn step(&mut self, start: usize, end: usize, leaf: impl FnOnce() -> Leaf) {
+        if self.depth == 0 {
+            self.steps.push(Step { start, end, leaf: leaf() });
+        }
+    }
+}
+
 /// Where a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -259,6 +338,34 @@ enum Place {
     List,
     /// The inside of a wrapper.
     Wrapper,
+}
+
+/// How many bytes are plain parts of a string before one that is not, or the end.
+fn plain(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at * 8 + (special.trailing_zeros() / 8) as usize;
+        }
+    }
+    let plain = rest.iter().take_while(|byte| !SPECIAL[usize::from(**byte)]);
+    words.len() * 8 + plain.count()
+}
+
+/// The high bits of those bytes of a word that are [`SPECIAL`]. Behind the first there may be others that are not.
+const fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    /// Those that are zero.
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word
+    }
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    let backslash = zeros(word ^ (ONES * b'\\' as u64));
+    // pairs that differ in one bit
+    let angles = zeros((word | (ONES * 0x02)) ^ (ONES * b'>' as u64));
+    let quote_and = zeros((word | (ONES * 0x04)) ^ (ONES * b'&' as u64));
+    (word | controls | backslash | angles | quote_and) & (ONES * 0x80)
 }
 
 /// The four digits of characters that have no other way to be written.
@@ -276,5 +383,32 @@ fn head(text: &[u8]) -> u64 {
     match text.first_chunk() {
         Some(bytes) => u64::from_le_bytes(*bytes),
         None => crate::schema::key_head(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_is_plain_up_to_its_first_special_byte(text in prop::collection::vec(prop_oneof![9 => b' '..0x7f, 1 => any::<u8>()], 0..40)) {
+            let naive = text.iter().position(|byte| SPECIAL[usize::from(*byte)]).unwrap_or(text.len());
+            prop_assert_eq!(plain(&text), naive);
+        }
+    }
+
+    #[test]
+    fn every_byte_is_special_or_not_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for at in 0..8 {
+                let mut text = [b'a'; 8];
+                text[at] = byte;
+                let wanted = if SPECIAL[usize::from(byte)] { at } else { 8 };
+                assert_eq!(plain(&text), wanted, "{byte:#x} at {at}");
+            }
+        }
     }
 }

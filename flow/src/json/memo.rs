@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::pick::Span;
+use super::time;
 
 /// Places for texts that begin alike.
 const WAYS: usize = 8;
@@ -32,11 +33,19 @@ pub(super) struct Memo {
     entries: u64,
     /// The place in a full set that is given away next.
     turn: usize,
+    /// The last text that was a time: a flow and its response often have the same.
+    time: Vec<u8>,
 }
 
 impl Default for Memo {
     fn default() -> Self {
-        Self { sets: (0..SETS).map(|_| Vec::new()).collect(), bytes: 0, entries: 0, turn: 0 }
+        Self {
+            sets: (0..SETS).map(|_| Vec::new()).collect(),
+            bytes: 0,
+            entries: 0,
+            turn: 0,
+            time: Vec::new(),
+        }
     }
 }
 
@@ -89,6 +98,23 @@ impl Memo {
             set[self.turn] = entry;
         }
         Some(number)
+    }
+}
+
+// === times ===
+
+impl Memo {
+    /// Whether a text is a time as it is written, without the quotes.
+    pub(super) fn is_time(&mut self, text: &[u8]) -> bool {
+        if text == self.time {
+            return true;
+        }
+        let is_time = time::is_written_so(text);
+        if is_time {
+            self.time.clear();
+            self.time.extend_from_slice(text);
+        }
+        is_time
     }
 }
 

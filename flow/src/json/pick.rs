@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::JsonMessage;
 use super::canonical::{Look, Notes};
 use super::lexer::{Lexer, Word};
 use super::memo::Memo;
+use super::shapes::Shapes;
 use crate::schema::{Kind, Message, SCHEMA};
 
 /// Where a value stands in a line. Empty: there is none.
@@ -24,7 +26,7 @@ pub(crate) struct Node {
     /// Where the place of the value is noted.
     pub(crate) slot: Option<usize>,
     /// By position, what is wanted of the message inside.
-    pub(crate) fields: Vec<Option<Self>>,
+    pub(crate) fields: Vec<Option<Arc<Self>>>,
     /// The slots of what is below it.
     pub(super) slots: Range<usize>,
     /// Whether its values come again and again.
@@ -37,6 +39,9 @@ pub struct Picker {
     message: &'static Message,
     root: Node,
     memo: Memo,
+    shapes: Shapes,
+    /// The slots of values that stand in no value that is remembered.
+    marked: Vec<usize>,
     spans: Vec<Span>,
     numbers: Vec<u64>,
 }
@@ -44,7 +49,8 @@ pub struct Picker {
 /// The values of a line.
 #[derive(Debug, Clone, Copy)]
 pub struct Picked<'a> {
-    line: &'a str,
+    /// ASCII.
+    line: &'a [u8],
     spans: &'a [Span],
     numbers: &'a [u64],
 }
@@ -54,6 +60,26 @@ pub struct Picked<'a> {
 impl Span {
     pub(super) fn of(start: usize, end: usize) -> Option<Self> {
         Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
+    pub(super) const fn start(self) -> usize {
+        self.start as usize
+    }
+
+    pub(super) const fn end(self) -> usize {
+        self.end as usize
+    }
+
+    /// `None`: the place is beyond what a span can tell.
+    pub(super) fn set_start(&mut self, start: usize) -> Option<()> {
+        self.start = u32::try_from(start).ok()?;
+        Some(())
+    }
+
+    /// As [`Self::set_start`].
+    pub(super) fn set_end(&mut self, end: usize) -> Option<()> {
+        self.end = u32::try_from(end).ok()?;
+        Some(())
     }
 
     /// The same, `by` bytes later; nothing stays nothing.
@@ -91,6 +117,15 @@ impl Node {
         let mut all = self.fields.iter().flatten();
         self.path == path || all.any(|below| below.leads_to(path))
     }
+
+    /// The slots of this value and of those below it, without those of remembered values.
+    fn slots_outside(&self) -> Vec<usize> {
+        if self.remember {
+            return Vec::new();
+        }
+        let below = self.fields.iter().flatten().flat_map(|below| below.slots_outside());
+        self.slot.into_iter().chain(below).collect()
+    }
 }
 
 // === impl Picker ===
@@ -108,22 +143,36 @@ impl Picker {
         let message = SCHEMA.message(id);
         let root = Node::of(message, paths, repeated);
         let (spans, numbers) = (vec![Span::default(); paths.len()], vec![0; paths.len()]);
-        Self { message, root, memo: Memo::default(), spans, numbers }
+        let marked = root.slots_outside();
+        Self { message, root, memo: Memo::default(), shapes: Shapes::default(), marked, spans, numbers }
     }
 
     /// The values of a line; `None` if it is not exactly what [`super::to_string`] would write, or not surely so.
     pub fn pick<'a>(&'a mut self, line: &'a [u8]) -> Option<Picked<'a>> {
-        self.spans.fill(Span::default());
-        self.numbers.fill(0);
+        if self.known(line).is_none() {
+            self.looked_at(line)?;
+        }
+        Some(Picked { line, spans: &self.spans, numbers: &self.numbers })
+    }
+
+    /// Looks at a line of a shape that came before.
+    fn known(&mut self, line: &[u8]) -> Option<()> {
+        let Self { memo, shapes, spans, numbers, .. } = self;
+        shapes.follow(line, &mut Notes::of(spans, numbers, memo))
+    }
+
+    /// Looks at a line from its beginning to its end.
+    fn looked_at(&mut self, line: &[u8]) -> Option<()> {
+        let Self { message, root, memo, shapes, marked, spans, numbers } = self;
         let mut look = Look::new(line);
-        let mut notes = Notes { spans: &mut self.spans, numbers: &mut self.numbers, memo: &mut self.memo };
-        look.object(self.message, Some(&self.root), &mut notes)?;
+        let mut notes = Notes::of(spans, numbers, memo);
+        look.object(message, Some(root), &mut notes)?;
         if !look.is_at_end() {
             return None;
         }
-        // the look lets nothing but ASCII pass
-        let line = std::str::from_utf8(line).ok()?;
-        Some(Picked { line, spans: &self.spans, numbers: &self.numbers })
+        let steps = notes.steps;
+        shapes.learn(line, steps, marked, spans);
+        Some(())
     }
 }
 
@@ -148,12 +197,12 @@ impl Builder<'_> {
             if !is_wanted {
                 return None;
             }
-            Some(match field.kind {
+            Some(Arc::new(match field.kind {
                 Kind::Message(id) if !field.repeated => self.node(SCHEMA.message(id), &path),
                 _ => self.leaf(&path),
-            })
+            }))
         });
-        let fields: Vec<Option<Node>> = fields.collect();
+        let fields: Vec<Option<Arc<Node>>> = fields.collect();
         for (at, _) in self.paths.iter().enumerate().filter(|(_, wanted)| wanted.starts_with(&prefix)) {
             let slots = slots.get_or_insert(at..at + 1);
             *slots = slots.start.min(at)..slots.end.max(at + 1);
@@ -186,31 +235,40 @@ impl Builder<'_> {
 
 impl<'a> Picked<'a> {
     /// The line itself.
-    pub const fn line(&self) -> &'a str {
-        self.line
+    pub fn line(&self) -> &'a str {
+        ascii(self.line)
+    }
+
+    /// Whether the line has a value of the path at that place in the list.
+    pub fn has(&self, path: usize) -> bool {
+        self.spans[path] != Span::default()
     }
 
     /// The value of the path at that place in the list, as it is written; `None` if the line has none.
     pub fn raw(&self, path: usize) -> Option<&'a str> {
-        let Span { start, end } = self.spans[path];
-        self.line.get(start as usize..end as usize).filter(|text| !text.is_empty())
+        self.bytes(path).map(ascii)
+    }
+
+    fn bytes(&self, path: usize) -> Option<&'a [u8]> {
+        let span = self.spans[path];
+        self.line.get(span.start()..span.end()).filter(|text| !text.is_empty())
     }
 
     /// A number that stands for the value of a repeated path, in all lines of the picker: 0 for none, and else never
     /// the same for another value. `None` where there is no such number.
     pub fn repeated(&self, path: usize) -> Option<u64> {
         match self.numbers[path] {
-            0 if self.raw(path).is_some() => None,
+            0 if self.has(path) => None,
             number => Some(number),
         }
     }
 
     /// A text; empty if the line has none.
     pub fn text(&self, path: usize) -> Cow<'a, str> {
-        let Some(raw) = self.raw(path) else { return Cow::Borrowed("") };
-        match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
-            Some(plain) if !has_byte(plain, b'\\') => Cow::Borrowed(plain),
-            _ => decoded(raw).into_iter().next().unwrap_or_default(),
+        match self.bytes(path) {
+            None => Cow::Borrowed(""),
+            Some([b'"', plain @ .., b'"']) if !has_byte(plain, b'\\') => Cow::Borrowed(ascii(plain)),
+            Some(raw) => decoded(ascii(raw)).into_iter().next().unwrap_or_default(),
         }
     }
 
@@ -221,21 +279,21 @@ impl<'a> Picked<'a> {
 
     /// An unsigned integer, also one between quotes; zero if the line has none.
     pub fn number(&self, path: usize) -> u64 {
-        let raw = self.raw(path).unwrap_or_default().bytes();
-        raw.filter(u8::is_ascii_digit)
+        let raw = self.bytes(path).unwrap_or_default().iter();
+        raw.filter(|digit| digit.is_ascii_digit())
             .fold(0, |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')))
     }
 
     /// An integer of 32 bits; zero if the line has none.
     pub fn integer(&self, path: usize) -> i32 {
         let size = i64::try_from(self.number(path)).unwrap_or(0);
-        let is_negative = self.raw(path).is_some_and(|raw| raw.starts_with('-'));
+        let is_negative = self.bytes(path).is_some_and(|raw| raw.starts_with(b"-"));
         i32::try_from(if is_negative { -size } else { size }).unwrap_or(0)
     }
 
     /// A flag, or a wrapped one; `None` if the line has none.
     pub fn flag(&self, path: usize) -> Option<bool> {
-        self.raw(path).map(|text| text == "true")
+        self.bytes(path).map(|text| text == b"true")
     }
 
     /// Seconds and nanoseconds of a time; `None` if the line has none.
@@ -247,8 +305,13 @@ impl<'a> Picked<'a> {
 
 /// Without a branch for each byte, since most texts are short and have none.
 #[expect(clippy::needless_bitwise_bool, reason = "without a branch for each byte")]
-fn has_byte(text: &str, wanted: u8) -> bool {
-    text.bytes().fold(false, |has, byte| has | (byte == wanted))
+fn has_byte(text: &[u8], wanted: u8) -> bool {
+    text.iter().fold(false, |has, byte| has | (*byte == wanted))
+}
+
+/// What a look let pass, which is ASCII.
+fn ascii(text: &[u8]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
 /// All strings of a value.
@@ -417,6 +480,41 @@ mod tests {
         ] {
             let line = to_string(&response).unwrap();
             assert_same(picker.pick(line.as_bytes()).unwrap(), &response);
+        }
+    }
+
+    /// More ways on from one point, and more points, than are learned.
+    #[test]
+    fn lines_of_more_shapes_than_are_known_are_picked_as_they_are_read() {
+        let with_labels = |labels: usize, nodes: usize, verdict: i32| {
+            let end = |name: &str| {
+                Some(Endpoint {
+                    pod_name: name.to_owned(),
+                    labels: vec!["k8s:app=web".to_owned(); labels],
+                    ..Endpoint::default()
+                })
+            };
+            let flow = Flow {
+                verdict,
+                source: end("one"),
+                destination: end("two"),
+                source_names: vec!["a name".to_owned(); labels],
+                node_name: "a node".to_owned(),
+                destination_names: vec!["another".to_owned(); nodes],
+                ..Flow::default()
+            };
+            GetFlowsResponse {
+                response_types: Some(ResponseTypes::Flow(flow)),
+                ..GetFlowsResponse::default()
+            }
+        };
+        let mut picker = picker();
+        for _ in 0..2 {
+            for at in 0..6000_usize {
+                let response = with_labels(at % 100, at / 100, i32::try_from(at % 7).unwrap());
+                let line = to_string(&response).unwrap();
+                assert_same(picker.pick(line.as_bytes()).unwrap(), &response);
+            }
         }
     }
 

@@ -133,7 +133,7 @@ impl<'a> LineFlow<'a> {
     }
 
     fn has(&self, path: Path) -> bool {
-        self.line.raw(self.places.of(path)).is_some()
+        self.line.has(self.places.of(path))
     }
 
     fn text(&self, path: Path) -> Cow<'a, str> {

@@ -65,6 +65,7 @@ fn end(flow: &Flow, side: Side) -> End<'_> {
         namespace: Cow::Borrowed(namespace),
         service: Cow::Borrowed(service.map_or("", |service| service.name.as_str())),
         names: Names::List(side.of(&flow.source_names, &flow.destination_names)),
+        known: None,
     }
 }
 

@@ -6,7 +6,9 @@ use palomar_proto::flow::{
     AuthType, DebugCapturePoint, L7FlowType, SocketTranslationPoint, TrafficDirection, Verdict,
 };
 
-use super::{End, Layer7, Record, Shown, Source};
+use palomar_flow::view::Side;
+
+use super::{End, KnownEnds, Layer7, Record, Shown, Source};
 
 macro_rules! paths {
     ($($name:ident = $path:literal),+ $(,)?) => {
@@ -35,9 +37,11 @@ paths! {
     UdpDestination = "flow.l4.UDP.destination_port",
     SctpSource = "flow.l4.SCTP.source_port",
     SctpDestination = "flow.l4.SCTP.destination_port",
+    Source = "flow.source",
     SourceIdentity = "flow.source.identity",
     SourceNamespace = "flow.source.namespace",
     SourcePod = "flow.source.pod_name",
+    Destination = "flow.destination",
     DestinationIdentity = "flow.destination.identity",
     DestinationNamespace = "flow.destination.namespace",
     DestinationPod = "flow.destination.pod_name",
@@ -75,9 +79,21 @@ pub const FLOW_PATH: usize = Path::Flow as usize;
 pub const REPEATED: &[&str] = &["flow.emitter", "flow.source", "flow.destination", "flow.node_labels"];
 
 impl<'a> Shown<'a> {
-    /// The flow of a response; `None` if that is about something else.
-    pub fn of_source(line: impl Source<'a>) -> Option<Self> {
+    /// The flow of a response; `None` if that is about something else. `known`, where ends are shown by name: those that
+    /// came before are not read again.
+    pub fn of_source<'l: 'a>(line: impl Source<'l>, known: Option<&'a mut KnownEnds>) -> Option<Self> {
         line.has(Path::Flow as usize).then_some(())?;
+        let mut ends = [None; 2];
+        let known = known.map(|known| {
+            ends = Side::BOTH.map(|side| {
+                number_of(line, side).filter(|number| known.is_known(*number, || end(line, side)))
+            });
+            &*known
+        });
+        let end = |side: Side| {
+            let known = || known?.end(ends[side as usize]?, port(line, side));
+            known().unwrap_or_else(|| end(line, side))
+        };
         let text = |path: Path| line.text(path as usize);
         let layer7 = line.has(Path::Layer7 as usize).then(|| Layer7 {
             kind: line
@@ -86,7 +102,7 @@ impl<'a> Shown<'a> {
         });
         Some(Self {
             is_reply: line.flag(Path::IsReply as usize),
-            ends: [source(line), destination(line)],
+            ends: Side::BOTH.map(end),
             verdict: line.named(Path::Verdict as usize, |name| Verdict::from_str_name(name).map(i32::from)),
             event: (line.integer(Path::EventType as usize), line.integer(Path::EventSubType as usize)),
             layer7,
@@ -130,46 +146,40 @@ fn record<'a>(line: impl Source<'a>) -> Record<'a> {
     }
 }
 
-fn source<'a>(line: impl Source<'a>) -> End<'a> {
-    let service = (Path::SourceService, Path::SourceServiceName, Path::SourceServiceNamespace);
+/// The number of an end that is shown by the name of its pod.
+fn number_of<'a>(line: impl Source<'a>, side: Side) -> Option<u64> {
+    let has = |path: Path| line.has(path as usize);
+    let by_pod = has(Path::Ip) && !has(side.of(Path::SourceService, Path::DestinationService));
+    let number = || line.repeated(side.of(Path::Source, Path::Destination) as usize);
+    by_pod.then(number)?.filter(|number| *number != 0)
+}
+
+fn end<'a>(line: impl Source<'a>, side: Side) -> End<'a> {
+    let text = |source: Path, destination: Path| line.text(side.of(source, destination) as usize);
+    let address = || text(Path::IpSource, Path::IpDestination);
+    let has_service = line.has(side.of(Path::SourceService, Path::DestinationService) as usize);
     End {
-        identity: number(line, Path::SourceIdentity),
-        address: line.has(Path::Ip as usize).then(|| line.text(Path::IpSource as usize)),
-        ethernet: line.text(Path::EthernetSource as usize),
-        port: port(line, [Path::TcpSource, Path::UdpSource, Path::SctpSource]),
-        pod: line.text(Path::SourcePod as usize),
-        names: line.names(Path::SourceNames as usize),
-        ..of_service(line, service, Path::SourceNamespace)
+        identity: number(line, side.of(Path::SourceIdentity, Path::DestinationIdentity)),
+        address: line.has(Path::Ip as usize).then(address),
+        ethernet: text(Path::EthernetSource, Path::EthernetDestination),
+        port: port(line, side),
+        pod: text(Path::SourcePod, Path::DestinationPod),
+        // a service message sets the namespace even where it has none
+        namespace: if has_service {
+            text(Path::SourceServiceNamespace, Path::DestinationServiceNamespace)
+        } else {
+            text(Path::SourceNamespace, Path::DestinationNamespace)
+        },
+        service: text(Path::SourceServiceName, Path::DestinationServiceName),
+        names: line.names(side.of(Path::SourceNames, Path::DestinationNames) as usize),
+        known: None,
     }
 }
 
-fn destination<'a>(line: impl Source<'a>) -> End<'a> {
-    let service = (Path::DestinationService, Path::DestinationServiceName, Path::DestinationServiceNamespace);
-    End {
-        identity: number(line, Path::DestinationIdentity),
-        address: line.has(Path::Ip as usize).then(|| line.text(Path::IpDestination as usize)),
-        ethernet: line.text(Path::EthernetDestination as usize),
-        port: port(line, [Path::TcpDestination, Path::UdpDestination, Path::SctpDestination]),
-        pod: line.text(Path::DestinationPod as usize),
-        names: line.names(Path::DestinationNames as usize),
-        ..of_service(line, service, Path::DestinationNamespace)
-    }
-}
-
-/// Service and namespace: a service message sets the namespace even where it has none.
-fn of_service<'a>(
-    line: impl Source<'a>,
-    (service, name, namespace): (Path, Path, Path),
-    own: Path,
-) -> End<'a> {
-    let has_service = line.has(service as usize);
-    End {
-        service: line.text(name as usize),
-        namespace: line.text(if has_service { namespace } else { own } as usize),
-        ..End::default()
-    }
-}
-
-fn port<'a>(line: impl Source<'a>, paths: [Path; 3]) -> u32 {
+fn port<'a>(line: impl Source<'a>, side: Side) -> u32 {
+    let paths = side.of(
+        [Path::TcpSource, Path::UdpSource, Path::SctpSource],
+        [Path::TcpDestination, Path::UdpDestination, Path::SctpDestination],
+    );
     paths.into_iter().find(|path| line.has(*path as usize)).map_or(0, |path| number(line, path))
 }

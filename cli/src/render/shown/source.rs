@@ -11,6 +11,8 @@ use super::Names;
 pub trait Source<'a>: Copy {
     /// Whether there is one.
     fn has(self, path: usize) -> bool;
+    /// A number that stands for the value, and for no other; 0 for none, `None` where it has no number.
+    fn repeated(self, path: usize) -> Option<u64>;
     /// A text; empty for none.
     fn text(self, path: usize) -> Cow<'a, str>;
     /// A list of texts.
@@ -29,7 +31,11 @@ pub trait Source<'a>: Copy {
 
 impl<'a> Source<'a> for Picked<'a> {
     fn has(self, path: usize) -> bool {
-        self.raw(path).is_some()
+        Picked::has(&self, path)
+    }
+
+    fn repeated(self, path: usize) -> Option<u64> {
+        Picked::repeated(&self, path)
     }
 
     fn text(self, path: usize) -> Cow<'a, str> {
@@ -64,6 +70,10 @@ impl<'a> Source<'a> for Picked<'a> {
 impl<'a> Source<'a> for Skimmed<'a> {
     fn has(self, path: usize) -> bool {
         Skimmed::has(&self, path)
+    }
+
+    fn repeated(self, _: usize) -> Option<u64> {
+        None
     }
 
     fn text(self, path: usize) -> Cow<'a, str> {
