@@ -121,7 +121,7 @@ async fn ask(
         ["policy", "explain"] => policy::explain(parsed, &connection, surroundings).await,
         ["policy", "list"] => policy::list(parsed, &connection, surroundings).await,
         ["policy", "get"] => policy::get(parsed, &connection, surroundings).await,
-        ["policy", "simulate"] => policy::simulate(parsed, &connection, surroundings).await,
+        ["policy", "simulate"] => policy::simulate(parsed, filters, &connection, surroundings).await,
         ["reflect"] => reflect::run(&connection, surroundings).await,
         path => print_help(path, surroundings),
     }

@@ -18,9 +18,11 @@ mod why;
 
 pub use events::{agent_events, debug_events};
 pub use filter::{Filters, parse_identity};
-pub(crate) use live::client;
+pub(crate) use live::{client, gives_the_last};
 pub use mask::default_mask;
+pub(crate) use selectors::Selectors;
 pub(crate) use stream::until_interrupted;
+pub(crate) use tail::Tail;
 
 use anyhow::{Result, bail};
 

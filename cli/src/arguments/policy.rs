@@ -2,6 +2,7 @@
 
 use super::commands::Group;
 use super::declare::{Declared, Kind, text};
+use super::{filters, selectors};
 
 const MANIFESTS: Declared = text(
     "manifests",
@@ -67,6 +68,11 @@ pub const SIMULATE: &[Group] = &[
                 .of(Kind::List),
         ],
     },
+    Group { heading: selectors::HEADING, flags: &selectors::PAST },
+    Group { heading: "Filters: who", flags: &filters::PODS },
+    Group { heading: "Filters: where", flags: &filters::ADDRESSES },
+    Group { heading: "Filters: what", flags: &filters::EVENTS },
+    Group { heading: "Filters: as the server takes them", flags: &filters::RAW },
     Group {
         heading: "Options",
         flags: &[

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Write};
 
-use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
+use anyhow::{Context, Result};
 use palomar_flow::filter::Filters;
 use palomar_flow::json;
 use palomar_flow::view::NoFlow;
@@ -20,8 +19,6 @@ use crate::log;
 use crate::render::Printer;
 use crate::surroundings::Surroundings;
 
-/// The last responses of a file are kept in memory: no more than so many.
-const MOST_LAST: u64 = 1_000_000;
 /// Lines of a file that are told one by one when they are left out; of more only the number is told.
 const MOST_TOLD: u64 = 20;
 
@@ -31,9 +28,7 @@ pub fn run(observe: &Observe, surroundings: &mut Surroundings<'_>) -> Result<()>
     let opened = input::open(&observe.input_files, &mut *surroundings.input)?;
     let request = &observe.request;
     let filters = Filters::compile(&request.whitelist, &request.blacklist)?;
-    if let Some(last) = observe.selectors.last.filter(|last| *last > MOST_LAST) {
-        bail!("--last must be <= 1_000_000, got {last}");
-    }
+    observe.selectors.check_kept()?;
     let out = BufWriter::with_capacity(BUFFER, &mut *surroundings.out);
     let printer = Printer::new(observe.options, out, &mut *surroundings.err);
     let mut copy = Copy {
@@ -101,7 +96,7 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
             let place = Place { name, number };
             let Some(response) = self.reader.read(&line, place, self.printer.err())? else { continue };
             let time = response.time.as_ref().map(|time| (time.seconds, time.nanos));
-            if is_in_range(|| time, self.selectors) && self.reader.matches(&response) {
+            if self.selectors.have(|| time) && self.reader.matches(&response) {
                 self.take(response)?;
             }
         }
@@ -111,7 +106,7 @@ impl<O: Write, E: Write> Copy<'_, O, E> {
     /// Prints, keeps or leaves out a line that a glance is enough for; false: it is not.
     fn take_line(&mut self, line: &[u8]) -> io::Result<bool> {
         let Some(mut seen) = self.glance.at(line) else { return Ok(false) };
-        if !is_in_range(|| seen.time(), self.selectors) || !seen.is_wanted(&self.reader.filters) {
+        if !self.selectors.have(|| seen.time()) || !seen.is_wanted(&self.reader.filters) {
             return Ok(true);
         }
         if let Some(last) = self.selectors.last {
@@ -244,19 +239,4 @@ fn warn(
 ) -> io::Result<()> {
     let fields = [("input", name.into()), ("line", number.to_string().into()), (what, text.into())];
     log::line(err, log::Level::Warn, message, &fields)
-}
-
-/// Both ends of the range belong to it. A response without time is of 1970, as in Hubble.
-fn is_in_range(time: impl FnOnce() -> Option<(i64, i32)>, selectors: &Selectors) -> bool {
-    if selectors.since.is_none() && selectors.until.is_none() {
-        return true;
-    }
-    let (seconds, nanos_of_second) = time().unwrap_or((0, 0));
-    let time = i128::from(seconds) * 1_000_000_000 + i128::from(nanos_of_second);
-    selectors.since.is_none_or(|since| nanos(since) <= time)
-        && selectors.until.is_none_or(|until| time <= nanos(until))
-}
-
-fn nanos(time: DateTime<Utc>) -> i128 {
-    i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos())
 }

@@ -10,6 +10,8 @@ use crate::time::parse_instant;
 
 /// Flows that are printed if nothing is said.
 const DEFAULT_NUMBER: u64 = 20;
+/// The last responses of a file are kept in memory: no more than so many.
+const MOST_LAST: u64 = 1_000_000;
 
 /// The selectors of a command line, free of conflicts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +53,26 @@ impl Selectors {
         };
         let (since, until) = (time("since")?, time("until")?);
         Ok(Self { last, first, all, follow, since, until: until.filter(|_| !follow) })
+    }
+
+    /// An error if more of the last responses are wanted than are kept of a file.
+    pub fn check_kept(&self) -> Result<()> {
+        if let Some(last) = self.last.filter(|last| *last > MOST_LAST) {
+            bail!("--last must be <= 1_000_000, got {last}");
+        }
+        Ok(())
+    }
+
+    /// Whether a response of that time is in the range, to which both of its ends belong. One without time is of 1970,
+    /// as in Hubble.
+    pub fn have(&self, time: impl FnOnce() -> Option<(i64, i32)>) -> bool {
+        if self.since.is_none() && self.until.is_none() {
+            return true;
+        }
+        let (seconds, nanos_of_second) = time().unwrap_or((0, 0));
+        let time = i128::from(seconds) * 1_000_000_000 + i128::from(nanos_of_second);
+        self.since.is_none_or(|since| nanos(since) <= time)
+            && self.until.is_none_or(|until| time <= nanos(until))
     }
 
     /// Whether the last N after a time are wanted, which stock servers do not give.
@@ -100,4 +122,8 @@ fn timestamp(time: DateTime<Utc>) -> Timestamp {
     // a leap second has more nanoseconds than protobuf allows
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(999_999_999).min(999_999_999);
     Timestamp { seconds: time.timestamp(), nanos }
+}
+
+fn nanos(time: DateTime<Utc>) -> i128 {
+    i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos())
 }

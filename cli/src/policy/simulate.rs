@@ -7,11 +7,13 @@
 //! | module | holds |
 //! |---|---|
 //! | `change` | the policies that are changed, from flags |
+//! | `choice` | which flows are replayed |
 //! | `replay` | the judge: each distinct question once |
 //! | `read` | flows of files and of a server |
 //! | `report` | what came out, for people and for programs |
 
 mod change;
+mod choice;
 mod read;
 mod replay;
 mod report;
@@ -24,14 +26,17 @@ use super::exit::NotAsWanted;
 use super::manifests::{self, counted};
 use crate::arguments::Parsed;
 use crate::connection::Connection;
+use crate::observe::Filters;
 use crate::palomar_api::print_json;
 use crate::surroundings::Surroundings;
+use choice::Choice;
 use replay::Replay;
 
 /// `policy simulate`: over files, if any is named, else over what the server remembers. Ends with [`NotAsWanted`] if
 /// something that is allowed would be denied.
 pub async fn run(
     parsed: &Parsed,
+    filters: Filters,
     connection: &Connection,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<()> {
@@ -40,6 +45,7 @@ pub async fn run(
     if !["text", "json"].contains(&output) {
         bail!("unknown output format: {output}; choose from: text, json");
     }
+    let choice = Choice::from_flags(given, filters, surroundings.now)?;
     let files: Vec<String> = given.all("input-file").map(|entry| entry.value.clone()).collect();
     let manifests = if files.is_empty() {
         Basis::of(given, connection, surroundings).await?.manifests
@@ -50,11 +56,11 @@ pub async fn run(
     let (before, after) = (Index::new(&manifests.world), Index::new(&changed.world));
     let mut replay = Replay::new(&before, &after);
     if files.is_empty() {
-        read::server(connection, &mut replay, surroundings).await?;
+        read::server(connection, &choice, &mut replay, surroundings).await?;
     } else if connection.is_forwarded() {
         bail!("cannot use --input-file and --auto-port-forward together");
     } else {
-        read::files(&files, &mut replay, surroundings)?;
+        read::files(&files, &choice, &mut replay, surroundings)?;
     }
     let outcome = replay.finish();
     let places = report::Places { before: &manifests, after: &changed.manifests };

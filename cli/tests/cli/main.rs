@@ -22,6 +22,7 @@ mod requests;
 mod server;
 mod server_outputs;
 mod simulate;
+mod simulate_choice;
 mod support;
 mod tls;
 mod usage;

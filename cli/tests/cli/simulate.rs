@@ -16,13 +16,13 @@ use crate::server::Stub;
 use crate::support::{Outcome, fixture_path, palomar};
 
 /// Backends instead of frontends may connect to the web.
-const CHANGED: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: web, namespace: \
+pub const CHANGED: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: web, namespace: \
                        np-demo}\nspec:\n  podSelector: {matchLabels: {app: web}}\n  ingress:\n  - from: [{podSelector: \
                        {matchLabels: {role: backend}}}]\n    ports: [{port: 8080}]\n";
 
-const FRONTEND: (&str, &str) = ("np-demo/frontend", "10.1.0.2");
-const OTHER: (&str, &str) = ("np-demo/other", "10.1.0.3");
-const WEB: (&str, &str) = ("np-demo/web-1", "10.1.0.1");
+pub const FRONTEND: (&str, &str) = ("np-demo/frontend", "10.1.0.2");
+pub const OTHER: (&str, &str) = ("np-demo/other", "10.1.0.3");
+pub const WEB: (&str, &str) = ("np-demo/web-1", "10.1.0.1");
 const WORLD: u32 = 2;
 
 /// A pod by its name, or nobody's by the number of its identity.
@@ -38,7 +38,7 @@ fn end(name: &str) -> Endpoint {
     }
 }
 
-fn l4(client: u32, port: u32, syn: bool, ack: bool) -> Layer4 {
+pub fn l4(client: u32, port: u32, syn: bool, ack: bool) -> Layer4 {
     let flags = Some(TcpFlags { syn, ack, ..TcpFlags::default() });
     Layer4 {
         protocol: Some(layer4::Protocol::Tcp(Tcp { source_port: client, destination_port: port, flags })),
@@ -46,7 +46,7 @@ fn l4(client: u32, port: u32, syn: bool, ack: bool) -> Layer4 {
 }
 
 /// A SYN that passed.
-fn syn(from: (&str, &str), to: (&str, &str), client: u32, port: u32) -> Flow {
+pub fn syn(from: (&str, &str), to: (&str, &str), client: u32, port: u32) -> Flow {
     Flow {
         ip: Some(Ip {
             source: from.1.to_owned(),
@@ -75,18 +75,18 @@ fn lines(flows: &[Flow]) -> String {
     flows.iter().map(|flow| json::to_string(&response(flow)).expect("it prints") + "\n").collect()
 }
 
-struct Change {
+pub struct Change {
     folder: tempfile::TempDir,
 }
 
 impl Change {
-    fn new(policy: &str) -> Self {
+    pub fn new(policy: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("new.yaml"), policy).expect("a file");
         Self { folder }
     }
 
-    fn words(&self, rest: &[&str]) -> Vec<String> {
+    pub fn words(&self, rest: &[&str]) -> Vec<String> {
         let new = self.folder.path().join("new.yaml").display().to_string();
         let manifests = fixture_path("policy/manifests").display().to_string();
         let words = ["policy", "simulate", "--manifests", &manifests, "-f", &new];
@@ -94,14 +94,14 @@ impl Change {
     }
 
     /// The directories left out of what it says.
-    fn shown(&self, outcome: Outcome) -> Outcome {
+    pub fn shown(&self, outcome: Outcome) -> Outcome {
         let manifests = fixture_path("policy").display().to_string();
         let new = self.folder.path().display().to_string();
         let shown = |text: String| text.replace(&manifests, "FIXTURES").replace(&new, "NEW");
         Outcome { code: outcome.code, out: shown(outcome.out), err: shown(outcome.err) }
     }
 
-    fn run(&self, flows: &str, rest: &[&str]) -> Outcome {
+    pub fn run(&self, flows: &str, rest: &[&str]) -> Outcome {
         let words = self.words(&[&["--input-file", "-"], rest].concat());
         self.shown(palomar(&words).input(flows).run())
     }
@@ -113,7 +113,7 @@ impl Change {
 }
 
 /// Two connections that would be denied, one of them seen twice; one that would be allowed; one that stays.
-fn flows() -> Vec<Flow> {
+pub fn flows() -> Vec<Flow> {
     let later = Flow { l4: Some(l4(4000, 8080, false, true)), ..syn(FRONTEND, WEB, 4000, 8080) };
     vec![
         syn(FRONTEND, WEB, 4000, 8080),

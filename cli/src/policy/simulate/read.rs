@@ -1,18 +1,21 @@
 //! Flows to replay: of files of JSON lines, and of a server.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use anyhow::{Context, Result};
-use palomar_flow::json::{self, Picker};
+use palomar_flow::filter::Memo;
+use palomar_flow::json::{self, Picked, Picker};
 use palomar_flow::view::{LineFlow, LinePaths};
 use palomar_proto::flow::{Flow, TraceReason};
+use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
-use palomar_proto::observer::{GetFlowsRequest, GetFlowsResponse};
 
+use super::choice::Choice;
 use super::replay::Replay;
 use crate::connection::Connection;
-use crate::observe::client;
 use crate::observe::input::{LINE_LIMIT, Line, Lines, open, unpacked};
+use crate::observe::{Tail, client, gives_the_last};
 use crate::rpc;
 use crate::surroundings::Surroundings;
 
@@ -20,63 +23,67 @@ use crate::surroundings::Surroundings;
 const REPEATED: [&str; 3] = ["flow.source", "flow.destination", "flow.node_labels"];
 
 const TRACE_REASON: &str = "flow.trace_reason";
+const TIME: &str = "time";
 
-/// All flows that the server remembers; of a relay, those of all its nodes.
+/// The flows that the server remembers; of a relay, those of all its nodes.
 pub async fn server(
     connection: &Connection,
+    choice: &Choice,
     replay: &mut Replay<'_, '_>,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<()> {
     let mut client = client(connection.connect().await?);
-    let request = GetFlowsRequest { number: u64::MAX, ..GetFlowsRequest::default() };
+    let mut request = choice.request.clone();
+    let is_tail = choice.selectors.is_tail_of_range()
+        && !gives_the_last(connection, &mut client, &mut *surroundings.err).await;
+    let mut tail = is_tail.then(|| Tail::new(std::mem::take(&mut request.number)));
     let answer = client.get_flows(request).await.map_err(|status| rpc::failure(&status))?;
     connection.warn_of_newer(answer.metadata(), &mut *surroundings.err)?;
     let mut stream = answer.into_inner();
     while let Some(response) = stream.message().await.map_err(|status| rpc::failure(&status))? {
-        take(&response, replay);
+        match &mut tail {
+            Some(tail) => tail.push(response),
+            None => take(&response, replay),
+        }
     }
+    let last = tail.map(Tail::into_responses);
+    last.into_iter().flatten().for_each(|response| take(&response, replay));
     Ok(())
 }
 
-/// All flows of files, one after the other; `-` is stdin. A line that cannot be read is told on stderr and counted.
+/// The flows of files, one after the other; `-` is stdin. A line that cannot be read is told on stderr and counted.
 pub fn files(
     names: &[String],
+    choice: &Choice,
     replay: &mut Replay<'_, '_>,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<()> {
-    let mut reader = LineReader::new();
+    choice.selectors.check_kept()?;
+    let mut reader = Reader { choice, replay, kept: VecDeque::new() };
+    let mut glance = Glance::new();
     for (name, input) in open(names, &mut *surroundings.input)? {
-        let read = unpacked(input).and_then(|input| reader.all(name, input, replay, &mut *surroundings.err));
+        let read =
+            unpacked(input).and_then(|input| reader.all(name, input, &mut glance, &mut *surroundings.err));
         read.with_context(|| format!("read {name}"))?;
     }
+    reader.replay_kept(&mut glance);
     Ok(())
 }
 
-/// Reads lines: most of them no further than is asked for.
-struct LineReader {
-    picker: Picker,
-    places: LinePaths,
-    /// The place of the trace reason.
-    reason: usize,
+/// Reads lines.
+struct Reader<'a, 'i, 'w> {
+    choice: &'a Choice,
+    replay: &'a mut Replay<'i, 'w>,
+    /// The last lines of flows, if only those are wanted.
+    kept: VecDeque<Box<[u8]>>,
 }
 
-impl LineReader {
-    fn new() -> Self {
-        let mut paths = LinePaths::ALL.to_vec();
-        let reason = paths.len();
-        paths.push(TRACE_REASON);
-        Self {
-            picker: Picker::new::<GetFlowsResponse>(&paths, &REPEATED),
-            places: LinePaths::within(&paths),
-            reason,
-        }
-    }
-
+impl Reader<'_, '_, '_> {
     fn all(
         &mut self,
         name: &str,
         input: impl Read,
-        replay: &mut Replay<'_, '_>,
+        glance: &mut Glance,
         err: &mut dyn Write,
     ) -> io::Result<()> {
         let mut lines = Lines::new(input);
@@ -84,47 +91,155 @@ impl LineReader {
         while let Some(line) = lines.next(|| Ok(()))? {
             number += 1;
             let read = match line {
-                Line::Whole(line) if self.glance(line, replay) => continue,
-                Line::Whole(line) => parse(line, replay),
+                Line::Whole(line) => self.line(line, glance),
                 Line::TooLong => Err(format!("it is longer than {LINE_LIMIT} bytes")),
             };
             if let Err(error) = read {
-                replay.unreadable();
+                self.replay.unreadable();
                 writeln!(err, "{name}, line {number}: {error}")?;
             }
         }
         Ok(())
     }
 
-    /// Takes a line of a flow that is written as usual; false: it has to be read.
-    fn glance(&mut self, line: &[u8], replay: &mut Replay<'_, '_>) -> bool {
-        let Some(picked) = self.picker.pick(line) else { return false };
-        if !picked.line().starts_with("{\"flow\":") {
-            return false;
+    fn line(&mut self, line: &[u8], glance: &mut Glance) -> Result<(), String> {
+        let Self { choice, replay, .. } = self;
+        let Choice { selectors, filters, .. } = choice;
+        let is_wanted = match glance.at(line) {
+            Some(mut seen) => {
+                seen.is_wanted(choice) && {
+                    if selectors.last.is_none() {
+                        seen.replay(replay);
+                    }
+                    true
+                }
+            }
+            None => match Content::of(line)? {
+                Content::Flow(time, flow) => {
+                    selectors.have(|| time) && filters.matches(&*flow) && {
+                        if selectors.last.is_none() {
+                            take_flow(&flow, replay);
+                        }
+                        true
+                    }
+                }
+                Content::Lost(time, flows) => {
+                    // which ones were lost, no filter can tell
+                    replay.lost(if selectors.have(|| time) { flows } else { 0 });
+                    false
+                }
+                Content::Nothing => false,
+            },
+        };
+        if let Some(last) = selectors.last.filter(|_| is_wanted) {
+            self.keep(line, last);
         }
-        let is_related = picked.raw(self.reason) == Some("\"RELATED\"");
-        replay.flow(&&LineFlow::new(picked, &self.places), is_related);
-        true
+        Ok(())
+    }
+
+    fn keep(&mut self, line: &[u8], last: u64) {
+        self.kept.push_back(line.into());
+        if u64::try_from(self.kept.len()).is_ok_and(|kept| kept > last) {
+            self.kept.pop_front();
+        }
+    }
+
+    fn replay_kept(&mut self, glance: &mut Glance) {
+        for line in &std::mem::take(&mut self.kept) {
+            if let Some(seen) = glance.at(line) {
+                seen.replay(self.replay);
+            } else if let Ok(Content::Flow(_, flow)) = Content::of(line) {
+                take_flow(&flow, self.replay);
+            }
+        }
     }
 }
 
-fn parse(line: &[u8], replay: &mut Replay<'_, '_>) -> Result<(), String> {
-    if line.iter().all(u8::is_ascii_whitespace) {
-        return Ok(());
+/// Looks at lines that are written as usual: most of them no further than is asked for.
+struct Glance {
+    picker: Picker,
+    places: LinePaths,
+    /// The places of the trace reason, and of the response's time.
+    reason: usize,
+    time: usize,
+    memo: Memo,
+}
+
+/// A line about a flow.
+struct Seen<'a> {
+    line: Picked<'a>,
+    places: &'a LinePaths,
+    reason: usize,
+    time: usize,
+    memo: &'a mut Memo,
+}
+
+impl Glance {
+    fn new() -> Self {
+        let mut paths = LinePaths::ALL.to_vec();
+        let reason = paths.len();
+        paths.extend([TRACE_REASON, TIME]);
+        Self {
+            picker: Picker::new::<GetFlowsResponse>(&paths, &REPEATED),
+            places: LinePaths::within(&paths),
+            reason,
+            time: reason + 1,
+            memo: Memo::default(),
+        }
     }
-    let text = String::from_utf8_lossy(line);
-    let response = json::parse::<GetFlowsResponse>(&text).map_err(|error| error.to_string())?.message;
-    if response.response_types.is_some() {
-        take(&response, replay);
-        return Ok(());
+
+    /// `None`: the line has to be read.
+    fn at<'a>(&'a mut self, line: &'a [u8]) -> Option<Seen<'a>> {
+        let Self { picker, places, reason, time, memo } = self;
+        let line = picker.pick(line)?;
+        let is_flow = line.line().starts_with("{\"flow\":");
+        is_flow.then_some(Seen { line, places, reason: *reason, time: *time, memo })
     }
-    // a bare flow, as older recordings have them
-    let flow = json::parse::<Flow>(&text).map_err(|error| error.to_string())?.message;
-    if flow.ip.is_none() && flow.l4.is_none() && flow.source.is_none() {
-        return Err("it holds no flow".to_owned());
+}
+
+impl Seen<'_> {
+    fn is_wanted(&mut self, choice: &Choice) -> bool {
+        choice.selectors.have(|| self.line.time(self.time))
+            && (choice.filters.is_unrestricted()
+                || choice.filters.matches_with(&&LineFlow::new(self.line, self.places), self.memo))
     }
-    take_flow(&flow, replay);
-    Ok(())
+
+    fn replay(&self, replay: &mut Replay<'_, '_>) {
+        let is_related = self.line.raw(self.reason) == Some("\"RELATED\"");
+        replay.flow(&&LineFlow::new(self.line, self.places), is_related);
+    }
+}
+
+/// What a line that was read has, and when it was, in seconds and nanoseconds.
+enum Content {
+    Flow(Option<(i64, i32)>, Box<Flow>),
+    Lost(Option<(i64, i32)>, u64),
+    Nothing,
+}
+
+impl Content {
+    fn of(line: &[u8]) -> Result<Self, String> {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::Nothing);
+        }
+        let time = |time: Option<prost_types::Timestamp>| time.map(|time| (time.seconds, time.nanos));
+        let text = String::from_utf8_lossy(line);
+        let response = json::parse::<GetFlowsResponse>(&text).map_err(|error| error.to_string())?.message;
+        match response.response_types {
+            Some(ResponseTypes::Flow(flow)) => return Ok(Self::Flow(time(response.time), Box::new(flow))),
+            Some(ResponseTypes::LostEvents(lost)) => {
+                return Ok(Self::Lost(time(response.time), lost.num_events_lost));
+            }
+            Some(ResponseTypes::NodeStatus(_)) => return Ok(Self::Nothing),
+            None => {}
+        }
+        // a bare flow, as older recordings have them
+        let flow = json::parse::<Flow>(&text).map_err(|error| error.to_string())?.message;
+        if flow.ip.is_none() && flow.l4.is_none() && flow.source.is_none() {
+            return Err("it holds no flow".to_owned());
+        }
+        Ok(Self::Flow(time(flow.time), Box::new(flow)))
+    }
 }
 
 fn take(response: &GetFlowsResponse, replay: &mut Replay<'_, '_>) {
