@@ -18,7 +18,7 @@ const MOST_ODD: usize = 1 << 14;
 pub struct Sheet {
     /// The longest cell of each column but the last.
     longest: Vec<usize>,
-    rows: Vec<u8>,
+    rows: String,
     file: Option<File>,
     /// Whether rows had to be held because there is no place for a file.
     homeless: bool,
@@ -38,8 +38,8 @@ impl Sheet {
         for (longest, cell) in self.longest.iter_mut().zip(Cells::of(row)) {
             *longest = (*longest).max(cell.width);
         }
-        self.rows.extend_from_slice(row.as_bytes());
-        self.rows.push(b'\n');
+        self.rows.push_str(row);
+        self.rows.push('\n');
         let held = if self.file.is_some() { AT_ONCE } else { HELD };
         if self.rows.len() < held || self.homeless {
             return Ok(());
@@ -52,7 +52,7 @@ impl Sheet {
             }
         }
         if let Some(file) = &mut self.file {
-            file.write_all(&self.rows)?;
+            file.write_all(self.rows.as_bytes())?;
             self.rows.clear();
         }
         Ok(())
@@ -64,9 +64,13 @@ impl Sheet {
         let mut layout = Layout { widths, odd: Vec::new(), line: String::new() };
         if let Some(mut file) = self.file {
             file.seek(SeekFrom::Start(0))?;
-            layout.rows(&mut BufReader::with_capacity(AT_ONCE, file), out)?;
+            let (mut file, mut row) = (BufReader::with_capacity(AT_ONCE, file), String::new());
+            while file.read_line(&mut row)? > 0 {
+                layout.row(row.trim_end_matches('\n'), out)?;
+                row.clear();
+            }
         }
-        layout.rows(&mut self.rows.as_slice(), out)?;
+        self.rows.split_terminator('\n').try_for_each(|row| layout.row(row, out))?;
         layout.flush_odd(out)
     }
 }
@@ -112,30 +116,13 @@ struct Layout {
 }
 
 impl Layout {
-    fn rows(&mut self, rows: &mut dyn BufRead, out: &mut impl Write) -> io::Result<()> {
-        let mut row = String::new();
-        loop {
-            row.clear();
-            if rows.read_line(&mut row)? == 0 {
-                return Ok(());
-            }
-            row.truncate(row.trim_end_matches('\n').len());
-            if !self.row(&row, out)? {
-                if self.odd.len() == MOST_ODD {
-                    self.flush_odd(out)?;
-                }
-                self.odd.push(std::mem::take(&mut row));
-            }
-        }
-    }
-
-    /// Writes a row, after the odd ones before it; false: it is odd itself.
-    fn row(&mut self, row: &str, out: &mut impl Write) -> io::Result<bool> {
+    /// Writes a row, after the odd ones before it, or keeps it with those.
+    fn row(&mut self, row: &str, out: &mut impl Write) -> io::Result<()> {
         self.line.clear();
         let (mut widths, mut missing) = (self.widths.iter(), 0);
         for (at, cell) in Cells::of(row).enumerate() {
             if at > self.widths.len() {
-                return Ok(false);
+                return self.keep_odd(row, out);
             }
             push_spaces(&mut self.line, missing);
             self.line.push_str(cell.text);
@@ -145,7 +132,15 @@ impl Layout {
         if !self.odd.is_empty() {
             self.flush_odd(out)?;
         }
-        out.write_all(self.line.as_bytes()).map(|()| true)
+        out.write_all(self.line.as_bytes())
+    }
+
+    fn keep_odd(&mut self, row: &str, out: &mut impl Write) -> io::Result<()> {
+        if self.odd.len() == MOST_ODD {
+            self.flush_odd(out)?;
+        }
+        self.odd.push(row.to_owned());
+        Ok(())
     }
 
     fn flush_odd(&mut self, out: &mut impl Write) -> io::Result<()> {
