@@ -47,7 +47,9 @@ fn records() -> (Vec<Record>, Arc<Names>) {
         namespaces: Arc::new(SeenNamespaces::default()),
     };
     let mut enricher = Enricher::new(sources, writer);
-    cluster::events().chunks(BATCH).for_each(|batch| enricher.enrich(batch.iter().copied()));
+    for batch in cluster::events().chunks(BATCH) {
+        enricher.enrich(batch.iter().copied());
+    }
     let (mut batch, mut all, mut at) = (Vec::new(), Vec::new(), 0);
     while at < ring.written() {
         at = ring.read(at..u64::MAX, &mut batch).first + batch.len() as u64;

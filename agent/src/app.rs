@@ -23,7 +23,7 @@ use crate::directory::Directory;
 use crate::door::Door;
 use crate::durable::{self, Keeper};
 use crate::enforce::{Enforcer, Saved};
-use crate::enrich::{self, Attributions, Enricher, SeenNamespaces, Sources};
+use crate::enrich::{self, Attributions, Enricher, SeenNamespaces, Sources, Watched};
 use crate::events::{AgentEvent, AgentEvents};
 use crate::identity::Registry;
 use crate::instance::{self, InstanceLock};
@@ -93,6 +93,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let attributions: Arc<dyn Attributions> = Arc::new(enforcer.attributions());
     let facts: SharedFacts = Arc::new(ArcSwap::from_pointee(Facts::of(directory.load_full())));
     let hook = datapath.attacher.hook();
+    let watched = Arc::new(Watched::default());
     let mut control = Control {
         registry,
         enforcer,
@@ -109,6 +110,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         bindings: Bindings::default(),
         applied_at: Instant::now(),
         is_committed: false,
+        watched: Arc::clone(&watched),
         reporter: Reporter::new(Arc::clone(&agent_events), directory.load_full()),
         losses_keeper: BaselineKeeper::start(Arc::clone(&maps), &args.state_dir),
     };
@@ -120,11 +122,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let Memory { writer, ring, losses, namespaces } = memory(recalling, &flow_files, capacity, programs);
     let first_counted = ring.written();
     let (sender, receiver) = source::queue(QUEUE);
-    let mut enricher = Enricher::new(sources(&directory, &attributions, &namespaces), writer);
     let foreign = Foreign::start(args.foreign_drops, &maps);
-    if let Foreign::Told(drops) = &foreign {
-        enricher = enricher.with_kernel_words(Arc::clone(drops) as _);
-    }
+    let enricher = Enricher::new(sources(&directory, &attributions, &namespaces), writer);
+    let enricher = with_words(enricher.with_watched(watched), &foreign);
     let enriching =
         enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
     let stream = InOrder::new(retired_events, events);
@@ -174,6 +174,14 @@ fn node_address(directory: &Directory) -> Option<IpAddr> {
     let node = directory.world.nodes.get(&*directory.node_name);
     let told = node.and_then(|node| node.addresses.first());
     told.or_else(|| directory.node_addresses.iter().find(|address| !is_local(address))).copied()
+}
+
+/// In the kernel's own words, where drops by others are told.
+fn with_words(enricher: Enricher, foreign: &Foreign) -> Enricher {
+    match foreign {
+        Foreign::Told(drops) => enricher.with_kernel_words(Arc::clone(drops) as _),
+        _ => enricher,
+    }
 }
 
 /// Where the names in flows come from.

@@ -5,6 +5,7 @@
 //! predecessor did.
 
 mod attributions;
+mod departures;
 mod ends;
 mod enricher;
 mod foreign;
@@ -12,16 +13,21 @@ mod known;
 mod namespaces;
 mod owners;
 mod thread;
+mod watched;
 
+#[cfg(test)]
+mod departure_tests;
 #[cfg(test)]
 mod known_tests;
 #[cfg(test)]
 mod tests;
 
 pub use attributions::{Attribution, Attributions, Decision};
+pub use departures::News;
 pub use ends::{End, Ends, LocalEnd};
-pub use enricher::{Enricher, Sources};
+pub use enricher::{Enriched, Enricher, Sources};
 pub use foreign::KernelWords;
 pub use namespaces::{NamespaceKey, NamespaceWriter, SeenNamespaces};
 pub use owners::Owners;
 pub use thread::{EnrichThread, spawn};
+pub use watched::Watched;

@@ -81,6 +81,11 @@ impl Losses {
         self.passed(stage).give(count);
     }
 
+    /// Counts what a stage left out on purpose.
+    pub fn leave_out(&self, stage: Stage, count: u64) {
+        self.passed(stage).leave_out(count);
+    }
+
     /// Says how many events went into the kernel's ring buffer since the agent started, those that an earlier agent
     /// left there included.
     pub fn set_told(&self, count: u64) {

@@ -7,6 +7,7 @@
 mod baseline;
 mod bpf;
 mod kernel;
+mod progress;
 mod queue;
 
 use std::io;
@@ -17,11 +18,12 @@ use std::time::{Duration, Instant};
 
 use palomar_bpf::abi::{Event, InvalidEvent};
 
-use crate::clock::wall_now_ns;
+use crate::clock::{monotonic_now_ns, wall_now_ns};
 use crate::losses::{Loss, LossSource, Losses, Stage};
 pub use baseline::{Baseline, BaselineKeeper};
 pub use bpf::InOrder;
 pub use kernel::{KernelLosses, KernelTotals};
+pub use progress::ProgressMade;
 pub use queue::{EventReceiver, EventSender, queue};
 
 /// How late an event may be told when there are few.
@@ -94,7 +96,7 @@ impl<S: EventStream, C: KernelTotals> Source<S, C> {
             more = self.drain() == DRAIN;
             if counted_at.elapsed() >= COUNT_EVERY {
                 counted_at = Instant::now();
-                self.kernel.count(&self.losses);
+                self.count();
             }
         }
         // the programs go on: take what is there, but not for ever
@@ -103,12 +105,21 @@ impl<S: EventStream, C: KernelTotals> Source<S, C> {
                 break;
             }
         }
-        self.kernel.count(&self.losses);
+        self.count();
+    }
+
+    /// Counts what the kernel lost, and says up to when.
+    fn count(&mut self) {
+        let now_ns = monotonic_now_ns();
+        if self.kernel.count(&self.losses) {
+            self.queue.counted(now_ns);
+        }
     }
 
     /// Moves what there is to the queue; what does not fit or is no event is counted.
     fn drain(&mut self) -> usize {
         let Self { stream, queue, losses, gulp, .. } = self;
+        let now_ns = monotonic_now_ns();
         let (mut queued, mut read, mut invalid) = (0, 0, Invalid::default());
         let mut send = |gulp: &mut Vec<Event>| {
             read += gulp.len();
@@ -126,6 +137,7 @@ impl<S: EventStream, C: KernelTotals> Source<S, C> {
         });
         send(gulp);
         if drained == 0 {
+            queue.emptied(now_ns);
             return 0;
         }
         losses.take(Stage::Reader, drained as u64);

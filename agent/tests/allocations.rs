@@ -25,6 +25,20 @@ fn a_flow_allocates_nothing_in_the_steady_state() {
 }
 
 #[test]
+fn a_departure_and_its_delivery_allocate_nothing() {
+    let mut site = Site::full(CAPACITY);
+    assert!(site.tell_departures() > 100, "the sample has connections between pods of one node");
+    site.round(|_| {});
+    for round in 0..4 {
+        let written = site.ring.written();
+        let allocated = measure(|| site.round(|_| {}));
+        assert_eq!(site.ring.written() - written, u64::from(EVENTS));
+        assert_eq!(site.enricher.waited_for(), 0, "each was delivered");
+        assert_eq!(allocated.count_total, 0, "round {round}: {allocated:?}");
+    }
+}
+
+#[test]
 fn a_change_of_the_directory_allocates_for_what_is_seen_again_however_many_flows_follow() {
     let mut site = Site::full(CAPACITY);
     for round in 0..4 {

@@ -128,7 +128,9 @@ fn a_million_pods_come_and_go_and_memory_stays() {
         }
         directory.store(Arc::new(next));
         let events: Vec<KernelEvent> = events(generation).collect();
-        events.chunks(BATCH).for_each(|batch| enricher.enrich(batch.iter().copied()));
+        for batch in events.chunks(BATCH) {
+            enricher.enrich(batch.iter().copied());
+        }
         match generation {
             HELD => held = Some(ring.names()),
             WARM => warm = resident_bytes(),

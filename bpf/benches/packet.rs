@@ -135,6 +135,7 @@ fn paths() -> Vec<Path> {
         ),
         Path::new("established, an event each", established(world(told), POD, PEER), data),
         Path::new("new, not isolated, trace", open(), anew.clone()),
+        Path::new("new, not isolated, to a local pod", open(), tcp(POD, "10.0.0.40:80", SYN | FIN)),
         Path::new("new, judged, verdict and trace", allowing(isolated(10)), anew.clone()),
         Path::new("new, judged by class, both events", classes, tcp(POD, "192.0.2.1:80", SYN | FIN)),
         Path::new("denied, verdict and drop told", isolated(u32::MAX), anew.clone()),

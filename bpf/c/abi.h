@@ -7,7 +7,7 @@
 #pragma once
 #include "kernel.h"
 
-#define PALOMAR_ABI_VERSION 4
+#define PALOMAR_ABI_VERSION 5
 
 /* Directions as the pod sees them; the numbers are Hubble's. */
 enum direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
@@ -158,7 +158,9 @@ struct limit {
 /* Map `events`: ring buffer. Kinds, verdicts, points, states and match types carry Hubble's numbers. */
 enum event_kind { EVENT_DROP = 1, EVENT_TRACE = 4, EVENT_POLICY_VERDICT = 5 };
 enum event_verdict { VERDICT_FORWARDED = 1, VERDICT_DROPPED = 2, VERDICT_AUDIT = 4 };
-enum event_point { POINT_TO_ENDPOINT = 0, POINT_TO_STACK = 3 };
+/* POINT_FROM_ENDPOINT: a connection's first packet, told at its source where a delivery at another local endpoint is to
+ * follow: it is news only where none does. */
+enum event_point { POINT_TO_ENDPOINT = 0, POINT_TO_STACK = 3, POINT_FROM_ENDPOINT = 5 };
 enum event_state { STATE_UNKNOWN = 0, STATE_NEW = 1, STATE_ESTABLISHED = 2, STATE_REPLY = 3, STATE_RELATED = 4 };
 enum match_type {
   MATCH_NONE = 0, MATCH_L3_ONLY = 1, MATCH_L3_L4 = 2, MATCH_L4_ONLY = 3, MATCH_ALL = 4, MATCH_L3_PROTO = 5,

@@ -38,13 +38,26 @@ static __always_inline int pass_known(struct __sk_buff *skb, const struct packet
   return TC_ACT_UNSPEC;
 }
 
+/* The first packet of a connection to another local pod is told at its source too, so that it can be missed. Not one
+ * that its delivery could not be known by: an ICMP error may be told as of another connection there, a fragment without
+ * ports with its datagram's. */
+static __always_inline int is_departure(const struct packet *p, const struct endpoint *endpoint,
+                                        const struct finding *f) {
+  if (p->direction != DIRECTION_EGRESS || f->state != STATE_NEW) return 0;
+  if (!f->peer.endpoint || is_hairpin(f, endpoint) || p->flags & PACKET_ICMP_ERROR) return 0;
+  return p->flags & PACKET_PORTS || !has_ports(p->key.protocol);
+}
+
 static __always_inline int pass_new(struct __sk_buff *skb, const struct packet *p, const struct endpoint *endpoint,
                                     struct finding *f, __u8 flags) {
   f->packets = segments(skb);
   f->bytes = skb->len;
   connection_enter(p, f, flags, skb);
   count(COUNTER_FORWARDED, 1);
-  tell_trace(p, endpoint, f);
+  if (is_departure(p, endpoint, f))
+    tell(p, endpoint, f, TELL(EVENT_TRACE, POINT_FROM_ENDPOINT, VERDICT_FORWARDED));
+  else
+    tell_trace(p, endpoint, f);
   return TC_ACT_UNSPEC;
 }
 

@@ -192,7 +192,9 @@ fn the_enums_of_events_have_the_numbers_of_the_header() {
     same_values!(btf, "event_verdict", Verdict {
         VERDICT_FORWARDED = Forwarded, VERDICT_DROPPED = Dropped, VERDICT_AUDIT = Audit,
     });
-    same_values!(btf, "event_point", Point { POINT_TO_ENDPOINT = ToEndpoint, POINT_TO_STACK = ToStack });
+    same_values!(btf, "event_point", Point {
+        POINT_TO_ENDPOINT = ToEndpoint, POINT_TO_STACK = ToStack, POINT_FROM_ENDPOINT = FromEndpoint
+    });
     same_values!(btf, "event_state", State {
         STATE_UNKNOWN = Unknown, STATE_NEW = New, STATE_ESTABLISHED = Established, STATE_REPLY = Reply,
         STATE_RELATED = Related,

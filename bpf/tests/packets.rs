@@ -13,6 +13,7 @@ mod packets {
 
     mod agreement;
     mod connections;
+    mod departures;
     mod fragments;
     mod limits;
     mod policy;

@@ -43,6 +43,13 @@ pub fn enriching(criterion: &mut Criterion<CpuTime>) {
             })
         });
     });
+    let mut departing = Site::full(CAPACITY);
+    let departures = departing.tell_departures();
+    println!("{departures} of {EVENTS} flows follow their departure");
+    group.bench_function("the same, connections between local pods told at their source too", |bencher| {
+        bencher.iter(|| departing.round(|_| {}));
+    });
+    drop(departing);
     group.bench_function("the same, every second source unknown and new", |bencher| {
         let mut next = 0_u32;
         bencher.iter(|| site.round(|event| scan(event, &mut next)));

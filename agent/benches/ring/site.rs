@@ -9,6 +9,8 @@ use palomar_agent::directory::Directory;
 use palomar_agent::enrich::{Enricher, SeenNamespaces, Sources};
 use palomar_agent::ring::{BATCH, Capacity, Ring};
 use palomar_bpf::abi;
+use palomar_model::flow::Event;
+use palomar_model::verdict::{ConnectionState, ObservationPoint};
 use palomar_sample::{Cluster, Traffic};
 
 use crate::world::World;
@@ -56,6 +58,28 @@ impl Site {
                 before(event);
             }
         }
+    }
+
+    /// Tells each connection between two local pods at its source too, before its delivery; gives how many there are.
+    pub fn tell_departures(&mut self) -> usize {
+        let local = &self.world.directory.addresses;
+        let is_local = |address| local.get(&address).is_some_and(|entry| entry.flow_endpoint.id != 0);
+        let before = self.events.len();
+        let events = std::mem::take(&mut self.events).into_iter().flat_map(|event| {
+            let departure = KernelEvent::try_from(&event).ok().filter(|typed| {
+                let is_new = typed.event == Event::Trace(ObservationPoint::ToEndpoint)
+                    && typed.state == ConnectionState::New;
+                is_new && is_local(typed.source_address)
+            });
+            let departure = departure.map(|_| abi::Event {
+                detail: abi::Point::FromEndpoint.number(),
+                direction: abi::Direction::Egress.number(),
+                ..event
+            });
+            departure.into_iter().chain([event])
+        });
+        self.events = events.collect();
+        self.events.len() - before
     }
 
     /// Replaces a pod in the directory.

@@ -21,6 +21,7 @@ use crate::clock::{monotonic_now_ns, wall_now_ns};
 use crate::directory::Directory;
 use crate::durable::Keeper;
 use crate::enforce::{Desired, EnforceError, Enforcer, GRACE};
+use crate::enrich::Watched;
 use crate::identity::Registry;
 use crate::kernel::KernelTables;
 use crate::links::{Follower, Links};
@@ -75,6 +76,8 @@ pub struct Control {
     pub applied_at: Instant,
     /// Whether what an earlier load left has been replaced.
     pub is_committed: bool,
+    /// Where it is told which interfaces are watched.
+    pub watched: Arc<Watched>,
     /// Tells what changes as events.
     pub reporter: Reporter,
     /// Keeps the kernel's loss counters on disk.
@@ -362,6 +365,10 @@ impl Control {
 
     /// Tells the API what is in force, and what changed.
     fn publish(&mut self) {
+        let first = |(ifindex, state): (&u32, &AttachState)| {
+            matches!(state, AttachState::Attached { ingress_first: true, .. }).then_some(*ifindex)
+        };
+        self.watched.set(self.attached.iter().filter_map(first), monotonic_now_ns());
         let facts = self.facts.load();
         let table = self.enforcer.attributions().load();
         let endpoints = facts.directory.endpoints.values().map(|endpoint| {

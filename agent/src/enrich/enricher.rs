@@ -10,12 +10,14 @@ use palomar_model::object::ObjectName;
 use palomar_model::verdict::{ConnectionState, Direction, Verdict};
 
 use super::attributions::{Attribution, Attributions, Decision};
+use super::departures::{Departures, Fate, News};
 use super::ends::{End, Ends, LocalEnd};
 use super::foreign::{KernelWords, ToldDrop, ToldDrops};
 use super::known::{Known, KnownDecision, KnownEnd};
 use super::namespaces::{NamespaceWriter, SeenNamespaces};
 use super::owners::Owners;
-use crate::clock::{TimeAnchor, monotonic_now_ns};
+use super::watched::Watched;
+use crate::clock::{TimeAnchor, monotonic_now_ns, wall_now_ns};
 use crate::decode::{ForeignDrop, KernelEvent};
 use crate::directory::Directory;
 use crate::ring::{Interface, PoliciesId, Record, RestId, Writer};
@@ -51,9 +53,25 @@ pub struct Enricher {
     known: Known,
     known_of: KnownOf,
     drops: ToldDrops,
+    departures: Departures,
+    watched: Option<Arc<Watched>>,
+    ended: Vec<(KernelEvent, Fate)>,
     anchor: TimeAnchor,
     erasures: u64,
     records: Vec<Record>,
+}
+
+/// What became of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Enriched {
+    /// Flows that were written.
+    pub written: u64,
+    /// Departures that a delivery, a drop or an answer followed: nothing is shown of them.
+    pub settled: u64,
+    /// Departures of which it cannot be told what became of them, or that there was no room for.
+    pub unknown: u64,
+    /// When the first of the unknown ones was seen, in nanoseconds since the Unix epoch; 0 where there are none.
+    pub unknown_since_ns: i64,
 }
 
 /// What [`Known`] was found out under.
@@ -86,6 +104,9 @@ impl Enricher {
             services: HashMap::new(),
             known: Known::default(),
             drops: ToldDrops::default(),
+            departures: Departures::new(),
+            watched: None,
+            ended: Vec::new(),
             anchor: TimeAnchor::now(),
             records: Vec::new(),
         }
@@ -98,6 +119,13 @@ impl Enricher {
         self
     }
 
+    /// Tells a packet as not delivered only where its destination is watched; without this, everything is.
+    #[must_use]
+    pub fn with_watched(mut self, watched: Arc<Watched>) -> Self {
+        self.watched = Some(watched);
+        self
+    }
+
     /// Relates the two clocks anew.
     pub fn set_anchor(&mut self, anchor: TimeAnchor) {
         self.anchor = anchor;
@@ -105,23 +133,95 @@ impl Enricher {
 
     /// Writes the flows of some events, in their order. They can be read when this returns; who waits for them is woken by
     /// the next [`Enricher::wake`]. The events are best a few hundred: what changes meanwhile is taken in between two
-    /// calls.
-    pub fn enrich(&mut self, events: impl Iterator<Item = KernelEvent>) {
+    /// calls. Departures are not written but waited for: see [`Enricher::settle`].
+    pub fn enrich(&mut self, events: impl Iterator<Item = KernelEvent>) -> Enriched {
         self.follow_directory();
         let mut records = std::mem::take(&mut self.records);
         records.clear();
+        let mut enriched = Enriched::default();
         for event in events {
+            if Departures::is_departure(&event) {
+                if !self.departures.add(&event) {
+                    self.count_unknown(&event, &mut enriched);
+                }
+                continue;
+            }
+            enriched.settled += self.departures.hear(&event);
             if records.is_empty() {
                 self.mind_known(event.monotonic_ns);
             }
             records.push(self.record(&event));
         }
+        self.write(records, &mut enriched);
+        enriched
+    }
+
+    /// Writes those of the packets that are waited for of which it is now known that they were not delivered.
+    pub fn settle(&mut self, news: &News) -> Enriched {
+        let mut enriched = Enriched::default();
+        let mut ended = std::mem::take(&mut self.ended);
+        self.departures.end(news, |event, fate| ended.push((event, fate)));
+        if !ended.is_empty() {
+            self.follow_directory();
+            self.mind_known(news.now_ns);
+            let mut records = std::mem::take(&mut self.records);
+            records.clear();
+            for (event, fate) in ended.drain(..) {
+                if fate == Fate::Vanished && self.is_watched(&event) {
+                    records.push(self.record(&event));
+                } else {
+                    self.count_unknown(&event, &mut enriched);
+                }
+            }
+            self.write(records, &mut enriched);
+        }
+        self.ended = ended;
+        enriched
+    }
+
+    /// How many packets are waited for.
+    pub fn waited_for(&self) -> usize {
+        self.departures.len()
+    }
+
+    /// Gives up on all that is waited for.
+    pub fn give_up(&mut self) -> Enriched {
+        let unknown = self.departures.clear();
+        Enriched { unknown, unknown_since_ns: wall_now_ns(), ..Enriched::default() }
+    }
+
+    fn write(&mut self, records: Vec<Record>, enriched: &mut Enriched) {
+        enriched.written += records.len() as u64;
         self.writer.write(&records);
         self.records = records;
         if self.erasures != self.writer.erasures() {
             self.erasures = self.writer.erasures();
             self.namespaces.forget();
         }
+    }
+
+    #[cold]
+    fn count_unknown(&self, event: &KernelEvent, enriched: &mut Enriched) {
+        let left_ns = self.anchor.wall_ns(event.monotonic_ns);
+        let is_first = enriched.unknown == 0 || left_ns < enriched.unknown_since_ns;
+        if is_first {
+            enriched.unknown_since_ns = left_ns;
+        }
+        enriched.unknown += 1;
+    }
+
+    /// Whether its delivery would have been seen. That of a pod that has gone would have been, as long as it was there.
+    fn is_watched(&self, event: &KernelEvent) -> bool {
+        let Some(watched) = &self.watched else { return true };
+        let Directory { addresses, endpoints, .. } = &*self.directory;
+        let address = event.destination_address;
+        let of_pod = addresses.get(&address).map(|entry| entry.flow_endpoint.id);
+        let unmanaged = || {
+            let mut found = endpoints.values().filter(|endpoint| endpoint.addresses.contains(&address));
+            found.next().map(|endpoint| endpoint.id)
+        };
+        let destination = of_pod.or_else(unmanaged);
+        destination.is_none_or(|ifindex| watched.is_watched_since(ifindex, event.monotonic_ns))
     }
 
     /// Wakes those who wait for flows that were written since the last call.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use palomar_bpf::abi::Event;
 
-use super::enricher::Enricher;
-use crate::clock::{TimeAnchor, wall_now_ns};
+use super::departures::News;
+use super::enricher::{Enriched, Enricher};
+use crate::clock::{TimeAnchor, monotonic_now_ns, wall_now_ns};
 use crate::decode::KernelEvent;
 use crate::losses::{Loss, LossSource, Losses, Stage};
 use crate::source::EventReceiver;
@@ -21,6 +22,17 @@ const ANCHOR_EVERY: Duration = Duration::from_secs(1);
 const WAKE_EVERY: Duration = Duration::from_millis(1);
 /// How long the thread sleeps when nobody wakes it.
 const WAIT: Duration = Duration::from_millis(200);
+/// As [`WAIT`], while it waits for what becomes of packets.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
+/// Where events are lost that could have told what became of a packet.
+const BLIND_SPOTS: [LossSource; 6] = [
+    LossSource::KernelRingDrop,
+    LossSource::KernelRingTrace,
+    LossSource::KernelRingPolicyVerdict,
+    LossSource::InvalidRecord,
+    LossSource::QueueFull,
+    LossSource::Decode,
+];
 
 /// The enriching thread. It ends once the queue is closed and empty; dropping this waits for that, so drop the
 /// source first.
@@ -40,7 +52,16 @@ fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
     loop {
         // asked before the queue is emptied: what was sent before the end is not left behind
         let closed = queue.is_closed();
+        let progress = queue.progress();
         let taken = queue.take(BATCH, |events| enrich(&mut enricher, events, losses));
+        let news = News {
+            now_ns: monotonic_now_ns(),
+            emptied_ns: if taken == 0 { progress.emptied_ns } else { 0 },
+            counted_ns: progress.counted_ns,
+            lost: BLIND_SPOTS.into_iter().map(|source| losses.count(source)).sum(),
+            limited: losses.count(LossSource::RateLimited),
+        };
+        account(enricher.settle(&news), losses);
         let now = Instant::now();
         if taken == 0 || now - woken_at >= WAKE_EVERY {
             enricher.wake();
@@ -52,9 +73,10 @@ fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
         }
         if taken == 0 {
             if closed {
+                account(enricher.give_up(), losses);
                 return;
             }
-            queue.wait(WAIT);
+            queue.wait(if enricher.waited_for() > 0 { SHORT_WAIT } else { WAIT });
             enricher.follow_directory();
         }
     }
@@ -64,7 +86,7 @@ fn run(mut enricher: Enricher, mut queue: EventReceiver, losses: &Losses) {
 fn enrich(enricher: &mut Enricher, events: &[Event], losses: &Losses) {
     losses.take(Stage::Enricher, events.len() as u64);
     let mut invalid = (0, None);
-    enricher.enrich(events.iter().filter_map(|event| {
+    let done = enricher.enrich(events.iter().filter_map(|event| {
         KernelEvent::try_from(event)
             .map_err(|error| invalid = (invalid.0 + 1, invalid.1.or(Some(error))))
             .ok()
@@ -74,7 +96,19 @@ fn enrich(enricher: &mut Enricher, events: &[Event], losses: &Losses) {
         let now_ns = wall_now_ns();
         losses.add(Loss { source: LossSource::Decode, count, first_ns: now_ns, last_ns: now_ns });
     }
-    losses.give(Stage::Enricher, events.len() as u64 - invalid.0);
+    account(done, losses);
+}
+
+fn account(enriched: Enriched, losses: &Losses) {
+    let Enriched { written, settled, unknown, unknown_since_ns } = enriched;
+    losses.add(Loss {
+        source: LossSource::FateUnknown,
+        count: unknown,
+        first_ns: unknown_since_ns,
+        last_ns: wall_now_ns(),
+    });
+    losses.leave_out(Stage::Enricher, settled);
+    losses.give(Stage::Enricher, written);
 }
 
 // === impl EnrichThread ===

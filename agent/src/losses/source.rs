@@ -19,6 +19,10 @@ pub enum LossSource {
     QueueFull,
     /// Events that tell what cannot be.
     Decode,
+    /// Packets that left a pod for another on this node, of which it cannot be told whether they were delivered: events
+    /// were lost at that time, the delivery may have had another source address, the other pod was not watched yet, or
+    /// too many were waited for.
+    FateUnknown,
     /// Flows that were overwritten before a reader came to them; each reader's count adds to this one.
     ReaderOvertaken,
 }
@@ -27,7 +31,7 @@ pub enum LossSource {
 
 impl LossSource {
     /// All sources.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RateLimited,
         Self::KernelRingDrop,
         Self::KernelRingTrace,
@@ -35,6 +39,7 @@ impl LossSource {
         Self::InvalidRecord,
         Self::QueueFull,
         Self::Decode,
+        Self::FateUnknown,
         Self::ReaderOvertaken,
     ];
 
@@ -48,6 +53,7 @@ impl LossSource {
             Self::InvalidRecord => "invalid_record",
             Self::QueueFull => "queue_full",
             Self::Decode => "decode",
+            Self::FateUnknown => "fate_unknown",
             Self::ReaderOvertaken => "reader_overtaken",
         }
     }
@@ -60,7 +66,7 @@ impl LossSource {
             | Self::KernelRingTrace
             | Self::KernelRingPolicyVerdict => Stage::Kernel,
             Self::InvalidRecord | Self::QueueFull => Stage::Reader,
-            Self::Decode => Stage::Enricher,
+            Self::Decode | Self::FateUnknown => Stage::Enricher,
             Self::ReaderOvertaken => Stage::Queries,
         }
     }

@@ -14,7 +14,8 @@ pub enum Stage {
     Kernel,
     /// The thread that empties the kernel's ring buffer: gives what went into the queue.
     Reader,
-    /// The thread that names events: gives what was written to the ring of recent flows.
+    /// The thread that names events: gives what was written to the ring of recent flows, and leaves out the departures of
+    /// packets that arrived or were dropped.
     Enricher,
     /// All queries together: takes flows that a query passed, gives those that were answered, and leaves out those
     /// that were not asked for. A flow counts once for each query that passes it.
@@ -30,7 +31,7 @@ pub struct StageCounts {
     pub taken: u64,
     /// What went on.
     pub given: u64,
-    /// What was left out on purpose, by a filter; 0 but for queries.
+    /// What was left out on purpose: by a query's filter, or because a later event tells more.
     pub left_out: u64,
     /// Every place of this stage where events can be lost, with its count.
     pub lost: Vec<(LossSource, u64)>,

@@ -71,7 +71,10 @@ const HUBBLE_SOURCES: [&str; 4] =
 /// Hubble's name for the place, as a query tells it in lower case.
 fn hubble_source(source: LossSource) -> &'static str {
     match source {
-        LossSource::RateLimited | LossSource::InvalidRecord | LossSource::Decode => UNKNOWN,
+        LossSource::RateLimited
+        | LossSource::InvalidRecord
+        | LossSource::Decode
+        | LossSource::FateUnknown => UNKNOWN,
         LossSource::KernelRingDrop | LossSource::KernelRingTrace | LossSource::KernelRingPolicyVerdict => {
             PERF_EVENT_RING_BUFFER
         }

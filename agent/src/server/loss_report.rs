@@ -98,9 +98,10 @@ fn place_of(cause: GapCause) -> LostEventSource {
 /// Hubble's name for the place; it has none for events that were left out by design or were not understood.
 fn to_proto(source: LossSource) -> LostEventSource {
     match source {
-        LossSource::RateLimited | LossSource::InvalidRecord | LossSource::Decode => {
-            LostEventSource::UnknownLostEventSource
-        }
+        LossSource::RateLimited
+        | LossSource::InvalidRecord
+        | LossSource::Decode
+        | LossSource::FateUnknown => LostEventSource::UnknownLostEventSource,
         LossSource::KernelRingDrop | LossSource::KernelRingTrace | LossSource::KernelRingPolicyVerdict => {
             LostEventSource::PerfEventRingBuffer
         }

@@ -41,15 +41,15 @@ impl<C: KernelTotals> KernelLosses<C> {
         Self { counters, known, known_at_ns, told_before, failing: false }
     }
 
-    /// Adds what was told and lost since the last call.
-    pub fn count(&mut self, losses: &Losses) {
+    /// Adds what was told and lost since the last call; whether the counters could be read.
+    pub fn count(&mut self, losses: &Losses) -> bool {
         let (totals, told) = match self.read() {
             Ok(sums) => sums,
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, "cannot read the kernel's counters of events");
                 }
-                return;
+                return false;
             }
         };
         self.failing = false;
@@ -67,6 +67,7 @@ impl<C: KernelTotals> KernelLosses<C> {
             });
         }
         (self.known, self.known_at_ns) = (totals, now_ns);
+        true
     }
 
     fn read(&self) -> io::Result<(Vec<(LossSource, u64)>, u64)> {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use super::progress::{Progress, ProgressMade};
 use palomar_bpf::abi::Event;
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
@@ -10,20 +11,25 @@ use ringbuf::{HeapCons, HeapProd, HeapRb};
 /// A queue for so many events, at least one.
 pub fn queue(capacity: usize) -> (EventSender, EventReceiver) {
     let (events, taken) = HeapRb::new(capacity.max(1)).split();
-    let bell = Arc::new(Bell::default());
-    (EventSender { events, bell: Arc::clone(&bell) }, EventReceiver { events: taken, bell })
+    let (bell, progress) = (Arc::new(Bell::default()), Arc::new(Progress::default()));
+    (
+        EventSender { events, bell: Arc::clone(&bell), progress: Arc::clone(&progress) },
+        EventReceiver { events: taken, bell, progress },
+    )
 }
 
 /// Puts events in. The queue is closed when it is dropped.
 pub struct EventSender {
     events: HeapProd<Event>,
     bell: Arc<Bell>,
+    progress: Arc<Progress>,
 }
 
 /// Takes events out.
 pub struct EventReceiver {
     events: HeapCons<Event>,
     bell: Arc<Bell>,
+    progress: Arc<Progress>,
 }
 
 /// Wakes the receiver: one wake-up for many events.
@@ -39,6 +45,16 @@ impl EventSender {
     /// Puts in as many of these events as fit, in order, and gives their number. The others are lost.
     pub fn send(&mut self, events: &[Event]) -> usize {
         self.events.push_slice(events)
+    }
+
+    /// Says that all events of before this moment, of the kernel's clock, were sent or counted as lost.
+    pub fn emptied(&self, at_ns: u64) {
+        self.progress.emptied(at_ns);
+    }
+
+    /// Says that what the kernel lost before this moment has been counted.
+    pub fn counted(&self, at_ns: u64) {
+        self.progress.counted(at_ns);
     }
 
     /// Wakes the receiver.
@@ -66,6 +82,11 @@ impl EventReceiver {
             self.events.skip(count);
         }
         count
+    }
+
+    /// How far the sender has come. What it says is true of the queue once that has been emptied after this.
+    pub fn progress(&self) -> ProgressMade {
+        self.progress.made()
     }
 
     /// Whether the sender has gone. Events may still be in the queue.

@@ -106,14 +106,20 @@ impl Flood {
     }
 }
 
+/// The observation point of a packet that leaves for another pod.
+const DEPARTURE: u8 = 5;
 /// No verdict has this number.
 const IMPOSSIBLE: u8 = 77;
 
-/// One in ten a drop, one in ten a verdict; one in a hundred is no event, one in a hundred cannot be.
+/// One in ten a drop, one in ten a verdict; one in a hundred is no event, one in a hundred cannot be. One in a hundred
+/// leaves for another pod, and every second of these is delivered next, under its number.
 fn event(number: u32, now_ns: u64) -> Event {
+    let is_departure = number % 100 == 78;
+    let number = if number % 200 == 79 { number - 1 } else { number };
     let (kind, detail, verdict) = match number % 10 {
         3 => (EventKind::Drop, 132, 2),
         6 => (EventKind::PolicyVerdict, 2, 1),
+        _ if is_departure => (EventKind::Trace, DEPARTURE, 1),
         _ => (EventKind::Trace, 0, 1),
     };
     let port = |bits: u32| u16::try_from(bits & 0xffff).unwrap().to_be();
@@ -123,7 +129,7 @@ fn event(number: u32, now_ns: u64) -> Event {
         kind: kind as u8,
         detail,
         verdict: if number % 100 == 51 { IMPOSSIBLE } else { verdict },
-        direction: 1,
+        direction: if is_departure { 2 } else { 1 },
         state: 1,
         family: 4,
         protocol: 6,

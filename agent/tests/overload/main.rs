@@ -199,6 +199,8 @@ fn what_an_overloaded_agent_is_offered_is_delivered_or_counted_as_lost_at_each_s
     assert_eq!(reader.taken, kernel.given);
     assert_eq!(enricher.taken, reader.given);
     assert_eq!(ring.written(), enricher.given);
+    assert!(enricher.left_out > 0, "departures were followed by deliveries");
+    assert!(losses.count(LossSource::FateUnknown) > 0, "and others not, while events were lost");
     assert_eq!(queries.taken, followers.len() as u64 * ring.written());
     assert_eq!(losses.count(LossSource::InvalidRecord), flood.broken);
     assert!(losses.count(LossSource::Decode) <= flood.impossible);
@@ -226,7 +228,7 @@ fn what_an_overloaded_agent_is_offered_is_delivered_or_counted_as_lost_at_each_s
         assert_eq!(lost(LostEventSource::ObserverEventsQueue), count(&[LossSource::QueueFull]), "{habit:?}");
         assert_eq!(
             lost(LostEventSource::UnknownLostEventSource),
-            count(&[LossSource::InvalidRecord, LossSource::Decode]),
+            count(&[LossSource::InvalidRecord, LossSource::Decode, LossSource::FateUnknown]),
             "{habit:?}"
         );
         let own = lost(LostEventSource::HubbleRingBuffer);

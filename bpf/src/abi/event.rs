@@ -47,6 +47,8 @@ numbered! {
         ToEndpoint = 0,
         /// Handed by a pod to the node's stack.
         ToStack = 3,
+        /// Left a pod for another local pod as a connection's first packet: its delivery or a drop is to follow.
+        FromEndpoint = 5,
     }
 }
 

@@ -33,7 +33,7 @@ pub use rule::{
 
 /// `PALOMAR_ABI_VERSION`: raised with every change of a layout or of a meaning. Pinned maps live under it, and every
 /// event carries it.
-pub const ABI_VERSION: u8 = 4;
+pub const ABI_VERSION: u8 = 5;
 
 /// Declares an enum whose numbers are those of `abi.h`, with a checked conversion from the number.
 macro_rules! numbered {

@@ -274,12 +274,14 @@ fn the_pods_own_address_on_a_packet_from_elsewhere_is_masked_and_judged_as_the_w
 }
 
 #[test]
-fn a_packet_to_another_pod_here_is_told_at_its_delivery_only() {
+fn a_packet_to_another_pod_here_is_told_at_its_delivery_and_the_first_at_its_departure() {
     let mut datapath = world(crate::datapath::Load::default());
     assert_eq!(datapath.pod_sends(&tcp(POD, "10.0.0.40:80", SYN)), PASS);
-    assert_eq!(told(&mut datapath), Vec::<String>::new());
+    assert_eq!(told(&mut datapath), ["from-endpoint new"]);
     assert_eq!(datapath.pod_gets(&tcp("10.0.0.40:80", POD, SYN | ACK)), PASS);
     assert_eq!(told(&mut datapath), ["to-endpoint reply"]);
+    assert_eq!(datapath.pod_sends(&tcp(POD, "10.0.0.40:80", ACK)), PASS);
+    assert_eq!(told(&mut datapath), Vec::<String>::new());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Events in a line each, for tables.
 
 use crate::datapath::Datapath;
-use palomar_bpf::abi::{Event, EventKind, State, Verdict};
+use palomar_bpf::abi::{Event, EventKind, Point, State, Verdict};
 
 /// The events since the last call, as `kind detail verdict state`.
 pub fn told(datapath: &mut Datapath) -> Vec<String> {
@@ -11,8 +11,7 @@ pub fn told(datapath: &mut Datapath) -> Vec<String> {
 pub fn line(event: &Event) -> String {
     let kind = match EventKind::try_from(event.kind).unwrap() {
         EventKind::Drop => "drop",
-        EventKind::Trace if event.detail == 0 => return format!("to-endpoint {}", state(event)),
-        EventKind::Trace => return format!("to-stack {}", state(event)),
+        EventKind::Trace => return format!("{} {}", point(event), state(event)),
         EventKind::PolicyVerdict => "policy",
     };
     let verdict = match Verdict::try_from(event.verdict).unwrap() {
@@ -21,6 +20,14 @@ pub fn line(event: &Event) -> String {
         Verdict::Audit => "audited",
     };
     format!("{kind} {} {verdict} {}", event.detail, state(event))
+}
+
+fn point(event: &Event) -> &'static str {
+    match Point::try_from(event.detail).unwrap() {
+        Point::ToEndpoint => "to-endpoint",
+        Point::ToStack => "to-stack",
+        Point::FromEndpoint => "from-endpoint",
+    }
 }
 
 fn state(event: &Event) -> &'static str {
