@@ -231,6 +231,20 @@ fn policies_that_do_not_select_the_pod_are_told_apart_with_the_reason() {
 }
 
 #[test]
+fn names_that_may_have_been_meant_are_offered() {
+    let nothing = world(&[]);
+    for (name, to, offered) in [
+        ("two letters that were swapped", "shop/frnot", "; there is shop/front"),
+        ("a pod of another namespace", "bank/front", "; there is shop/front"),
+        ("both namespace and name cut short", "shp/fa", "; there is shop/far"),
+        ("nothing like it", "shop/zebra", ""),
+    ] {
+        let expected = format!("{to}: there is neither a pod nor a service of that name{offered}");
+        assert_eq!(answer(&nothing, "shop/web", to, 80).1, [expected], "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_be_known_is_said_and_never_guessed() {
     let lan = json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}]});
     let blocks = world(&[("shop/lan", lan)]);

@@ -107,11 +107,33 @@ impl<'w> Index<'w> {
         })
     }
 
-    /// Pods of a namespace whose names begin as this one does, or this one as theirs; a few.
+    /// Pods and services that may have been meant, the nearest first; a few. Their names begin as this one does or this one as
+    /// theirs, or differ in a letter or two; or they have this name in another namespace.
     pub(super) fn near_names(&self, name: &ObjectName) -> Vec<ObjectName> {
-        let pods = self.world.pods.keys().filter(|pod| pod.namespace == name.namespace);
-        let near =
-            pods.filter(|pod| pod.name.starts_with(&name.name) || name.name.starts_with(pod.name.as_str()));
-        near.take(3).cloned().collect()
+        let all = self.world.pods.keys().chain(self.world.services.keys());
+        let mut near: Vec<(usize, &ObjectName)> =
+            all.filter_map(|known| Some((distance(known, name)?, known))).collect();
+        near.sort_unstable();
+        near.dedup();
+        near.into_iter().take(3).map(|(_, known)| known.clone()).collect()
     }
+}
+
+/// How far a name is from one that was written; `None`: too far to be meant.
+fn distance(known: &ObjectName, written: &ObjectName) -> Option<usize> {
+    let namespaces = strsim::osa_distance(&known.namespace, &written.namespace);
+    let names = strsim::osa_distance(&known.name, &written.name);
+    let is_longer = known.name.starts_with(&written.name) || written.name.starts_with(&known.name);
+    let is_name = is_longer || names <= typos(&written.name);
+    match (namespaces, names) {
+        (_, 0) => Some(namespaces),
+        (0, _) if is_longer => Some(1),
+        _ if is_name && namespaces <= typos(&written.namespace) => Some(namespaces + names),
+        _ => None,
+    }
+}
+
+/// In how many letters a name may differ from one that was written and still be meant.
+fn typos(written: &str) -> usize {
+    (written.len() / 3).min(2)
 }
