@@ -18,6 +18,7 @@
 //! | `exit` | exit codes beside 0 and 1 |
 
 mod basis;
+mod evidence;
 mod exit;
 mod expectations;
 mod explain;

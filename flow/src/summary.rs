@@ -2,7 +2,7 @@
 
 mod icmp;
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use palomar_model::flow::Event;
@@ -21,14 +21,54 @@ const FLAG_ORDER: [(u8, &str); 8] = [
     (TcpFlags::CWR, "CWR"),
 ];
 
+/// Follows the packet in the summary of one that was seen leaving a pod and never again.
+const NOT_DELIVERED: &str = "; not delivered";
+/// Follows the packet in the summary of one that somebody else in the kernel dropped.
+const KERNEL: &str = "; kernel: ";
+/// Stands between the kernel's reason and the function that gave it.
+const AT: &str = " at ";
+
+/// What a summary tells of a packet's fate, beyond what the flow's verdict says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate<'s> {
+    /// It left a pod for another on the node, and was neither delivered nor, as far as anybody told, dropped.
+    NotDelivered,
+    /// Somebody else in the kernel dropped it.
+    Dropped(KernelDrop<'s>),
+}
+
+/// How somebody else in the kernel dropped a packet, in the kernel's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KernelDrop<'s> {
+    /// The reason's name without its prefix, such as `NETFILTER_DROP`; its number, where it has no name.
+    pub reason: &'s str,
+    /// The function that dropped it; `None` where that is not known.
+    pub place: Option<&'s str>,
+}
+
 /// The summary of a flow: that of its packet, and for a packet that was seen leaving a pod and never again,
 /// that it was not delivered.
 pub fn of_event(transport: Transport, source: IpAddr, event: Event) -> String {
     let mut summary = of_packet(transport, source);
     if event == Event::Trace(ObservationPoint::FromEndpoint) {
-        summary.push_str("; not delivered");
+        summary.push_str(NOT_DELIVERED);
     }
     summary
+}
+
+/// The summary of a packet that somebody else in the kernel dropped.
+pub fn of_kernel_drop(packet: &str, drop: KernelDrop<'_>) -> String {
+    format!("{packet}{KERNEL}{drop}")
+}
+
+/// What a summary of this or of an agent's tells of its packet's fate; `None` where it tells nothing.
+pub fn fate(summary: &str) -> Option<Fate<'_>> {
+    if summary.ends_with(NOT_DELIVERED) {
+        return Some(Fate::NotDelivered);
+    }
+    let (_, drop) = summary.split_once(KERNEL)?;
+    let (reason, place) = drop.split_once(AT).map_or((drop, None), |(reason, place)| (reason, Some(place)));
+    Some(Fate::Dropped(KernelDrop { reason, place }))
 }
 
 /// The summary of a packet; `source` tells the IP version where the protocol has no name here.
@@ -65,9 +105,34 @@ fn tcp(flags: TcpFlags) -> String {
     summary
 }
 
+// === impl KernelDrop ===
+
+/// `NETFILTER_DROP at nft_do_chain`
+impl fmt::Display for KernelDrop<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, place } = self;
+        f.write_str(reason)?;
+        place.map_or(Ok(()), |place| write!(f, "{AT}{place}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fate_is_read_as_it_was_written() {
+        let drop = |place| KernelDrop { reason: "NETFILTER_DROP", place };
+        for place in [None, Some("nft_do_chain")] {
+            let summary = of_kernel_drop("TCP Flags: SYN", drop(place));
+            assert_eq!(fate(&summary), Some(Fate::Dropped(drop(place))), "{summary}");
+        }
+        let event = Event::Trace(ObservationPoint::FromEndpoint);
+        let summary =
+            of_event(Transport::Udp { source: 1, destination: 2 }, "10.0.0.1".parse().unwrap(), event);
+        assert_eq!((summary.as_str(), fate(&summary)), ("UDP; not delivered", Some(Fate::NotDelivered)));
+        assert_eq!(fate("TCP Flags: SYN"), None);
+    }
 
     #[test]
     fn each_protocol_has_its_summary() {

@@ -83,3 +83,70 @@ fn real_flows_are_explained_by_the_policies_of_their_time_and_not_by_later_ones(
     assert!(text.contains("cannot know: what was in force: the agent knows of changes since "), "{text}");
     assert!(agent.terminate().success());
 }
+
+/// The newest drop of a SYN from `pod` to web that somebody else in the kernel made.
+fn foreign_drop_from(agent: &Agent, pod: &str) -> String {
+    agent.wait_for_flows("a drop by somebody else", &["--type", "drop", "--to-pod", "np-demo/web"], |flows| {
+        let is_it = |flow: &&Value| {
+            names_pod(flow, pod, "web")
+                && field(flow, "/Summary").as_str().is_some_and(|s| s.contains("kernel: "))
+        };
+        flows.iter().rfind(is_it).map(|flow| field(flow, "/uuid").as_str().unwrap().to_owned())
+    })
+}
+
+/// A rule of netfilter on the node plays another CNI, which drops what `other` sends to web.
+#[test]
+fn a_drop_by_another_is_told_beside_what_policy_says_of_it() {
+    for (name, mode) in [("expothera", "audit"), ("expothero", "off")] {
+        let lab = np_demo(name, Topology::Routed);
+        let agent = Agent::start(&lab, Options::mode(mode).arg("--foreign-drops").arg("on"));
+        for pod in ["web", "other"] {
+            agent.wait_for_endpoint(&format!("np-demo/{pod}"), "attached", |_| true);
+        }
+        let pod = |name: &str| lab.pod(&format!("np-demo/{name}")).unwrap().clone();
+        let (web, other) = (pod("web"), pod("other"));
+        let rule = format!(
+            "table ip lab_cni {{
+                chain forward {{
+                    type filter hook forward priority 0;
+                    ip saddr {} ip daddr {} drop
+                }}
+            }}",
+            other.v4().unwrap(),
+            web.v4().unwrap()
+        );
+        let output = lab.node().command("nft").arg(rule).output(LONG).unwrap();
+        assert!(output.status.success(), "{}", output.stderr);
+        let to: SocketAddr = (web.v4().unwrap(), PORT).into();
+        let beside = |comparison: &str, verdict: &str| {
+            thread::sleep(SETTLED);
+            assert!(other.connect(to, SHORT).is_err());
+            thread::sleep(SETTLED);
+            let uuid = foreign_drop_from(&agent, "other");
+            let text = explained(&agent, &uuid);
+            let mut lines = text.lines().skip(1);
+            let evidence = lines.next().unwrap_or_default();
+            assert!(evidence.starts_with("the kernel dropped it: NETFILTER_DROP at "), "{mode}: {text}");
+            assert_eq!(lines.next(), Some(comparison), "{mode}: {text}");
+            let asked = format!("np-demo/other -> np-demo/web, TCP {PORT}: {verdict}");
+            assert_eq!(lines.next(), Some(asked.as_str()), "{mode}: {text}");
+            serde_json::from_str::<Value>(
+                &agent.palomar(&["policy", "explain", "--uuid", &uuid, "-o", "json"]),
+            )
+            .unwrap()
+        };
+        let value = beside("policy allows it: whoever lost it does not act by these policies", "allowed");
+        assert_eq!(value["comparison"]["policy_agrees"], false, "{value}");
+
+        agent.apply(DEFAULT_DENY);
+        agent.wait_for_log("world=2");
+        let looks = "policy denies it as well: this looks like another's enforcement of np-demo/default-deny";
+        let value = beside(looks, "denied");
+        assert_eq!(value["evidence"]["reason"], "NETFILTER_DROP", "{value}");
+        assert_eq!(value["comparison"]["enforced_by_another"][0]["name"], "default-deny", "{value}");
+        let lines = agent.palomar(&["observe", "--last", "1", "--why", "--type", "drop"]);
+        assert!(lines.contains("    why: the kernel dropped it: NETFILTER_DROP at "), "{lines}");
+        assert!(lines.trim_end().ends_with(looks), "{lines}");
+    }
+}

@@ -8,6 +8,9 @@ pub const NO_CODE: DropReason = DropReason(255);
 /// The function that drops a packet whose TTL has run out, of either IP version. The reason is that of a bad header.
 const FORWARDING: [&str; 2] = ["ip_forward", "ip6_forward"];
 
+/// "Policy denied by denylist".
+const BY_RULE: DropReason = DropReason(181);
+
 /// Codes and the kernel's reasons (`enum skb_drop_reason` without its prefix) that they stand for.
 const CODES: [(u8, &[&str]); 12] = [
     // Invalid source ip
@@ -42,9 +45,8 @@ const CODES: [(u8, &[&str]); 12] = [
     (169, &["IP_INNOROUTES", "IP_OUTNOROUTES"]),
     // Socket lookup failed
     (178, &["NO_SOCKET"]),
-    // Policy denied by denylist
     (
-        181,
+        BY_RULE.0,
         &[
             "NETFILTER_DROP",
             "BPF_CGROUP_EGRESS",
@@ -81,6 +83,12 @@ pub fn code(reason: &str, place: Option<&str>) -> DropReason {
         return DropReason(196);
     }
     CODES.iter().find(|(_, reasons)| reasons.contains(&reason)).map_or(NO_CODE, |(code, _)| DropReason(*code))
+}
+
+/// Whether the packet was dropped by somebody's rule or program, as who enforces policy would, rather than for what it was
+/// or where it went.
+pub fn is_by_rule(reason: &str, place: Option<&str>) -> bool {
+    code(reason, place) == BY_RULE
 }
 
 #[cfg(test)]

@@ -46,8 +46,15 @@ pub(super) struct ToldDrop {
 #[derive(Default)]
 pub(super) struct ToldDrops {
     words: Option<Arc<dyn KernelWords>>,
-    named: HashMap<ForeignDrop, (DropReason, String)>,
+    named: HashMap<ForeignDrop, Named>,
     told: HashMap<(ForeignDrop, String), ToldDrop>,
+}
+
+/// A drop in words.
+struct Named {
+    code: DropReason,
+    reason: String,
+    place: Option<String>,
 }
 
 // === impl ToldDrops ===
@@ -68,8 +75,9 @@ impl ToldDrops {
             self.named.clear();
         }
         let words = self.words.as_deref();
-        let (code, text) = self.named.entry(drop).or_insert_with(|| name(words, drop));
-        let summary = format!("{}; {text}", key.1);
+        let Named { code, reason, place } = self.named.entry(drop).or_insert_with(|| name(words, drop));
+        let words = summary::KernelDrop { reason, place: place.as_deref() };
+        let summary = summary::of_kernel_drop(&key.1, words);
         let fields = proto::Flow { summary, ..proto::Flow::default() }.encode_to_vec();
         let told = ToldDrop { code: *code, rest: Rest::new(Stands::Beside, &fields, None).map(Arc::new) };
         self.told.insert(key, told.clone());
@@ -77,10 +85,8 @@ impl ToldDrops {
     }
 }
 
-fn name(words: Option<&dyn KernelWords>, drop: ForeignDrop) -> (DropReason, String) {
+fn name(words: Option<&dyn KernelWords>, drop: ForeignDrop) -> Named {
     let reason = words.and_then(|words| words.reason(drop.reason)).unwrap_or_else(|| drop.reason.to_string());
     let place = words.and_then(|words| words.place(drop.place));
-    let code = kernel_drop::code(&reason, place.as_deref());
-    let at = place.map_or_else(String::new, |place| format!(" at {place}"));
-    (code, format!("kernel: {reason}{at}"))
+    Named { code: kernel_drop::code(&reason, place.as_deref()), reason, place }
 }

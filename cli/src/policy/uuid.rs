@@ -9,6 +9,7 @@ use palomar_proto::observer::get_flows_response::ResponseTypes;
 use serde_json::json;
 
 use super::basis::Basis;
+use super::evidence::{Comparison, Evidence};
 use super::explain::Told;
 use super::flow::ends::Directory;
 use super::why::{self, Asked};
@@ -67,13 +68,21 @@ pub async fn run(
         change: change.as_ref(),
         manifests: &basis.manifests,
     };
+    let evidence = Evidence::of(&flow);
+    let comparison = evidence.map(|evidence| evidence.beside(&explanation.answer));
     if output == "json" {
         let mut value = json::of(&told);
         value["flow"] = of(&flow);
         value["disagreement"] = json!(disagreement);
+        value["evidence"] = json!(evidence.map(Evidence::json));
+        value["comparison"] = json!(comparison.as_ref().map(Comparison::json));
         return print_json(&value, surroundings);
     }
     writeln!(surroundings.out, "{}", escape(&title))?;
+    if let Some((evidence, comparison)) = evidence.zip(comparison) {
+        writeln!(surroundings.out, "{}", escape(&evidence.text()))?;
+        writeln!(surroundings.out, "{}", escape(&comparison.text))?;
+    }
     if let Some(disagreement) = disagreement {
         writeln!(surroundings.out, "but these policies say otherwise: {disagreement}")?;
     }
@@ -94,13 +103,20 @@ fn cannot(
     output: &str,
     surroundings: &mut Surroundings<'_>,
 ) -> Result<()> {
+    let evidence = Evidence::of(flow);
     if output == "json" {
         let missing: Vec<&str> = fact.into_iter().collect();
         let verdict = fact.map(|_| "undecidable");
-        let value = json!({ "verdict": verdict, "missing": missing, "note": what, "flow": of(flow) });
+        let value = json!({
+            "verdict": verdict, "missing": missing, "note": what, "flow": of(flow),
+            "evidence": evidence.map(Evidence::json),
+        });
         return print_json(&value, surroundings);
     }
     writeln!(surroundings.out, "{}", escape(title))?;
+    if let Some(evidence) = evidence {
+        writeln!(surroundings.out, "{}", escape(&evidence.text()))?;
+    }
     match fact {
         Some(fact) => writeln!(surroundings.out, "cannot know: {}", escape(fact))?,
         None => writeln!(surroundings.out, "{what}")?,

@@ -7,6 +7,7 @@ use palomar_policy::explain::{Answer, DirectionAnswer, End, Index, Prober, Quest
 use palomar_proto::flow::{Flow, TraceReason};
 
 use super::basis::{Basis, Moment};
+use super::evidence::Evidence;
 use super::flow::ends::{Directory, FlowEnd};
 use super::flow::opening::{Opening, recorded};
 use super::reason;
@@ -26,16 +27,26 @@ impl<'i, 'w> Why<'i, 'w> {
 
     /// The deciding rules, or `cannot know: ` and the fact that is missing.
     pub fn of(&mut self, flow: &Flow) -> String {
-        match question(flow, &self.directory, self.basis) {
+        let evidence = Evidence::of(flow);
+        let said = match question(flow, &self.directory, self.basis) {
             Asked::Question(question) => {
                 let answer = self.prober.answer(&question);
                 if self.prober.known_ends() > REMEMBERED {
                     self.prober.forget_ends();
                 }
-                told(&answer, flow, self.basis)
+                let told = told(&answer, flow, self.basis);
+                let beside = evidence.filter(|_| answer.verdict != Verdict::Undecidable);
+                match beside.map(|evidence| evidence.beside(&answer).text) {
+                    Some(beside) => format!("{told}; {beside}"),
+                    None => told,
+                }
             }
             Asked::Missing(fact) => format!("cannot know: {fact}"),
             Asked::Nothing(why) => why.to_owned(),
+        };
+        match evidence {
+            Some(evidence) => format!("{}; {said}", evidence.text()),
+            None => said,
         }
     }
 }

@@ -151,6 +151,133 @@ async fn where_something_that_concerns_the_flow_has_changed_since_it_is_said_and
     }
 }
 
+/// A SYN for web-1 that somebody else in the kernel dropped, or that did not arrive.
+fn lost(from: (&str, &str), summary: &str) -> Flow {
+    let (kind, verdict) =
+        if summary.contains("kernel") { (1, Verdict::Dropped) } else { (4, Verdict::Forwarded) };
+    Flow {
+        event_type: Some(CiliumEventType { r#type: kind, sub_type: 0 }),
+        traffic_direction: TrafficDirection::Egress.into(),
+        drop_reason_desc: DropReason::PolicyDeny.into(),
+        summary: summary.to_owned(),
+        ..self::verdict(from, verdict, 50)
+    }
+}
+
+const BY_RULE: &str = "TCP Flags: SYN; kernel: NETFILTER_DROP at nft_do_chain [nf_tables]";
+const BY_SOCKET: &str = "TCP Flags: SYN; kernel: NO_SOCKET at tcp_v4_rcv";
+const VANISHED: &str = "TCP Flags: SYN; not delivered";
+
+#[tokio::test]
+async fn what_was_seen_to_become_of_a_packet_stands_beside_what_policy_says() {
+    let looks = "policy denies it as well: this looks like another's enforcement of np-demo/web";
+    let table = [
+        (
+            "a rule, denied",
+            OTHER,
+            BY_RULE,
+            "the kernel dropped it: NETFILTER_DROP at nft_do_chain [nf_tables]",
+            looks,
+        ),
+        (
+            "a rule, allowed",
+            FRONTEND,
+            BY_RULE,
+            "the kernel dropped it: NETFILTER_DROP at nft_do_chain [nf_tables]",
+            "policy allows it: whoever lost it does not act by these policies",
+        ),
+        (
+            "no socket, denied",
+            OTHER,
+            BY_SOCKET,
+            "the kernel dropped it: NO_SOCKET at tcp_v4_rcv",
+            "policy denies it as well, but that is not why it was lost",
+        ),
+        (
+            "no socket, allowed",
+            FRONTEND,
+            BY_SOCKET,
+            "the kernel dropped it: NO_SOCKET at tcp_v4_rcv",
+            "policy allows it: it was lost for another reason",
+        ),
+        (
+            "not delivered, denied",
+            OTHER,
+            VANISHED,
+            "it was not delivered, and nobody is known to have dropped it",
+            looks,
+        ),
+    ];
+    for (what, from, summary, evidence, comparison) in table {
+        let stub = stub(&[lost(from, summary)], vec![objects("", None, 90)]);
+        let outcome = run(&stub, &EXPLAIN).await;
+        assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{what}");
+        let both = format!("\n{evidence}\n{comparison}\nnp-demo/{} -> np-demo/web-1, TCP 8080: ", from.0);
+        assert!(outcome.out.contains(&both), "{what}: {}", outcome.out);
+        let outcome = run(&stub, &["observe", "--why"]).await;
+        let why = outcome.out.lines().find_map(|line| line.strip_prefix("    why: ")).unwrap();
+        assert!(why.starts_with(&format!("{evidence}; egress allowed, ")), "{what}: {why}");
+        assert!(why.ends_with(&format!("; {comparison}")), "{what}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn evidence_stands_alone_where_policy_cannot_be_asked() {
+    let changed = objects("NetworkPolicy np-demo/web", None, 90);
+    let answer = Flow {
+        is_reply: Some(true),
+        l4: Some(Layer4 {
+            protocol: Some(layer4::Protocol::Udp(Udp { source_port: 53, destination_port: 4000 })),
+        }),
+        summary: "UDP; kernel: NETFILTER_DROP".to_owned(),
+        ..lost(OTHER, BY_RULE)
+    };
+    let table = [
+        ("policies have changed", lost(OTHER, BY_RULE), changed.clone(), "cannot know: what was in force: "),
+        ("an answer", answer, objects("", None, 90), "goes with its connection: "),
+    ];
+    for (what, flow, objects, expected) in table {
+        let stub = stub(&[flow], vec![objects]);
+        let outcome = run(&stub, &EXPLAIN).await;
+        let lines: Vec<&str> = outcome.out.lines().skip(1).collect();
+        assert!(lines[0].starts_with("the kernel dropped it: NETFILTER_DROP"), "{what}: {lines:?}");
+        assert!(lines[1].starts_with(expected), "{what}: {lines:?}");
+        let outcome = run(&stub, &["observe", "--why"]).await;
+        let why = outcome.out.lines().find_map(|line| line.strip_prefix("    why: ")).unwrap();
+        assert!(why.starts_with("the kernel dropped it: NETFILTER_DROP"), "{what}: {why}");
+        assert!(why.contains(&format!("; {expected}")), "{what}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn evidence_and_comparison_are_parts_of_the_answer_in_json() {
+    let asked = async |flow: Flow| {
+        let stub = stub(&[flow], vec![objects("", None, 90)]);
+        let outcome = run(&stub, &[&EXPLAIN[..], &["-o", "json"]].concat()).await;
+        serde_json::from_str::<Value>(&outcome.out).unwrap()
+    };
+    let value = asked(lost(OTHER, BY_RULE)).await;
+    assert_eq!(
+        value["evidence"],
+        serde_json::json!({
+            "fate": "dropped by the kernel", "reason": "NETFILTER_DROP", "place": "nft_do_chain [nf_tables]",
+        })
+    );
+    assert_eq!(value["comparison"]["policy_agrees"], true);
+    assert_eq!(
+        value["comparison"]["enforced_by_another"],
+        serde_json::json!([
+            { "direction": "ingress", "kind": "NetworkPolicy", "namespace": "np-demo", "name": "web" },
+        ])
+    );
+    let value = asked(lost(FRONTEND, VANISHED)).await;
+    assert_eq!(value["evidence"], serde_json::json!({ "fate": "not delivered" }));
+    assert_eq!(value["comparison"]["policy_agrees"], false);
+    assert_eq!(value["comparison"]["enforced_by_another"], serde_json::json!([]));
+    let value = asked(verdict(OTHER, Verdict::Dropped, 50)).await;
+    assert_eq!((&value["evidence"], &value["comparison"]), (&Value::Null, &Value::Null));
+}
+
 #[tokio::test]
 async fn each_line_of_observe_is_followed_by_the_deciding_rules_or_the_missing_fact() {
     let reply = Flow { is_reply: Some(true), l4: None, ..verdict(OTHER, Verdict::Forwarded, 52) };
