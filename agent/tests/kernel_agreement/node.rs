@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use palomar_agent::decode::KernelEvent;
-use palomar_agent::enforce::{Desired, DesiredAddress, DesiredEndpoint, Enforcer, SharedAttributions};
+use palomar_agent::enforce::{Desired, DesiredAddress, DesiredEndpoint, Enforcer, Saved, SharedAttributions};
 use palomar_agent::enrich::{self, Attribution, Attributions as _};
 use palomar_agent::kernel::KernelTables;
 use palomar_bpf::abi::Mode;
@@ -14,9 +14,9 @@ use palomar_bpf::{Constant, Datapath, EventReader, Options};
 use palomar_model::attribution::PolicyRef;
 use palomar_model::flow::Event;
 use palomar_model::packet::Protocol;
-use palomar_model::verdict::{Direction, Verdict};
+use palomar_model::verdict::{Direction, MatchType, Verdict};
 use palomar_policy::cidr::{blocks_of, port_names_in_blocks};
-use palomar_policy::{Traffic, select_subject};
+use palomar_policy::{RuleSet, RuleSets, Traffic, select_subject};
 
 use crate::craft;
 use crate::generate::{Cluster, Pod};
@@ -36,8 +36,8 @@ const BETWEEN: Duration = Duration::from_mins(2);
 pub enum Seen {
     /// Let through, by no policy.
     Unjudged,
-    /// Let through by rules of these policies.
-    Allowed(BTreeSet<PolicyRef>),
+    /// Let through by these rules, which are of these policies.
+    Allowed(RuleSet, BTreeSet<PolicyRef>),
     /// Dropped; these policies isolate the pod.
     Denied(BTreeSet<PolicyRef>),
 }
@@ -47,6 +47,8 @@ pub struct Node {
     events: EventReader,
     enforcer: Enforcer<KernelTables>,
     attributions: SharedAttributions,
+    /// What the numbers of rule sets mean, as the agent keeps it on disk.
+    rules: RuleSets,
     now: Instant,
     next_identity: u32,
     /// No two packets have the same, so that each begins a connection.
@@ -68,7 +70,8 @@ impl Node {
         let enforcer = Enforcer::adopt(KernelTables(Arc::clone(&datapath.maps)), None).unwrap();
         let attributions = enforcer.attributions();
         let (now, next_identity, next_port) = (Instant::now(), 1_000, FIRST_PORT);
-        Self { datapath, events, enforcer, attributions, now, next_identity, next_port, packets: 0 }
+        let rules = RuleSets::default();
+        Self { datapath, events, enforcer, attributions, rules, now, next_identity, next_port, packets: 0 }
     }
 
     /// A number of an identity never changes its meaning.
@@ -104,7 +107,8 @@ impl Node {
             port_names: port_names_in_blocks(policies()),
         };
         self.now += BETWEEN;
-        self.enforcer.apply(&desired, self.now, 0, |_| {}).unwrap();
+        let keep = |saved: &Saved| self.rules = RuleSets::restore(saved.rule_sets.clone().unwrap()).unwrap();
+        self.enforcer.apply(&desired, self.now, 0, keep).unwrap();
         self.enforcer.collect_garbage(self.now).unwrap();
     }
 
@@ -125,14 +129,22 @@ impl Node {
         match judged.verdict {
             Verdict::Forwarded => {
                 assert_eq!(run.verdict, PASS, "{judged:?}");
-                Seen::Allowed(policies)
+                assert_ne!(judged.event, Event::PolicyVerdict(MatchType::None), "{judged:?}");
+                Seen::Allowed(self.rules(judged), policies)
             }
             Verdict::Dropped => {
                 assert_eq!(run.verdict, DROP, "{judged:?}");
+                assert_eq!(judged.event, Event::PolicyVerdict(MatchType::None), "{judged:?}");
                 Seen::Denied(policies)
             }
             Verdict::Audit => panic!("the mode is enforce: {judged:?}"),
         }
+    }
+
+    /// The rules behind both numbers that the event carries; 0 is none.
+    fn rules(&self, event: &KernelEvent) -> RuleSet {
+        let numbers = [event.rule_set, event.class_rule_set].into_iter().filter(|number| *number != 0);
+        RuleSet::new(numbers.flat_map(|number| self.rules.get(number).unwrap().to_vec()).collect())
     }
 
     fn policies(&self, event: &KernelEvent) -> BTreeSet<PolicyRef> {
