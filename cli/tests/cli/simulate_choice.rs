@@ -126,7 +126,7 @@ prop_compose! {
         from in 0..6_usize, to in prop_oneof![4 => Just(2), 1 => 0..6_usize], client in 0..3_u32, port in prop_oneof![6 => Just(8080), 1 => Just(9), 1 => 0..70_000_u32],
         protocol in 0..6, flags in any::<[bool; 2]>(), reply in any::<Option<bool>>(), kind in prop_oneof![Just(1), Just(4), Just(5)],
         direction in 0..3, verdict in 0..8, reason in prop_oneof![6 => Just(0), 1 => Just(132), 1 => Just(133)], related in prop::bool::weighted(0.1),
-        with in prop::array::uniform3(prop::bool::weighted(0.8)), workload in any::<bool>(),
+        with in prop::array::uniform3(prop::bool::weighted(0.8)), workload in any::<bool>(), identity in prop_oneof![8 => Just(None), 1 => Just(Some(0)), 1 => Just(Some(1000))],
     ) -> Flow {
         const ENDS: [(&str, &str); 6] =
             [FRONTEND, OTHER, WEB, ("2", "198.51.100.7"), ("1", "192.168.0.1"), ("np-demo/gone", "10.1.0.77")];
@@ -142,6 +142,9 @@ prop_compose! {
         let mut source = plain.source.clone();
         if workload && let Some(source) = &mut source {
             source.workloads = vec![Workload { name: "front \"é\"".to_owned(), kind: "Deployment".to_owned() }];
+        }
+        if let Some((source, identity)) = source.as_mut().zip(identity) {
+            source.identity = identity;
         }
         let mut destination = plain.destination.clone();
         if !workload && let Some(destination) = &mut destination {

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use anyhow::{Context, Result};
 use palomar_flow::filter::Memo;
 use palomar_flow::json::{self, Picked, Picker};
-use palomar_flow::view::{LineFlow, LinePaths};
+use palomar_flow::view::{LineFlow, LinePaths, Side};
 use palomar_proto::flow::{Flow, TraceReason};
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
@@ -22,8 +22,25 @@ use crate::surroundings::Surroundings;
 /// Values that few lines have of their own.
 const REPEATED: [&str; 3] = ["flow.source", "flow.destination", "flow.node_labels"];
 
-const TRACE_REASON: &str = "flow.trace_reason";
-const TIME: &str = "time";
+/// What a replay reads beyond a flow's usual paths. What is told of an end stands together.
+const PATHS: [&str; 11] = [
+    "flow",
+    "time",
+    "flow.trace_reason",
+    "flow.source.identity",
+    "flow.source.namespace",
+    "flow.source.pod_name",
+    "flow.source.workloads",
+    "flow.destination.identity",
+    "flow.destination.namespace",
+    "flow.destination.pod_name",
+    "flow.destination.workloads",
+];
+/// Places among them.
+const FLOW: usize = 0;
+const TIME: usize = 1;
+const TRACE_REASON: usize = 2;
+const ENDS: [[usize; 4]; 2] = [[3, 4, 5, 6], [7, 8, 9, 10]];
 
 /// The flows that the server remembers; of a relay, those of all its nodes.
 pub async fn server(
@@ -159,9 +176,6 @@ impl Reader<'_, '_, '_> {
 struct Glance {
     picker: Picker,
     places: LinePaths,
-    /// The places of the trace reason, and of the response's time.
-    reason: usize,
-    time: usize,
     memo: Memo,
 }
 
@@ -169,44 +183,36 @@ struct Glance {
 struct Seen<'a> {
     line: Picked<'a>,
     places: &'a LinePaths,
-    reason: usize,
-    time: usize,
     memo: &'a mut Memo,
 }
 
 impl Glance {
     fn new() -> Self {
-        let mut paths = LinePaths::ALL.to_vec();
-        let reason = paths.len();
-        paths.extend([TRACE_REASON, TIME]);
-        Self {
-            picker: Picker::new::<GetFlowsResponse>(&paths, &REPEATED),
-            places: LinePaths::within(&paths),
-            reason,
-            time: reason + 1,
-            memo: Memo::default(),
-        }
+        let paths = [&PATHS, LinePaths::ALL].concat();
+        let picker = Picker::new::<GetFlowsResponse>(&paths, &REPEATED);
+        Self { picker, places: LinePaths::within(&paths), memo: Memo::default() }
     }
 
     /// `None`: the line has to be read.
     fn at<'a>(&'a mut self, line: &'a [u8]) -> Option<Seen<'a>> {
-        let Self { picker, places, reason, time, memo } = self;
-        let line = picker.pick(line)?;
-        let is_flow = line.line().starts_with("{\"flow\":");
-        is_flow.then_some(Seen { line, places, reason: *reason, time: *time, memo })
+        let Self { picker, places, memo } = self;
+        let line = picker.pick(line).filter(|line| line.has(FLOW))?;
+        Some(Seen { line, places, memo })
     }
 }
 
 impl Seen<'_> {
     fn is_wanted(&mut self, choice: &Choice) -> bool {
-        choice.selectors.have(|| self.line.time(self.time))
+        choice.selectors.have(|| self.line.time(TIME))
             && (choice.filters.is_unrestricted()
                 || choice.filters.matches_with(&&LineFlow::new(self.line, self.places), self.memo))
     }
 
     fn replay(&self, replay: &mut Replay<'_, '_>) {
-        let is_related = self.line.raw(self.reason) == Some("\"RELATED\"");
-        replay.flow(&&LineFlow::new(self.line, self.places), is_related);
+        let is_related = self.line.raw(TRACE_REASON) == Some("\"RELATED\"");
+        let told = |side: Side| ENDS[side as usize].map(|place| self.line.raw(place));
+        let flow = LineFlow::new(self.line, self.places);
+        replay.flow(&&flow, is_related, |side, telling| telling.written(told(side)));
     }
 }
 
@@ -251,5 +257,6 @@ fn take(response: &GetFlowsResponse, replay: &mut Replay<'_, '_>) {
 }
 
 fn take_flow(flow: &Flow, replay: &mut Replay<'_, '_>) {
-    replay.flow(flow, flow.trace_reason == i32::from(TraceReason::Related));
+    let is_related = flow.trace_reason == i32::from(TraceReason::Related);
+    replay.flow(flow, is_related, |side, telling| telling.message(flow, side));
 }

@@ -1,8 +1,12 @@
 //! Judges flows before and after: each distinct question once, and the rest is look-ups.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod told;
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 use palomar_flow::view::{Address, FlowView, Part, Side};
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
@@ -11,8 +15,10 @@ use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, EndId, Index, P
 use super::super::flow::ends::{Directory, FlowEnd, Party};
 use super::super::flow::opening::{Opening, recorded};
 
-/// Ends that are remembered; beyond that all are forgotten, and looked up again.
-const REMEMBERED: usize = 200_000;
+pub use told::Telling;
+
+/// Ends, and questions, that are remembered; beyond that all are forgotten, and looked up again.
+const REMEMBERED: usize = 1 << 18;
 
 /// Flows by what the change of policies does to them.
 #[derive(Debug, Default)]
@@ -89,8 +95,12 @@ pub struct Replay<'i, 'w> {
     after: Prober<'i, 'w>,
     directory: Directory<'w>,
     ends: Vec<Known>,
+    /// Told of an end just now.
+    telling: Telling,
     /// By what a source of flows calls it; valid for one source only.
     by_number: HashMap<(u64, IpAddr), usize>,
+    /// By what flows tell of it, and its address.
+    by_telling: HashMap<Box<[u8]>, usize>,
     by_value: HashMap<FlowEnd, usize>,
     judged: HashMap<(usize, usize, Protocol, Option<u16>), Judged>,
     groups: HashMap<Group<'w>, usize>,
@@ -134,20 +144,22 @@ impl<'i, 'w> Replay<'i, 'w> {
             after: Prober::new(after),
             directory: Directory::new(before.world()),
             ends: Vec::new(),
+            telling: Telling::default(),
             by_number: HashMap::new(),
+            by_telling: HashMap::new(),
             by_value: HashMap::new(),
             judged: HashMap::new(),
             groups: HashMap::new(),
             counts: Vec::new(),
-            connections: HashSet::new(),
+            connections: HashSet::default(),
             missing: HashMap::new(),
             missing_counts: Vec::new(),
             outcome: Outcome::default(),
         }
     }
 
-    /// Judges a flow; `is_related` as in [`Opening::of`].
-    pub fn flow<V: FlowView>(&mut self, flow: &V, is_related: bool) {
+    /// Judges a flow; `is_related` as in [`Opening::of`]. `tell` tells what the flow says of an end.
+    pub fn flow<V: FlowView>(&mut self, flow: &V, is_related: bool, tell: impl Fn(Side, &mut Telling)) {
         let (protocol, ports) = match Opening::of(flow, is_related) {
             Opening::Sender { protocol, ports } => (protocol, ports),
             Opening::Answer => return self.outcome.answers += 1,
@@ -166,14 +178,14 @@ impl<'i, 'w> Replay<'i, 'w> {
         if self.ends.len() >= REMEMBERED {
             self.forget();
         }
-        let from = self.end(flow, Side::Source, source);
-        let to = self.end(flow, Side::Destination, destination);
+        let from = self.end(flow, Side::Source, source, &tell);
+        let to = self.end(flow, Side::Destination, destination, &tell);
         let port = ports.map(|(_, destination)| destination);
         let key = (from, to, protocol, port);
         let known = self.judged.get(&key).copied();
         let judged = known.unwrap_or_else(|| self.judge(from, to, protocol, port));
         if known.is_none() {
-            self.judged.insert(key, judged);
+            keep(&mut self.judged, key, judged);
         }
         match judged.fate {
             Fate::Stays(Verdict::Denied) => self.outcome.denied += 1,
@@ -222,26 +234,45 @@ impl<'i, 'w> Replay<'i, 'w> {
     fn forget(&mut self) {
         self.ends.clear();
         self.by_number.clear();
+        self.by_telling.clear();
         self.by_value.clear();
         self.judged.clear();
         self.before.forget_ends();
         self.after.forget_ends();
     }
 
-    fn end<V: FlowView>(&mut self, flow: &V, side: Side, address: IpAddr) -> usize {
+    fn end<V: FlowView>(
+        &mut self,
+        flow: &V,
+        side: Side,
+        address: IpAddr,
+        tell: impl Fn(Side, &mut Telling),
+    ) -> usize {
         // number 0 is for no end at all, which says as much as any other value
         let number = flow.key(Part::End(side)).map(|number| (number, address));
         if let Some(known) = number.and_then(|number| self.by_number.get(&number)) {
             return *known;
         }
+        self.telling.begin(address);
+        tell(side, &mut self.telling);
+        let known = match self.by_telling.get(self.telling.bytes()) {
+            Some(known) => *known,
+            None => self.find(flow, side, address),
+        };
+        if let Some(number) = number {
+            keep(&mut self.by_number, number, known);
+        }
+        known
+    }
+
+    /// The end of a flow that tells of it what none has told before.
+    fn find<V: FlowView>(&mut self, flow: &V, side: Side, address: IpAddr) -> usize {
         let found = self.directory.find(flow.endpoint(side), address);
         let known = match self.by_value.get(&found) {
             Some(known) => *known,
             None => self.add(found),
         };
-        if let Some(number) = number {
-            self.by_number.insert(number, known);
-        }
+        keep(&mut self.by_telling, self.telling.bytes().into(), known);
         known
     }
 
@@ -303,6 +334,14 @@ impl<'i, 'w> Replay<'i, 'w> {
         }
         number
     }
+}
+
+/// Remembers a value; if there are too many, only that.
+fn keep<K: Eq + Hash, V>(known: &mut HashMap<K, V>, key: K, value: V) {
+    if known.len() >= REMEMBERED {
+        known.clear();
+    }
+    known.insert(key, value);
 }
 
 /// The directions that are denied in one of the two answers and not in the other.
