@@ -117,10 +117,14 @@ const DROP_REASONS: [(u8, &str, &str); 76] = [
 ];
 
 /// Codes that are not drops but that a printer can meet.
-const INFORMATIONAL: [(u8, &str); 10] = [
+const INFORMATIONAL: [(u8, &str); 14] = [
     (2, "Invalid packet"),
     (3, "Interface"),
     (4, "Interface Decrypted"),
+    (5, "LB, sock cgroup: No backend slot entry found"),
+    (6, "LB, sock cgroup: No backend entry found"),
+    (7, "LB, sock cgroup: Reverse entry update failed"),
+    (8, "LB, sock cgroup: Reverse entry stale"),
     (9, "Fragmented packet"),
     (10, "Fragmented packet entry update failed"),
     (11, "Missed tail call to custom program"),

@@ -10,8 +10,8 @@ use palomar_proto::observer::GetFlowsResponse;
 
 use crate::render::{Format, PATHS, Printer, REPEATED};
 
-/// What JSON needs of a line: whether it is about a flow, and when it was.
-const JSON_PATHS: &[&str] = &["flow", "time"];
+/// What every format needs of a line: whether it is about a flow, and the time by which it is in the range.
+const ALWAYS: [&str; 2] = ["flow", "time"];
 
 /// Looks at lines for one format.
 #[derive(Debug)]
@@ -43,13 +43,16 @@ pub struct Seen<'a> {
 impl Glance {
     /// For a format, and for filters that let not everything through.
     pub fn new(format: Format, filters: &Filters) -> Self {
-        let shown = match format {
-            Format::Json | Format::LegacyJson => JSON_PATHS,
-            Format::Compact | Format::Dict | Format::Table => PATHS,
+        // the printer finds its own by their places, so that they stand first
+        let mut paths = match format {
+            Format::Json | Format::LegacyJson => Vec::new(),
+            Format::Compact | Format::Dict | Format::Table => PATHS.to_vec(),
         };
-        let mut paths = shown.to_vec();
-        if !filters.is_unrestricted() {
-            paths.extend(LinePaths::ALL.iter().filter(|path| !shown.contains(path)));
+        let asked = if filters.is_unrestricted() { &[] } else { LinePaths::ALL };
+        for path in ALWAYS.iter().chain(asked) {
+            if !paths.contains(path) {
+                paths.push(path);
+            }
         }
         let place = |wanted: &str| paths.iter().position(|path| *path == wanted).unwrap_or(0);
         Self {

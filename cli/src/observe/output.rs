@@ -58,7 +58,7 @@ fn legacy_json(surroundings: &Surroundings<'_>) -> bool {
 fn colour(when: &str, surroundings: &Surroundings<'_>) -> Colour {
     let refused = surroundings.variable("NO_COLOR").is_some_and(|value| !value.is_empty())
         || surroundings.variable("TERM").is_some_and(|terminal| terminal == "dumb");
-    match when {
+    match &*when.to_ascii_lowercase() {
         "always" => Colour::On,
         "never" => Colour::Off,
         _ if surroundings.out_is_terminal && !refused => Colour::On,

@@ -29,7 +29,7 @@ pub(super) enum Paint {
 }
 
 impl Colour {
-    /// Appends what `write` writes, in a colour; nothing is not coloured.
+    /// Appends what `write` writes, in a colour; as in Hubble, also if that is nothing.
     pub(super) fn paint(self, paint: Paint, out: &mut String, write: impl FnOnce(&mut String)) {
         let begin = match (self, paint) {
             (Self::Off, _) | (_, Paint::None) => return write(out),
@@ -40,12 +40,7 @@ impl Colour {
             (_, Paint::Bad) => "\x1b[31m",
         };
         out.push_str(begin);
-        let start = out.len();
         write(out);
-        if out.len() == start {
-            out.truncate(start - begin.len());
-        } else {
-            out.push_str("\x1b[0m");
-        }
+        out.push_str("\x1b[0m");
     }
 }

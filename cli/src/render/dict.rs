@@ -40,7 +40,7 @@ fn push_head(out: &mut String, options: Options, envelope: Envelope<'_>) {
     out.push('\n');
     if options.print_node_name {
         out.push_str("       NODE: ");
-        push_escaped(out, envelope.node());
+        push_escaped(out, envelope.node_name);
         out.push('\n');
     }
 }
@@ -53,7 +53,7 @@ pub fn lost(
     envelope: Envelope<'_>,
 ) -> io::Result<()> {
     let mut head = String::new();
-    push_head(&mut head, options, envelope);
+    push_head(&mut head, options, envelope.dashed());
     out.write_all(head.as_bytes())?;
     field(out, "SOURCE", &lost::source(event))?;
     field(out, "TYPE", "EVENTS LOST")?;

@@ -4,6 +4,7 @@ use palomar_model::drop_reason::DropReason;
 use palomar_proto::flow::{DebugCapturePoint, L7FlowType, SocketTranslationPoint, TrafficDirection};
 
 use super::escape::push_escaped;
+use super::host::push_number;
 use super::shown::{Layer7, Record, Shown};
 
 /// Numbers of `event_type.type`.
@@ -38,16 +39,21 @@ pub fn push_name(out: &mut String, flow: &Shown<'_>) {
         return push_layer7(out, layer7);
     }
     let (kind, sub_type) = flow.event;
+    // of both kinds a byte counts, as in Hubble
+    let [code, ..] = sub_type.to_le_bytes();
     match kind {
-        TRACE => match usize::try_from(sub_type).ok().and_then(|at| OBSERVATION_POINTS.get(at)) {
+        TRACE => match OBSERVATION_POINTS.get(usize::from(code)) {
             Some(name) => out.push_str(name),
-            None => out.push_str(&sub_type.to_string()),
+            None => push_number(out, code.into()),
         },
-        DROP => match u8::try_from(sub_type).ok().and_then(|code| DropReason(code).text()) {
-            Some(text) => out.push_str(text),
+        DROP => {
+            if let Some(text) = DropReason(code).text() {
+                return out.push_str(text);
+            }
             // a code that Hubble does not know prints with the extended code, which no flow carries
-            None => out.extend([&sub_type.to_string(), ", 0"]),
-        },
+            push_number(out, code.into());
+            out.push_str(", 0");
+        }
         POLICY_VERDICT => {
             out.extend(["policy-verdict:", match_type(flow.match_type), " "]);
             push_enum(out, flow.direction, TrafficDirection::as_str_name);

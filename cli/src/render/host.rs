@@ -16,6 +16,9 @@ pub enum Naming {
 
 /// Appends `namespace/pod:port`, or the next best; nothing if nothing is known.
 pub fn push_host(out: &mut String, end: &End<'_>, naming: Naming, colour: Colour) {
+    if end.known.is_none() && end.address.is_none() && end.ethernet.is_none() {
+        return;
+    }
     colour.paint(Paint::Host, out, |out| {
         let start = out.len();
         let port = if let Some(known) = end.known {
@@ -27,7 +30,7 @@ pub fn push_host(out: &mut String, end: &End<'_>, naming: Naming, colour: Colour
             }
             end.port
         } else {
-            push_escaped(out, &end.ethernet);
+            push_escaped(out, end.ethernet.as_deref().unwrap_or_default());
             0
         };
         if port == 0 {

@@ -65,7 +65,7 @@ pub struct Options {
     pub node_states: NodeStates,
 }
 
-/// What a response says beside its content.
+/// When and where something happened: as a flow says, and of other things as the response around them does.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
     /// Empty if not told.
@@ -80,9 +80,9 @@ impl<'a> Envelope<'a> {
         Self { node_name, time: time.map(|time| (time.seconds, time.nanos)) }
     }
 
-    /// The node; `-` if not told.
-    pub(super) const fn node(&self) -> &'a str {
-        if self.node_name.is_empty() { "-" } else { self.node_name }
+    /// The same, with `-` for a node that is not told, as in lines on losses.
+    pub(super) const fn dashed(self) -> Self {
+        if self.node_name.is_empty() { Self { node_name: "-", ..self } } else { self }
     }
 }
 
@@ -120,18 +120,21 @@ impl<O: Write, E: Write> Printer<O, E> {
     pub fn print(&mut self, response: &GetFlowsResponse) -> io::Result<()> {
         let envelope = Envelope::new(&response.node_name, response.time.as_ref());
         match &response.response_types {
-            Some(ResponseTypes::Flow(flow)) => self.flow(response, flow, envelope),
+            Some(ResponseTypes::Flow(flow)) => self.flow(response, flow),
             Some(ResponseTypes::LostEvents(lost)) => self.lost(response, lost, envelope),
             Some(ResponseTypes::NodeStatus(status)) => self.node_status(response, status, envelope),
             None => Ok(()),
         }
     }
 
-    fn flow(&mut self, response: &GetFlowsResponse, flow: &Flow, envelope: Envelope<'_>) -> io::Result<()> {
+    /// As in Hubble, a flow's own time and node are shown, not those of the response around it.
+    fn flow(&mut self, response: &GetFlowsResponse, flow: &Flow) -> io::Result<()> {
         match self.options.format {
             Format::Json => self.json.write(&mut self.out, response),
             Format::LegacyJson => self.json.write(&mut self.out, flow),
-            Format::Compact | Format::Dict | Format::Table => self.shown(&Shown::from(flow), envelope),
+            Format::Compact | Format::Dict | Format::Table => {
+                self.shown(&Shown::from(flow), Envelope::new(&flow.node_name, flow.time.as_ref()))
+            }
         }
     }
 

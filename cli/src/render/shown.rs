@@ -56,8 +56,8 @@ pub struct End<'a> {
     pub identity: u32,
     /// `None`: the packet has no IP header.
     pub address: Option<Cow<'a, str>>,
-    /// The address below it; empty where it is not known.
-    pub ethernet: Cow<'a, str>,
+    /// The address below it; `None`: the packet has no Ethernet header.
+    pub ethernet: Option<Cow<'a, str>>,
     /// 0 for none.
     pub port: u32,
     /// Empty where the end is no pod.

@@ -37,7 +37,7 @@ pub fn push_flow(out: &mut String, options: Options, flow: &Shown<'_>, envelope:
 
 /// Appends the cells of a loss.
 pub fn push_lost(out: &mut String, options: Options, event: &LostEvent, envelope: Envelope<'_>) {
-    push_head(out, options, envelope);
+    push_head(out, options, envelope.dashed());
     let (cpu, count) = (lost::cpu(event).to_string(), lost::count(event, options.time));
     out.extend([&lost::source(event), "\t-\tEVENTS LOST\t-\tCPU(", &cpu, ") - ", &count]);
 }
@@ -46,7 +46,7 @@ fn push_head(out: &mut String, options: Options, envelope: Envelope<'_>) {
     options.time.push(out, envelope.time);
     out.push('\t');
     if options.print_node_name {
-        push_escaped(out, envelope.node());
+        push_escaped(out, envelope.node_name);
         out.push('\t');
     }
 }

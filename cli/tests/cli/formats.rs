@@ -43,6 +43,109 @@ fn formats_are_byte_for_byte_those_of_hubble() {
     }
 }
 
+#[test]
+fn what_the_recordings_have_no_flow_of_is_printed_as_by_hubble() {
+    let event = |kind: i32, sub_type: i32| {
+        format!(r#"{{"flow":{{"event_type":{{"type":{kind},"sub_type":{sub_type}}}}}}}"#)
+    };
+    let own = r#"{"flow":{"time":"2026-03-04T05:06:07Z","node_name":"of-flow"},"node_name":"other","time":"2020-01-02T03:04:05Z"}"#;
+    let not_own = r#"{"flow":{},"node_name":"other","time":"2020-01-02T03:04:05Z"}"#;
+    let lost = r#"{"lost_events":{"num_events_lost":"1"}}"#;
+    let ends = r#"{"flow":{"IP":{"destination":"::1"},"l4":{"UDP":{"source_port":1,"destination_port":2}}}}"#;
+    let no_source = r#"{"flow":{"ethernet":{"destination":"a:b"}}}"#;
+    let table: [(&str, &[&str], String, &str); 13] = [
+        (
+            "a flow has its own time and node",
+            &["--print-node-name"],
+            own.into(),
+            "Mar  4 05:06:07.000 [of-flow]:  (unknown) <>  (unknown) UNKNOWN VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "those of the response are not a flow's",
+            &["--print-node-name"],
+            not_own.into(),
+            "N/A []:  (unknown) <>  (unknown) UNKNOWN VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "in a table, too",
+            &["--print-node-name", "-o", "table"],
+            not_own.into(),
+            "TIMESTAMP   NODE   SOURCE   DESTINATION   TYPE      VERDICT           SUMMARY\n\
+             N/A                                       UNKNOWN   VERDICT_UNKNOWN   \n",
+        ),
+        (
+            "a node that is not told of losses is a dash",
+            &["--print-node-name", "-o", "dict"],
+            lost.into(),
+            "  TIMESTAMP: N/A\n       NODE: -\n     SOURCE: UNKNOWN_LOST_EVENT_SOURCE\n       TYPE: EVENTS LOST\n    \
+             VERDICT: -\n    SUMMARY: CPU(0) - 1\n",
+        ),
+        (
+            "of a trace's sub-type a byte counts",
+            &[],
+            event(4, 256 + 3),
+            "N/A:  (unknown) <>  (unknown) to-stack VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "also of a negative one",
+            &[],
+            event(4, -1),
+            "N/A:  (unknown) <>  (unknown) 255 VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "of a drop's as well",
+            &[],
+            event(1, 512 + 133),
+            "N/A:  (unknown) <>  (unknown) Policy denied VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "also where the byte has no text",
+            &[],
+            event(1, -123 - 256 + 90),
+            "N/A:  (unknown) <>  (unknown) 223, 0 VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "a code of socket load balancing",
+            &[],
+            event(1, 6),
+            "N/A:  (unknown) <>  (unknown) LB, sock cgroup: No backend entry found VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "colours asked for in capitals",
+            &["--color", "Always"],
+            event(4, 0),
+            "N/A:  \x1b[35m(unknown)\x1b[0m <>  \x1b[35m(unknown)\x1b[0m to-endpoint VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "an end with a port and without an address",
+            &[],
+            ends.into(),
+            "N/A: :1 (unknown) <> [::1]:2 (unknown) UNKNOWN VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "an empty name has its colour",
+            &["--color", "always"],
+            no_source.into(),
+            "N/A: \x1b[36m\x1b[0m \x1b[35m(unknown)\x1b[0m <> \x1b[36ma:b\x1b[0m \x1b[35m(unknown)\x1b[0m \
+             UNKNOWN VERDICT_UNKNOWN ()\n",
+        ),
+        (
+            "a flow of nothing",
+            &["-o", "dict"],
+            r#"{"flow":{}}"#.into(),
+            "  TIMESTAMP: N/A\n     SOURCE: \nDESTINATION: \n       TYPE: UNKNOWN\n    VERDICT: VERDICT_UNKNOWN\n    \
+             SUMMARY: \n",
+        ),
+    ];
+    for (what, words, line, wanted) in table {
+        // exactly as Hubble writes it, and so that no glance is enough
+        for line in [line.clone(), format!("{line} ")] {
+            let outcome = palomar(&[&["observe", "--input-file", "-"], words].concat()).input(&line).run();
+            assert_eq!((outcome.out.as_str(), outcome.err.as_str()), (wanted, ""), "{what}");
+        }
+    }
+}
+
 /// With colours on, Hubble's CLI lets colour codes inside a summary through, and with them any text can be hidden or
 /// dressed up; ours never does. One flow of the fixture has such a summary.
 fn escaped(golden: &str) -> String {

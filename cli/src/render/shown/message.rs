@@ -49,7 +49,7 @@ fn policies(flow: &Flow) -> (&[Policy], &[Policy]) {
 fn end(flow: &Flow, side: Side) -> End<'_> {
     let endpoint = side.of(&flow.source, &flow.destination).as_ref();
     let service = side.of(&flow.source_service, &flow.destination_service).as_ref();
-    let ethernet = flow.ethernet.as_ref().map(|ends| side.of(&ends.source, &ends.destination));
+    let ethernet = flow.ethernet.as_ref().map(|ends| side.of(&*ends.source, &*ends.destination));
     // a service message sets the namespace even where it has none, and for the pod as well
     let namespace = match (service, endpoint) {
         (Some(service), _) => service.namespace.as_str(),
@@ -59,7 +59,7 @@ fn end(flow: &Flow, side: Side) -> End<'_> {
     End {
         identity: endpoint.map_or(0, |endpoint| endpoint.identity),
         address: flow.ip.as_ref().map(|ip| Cow::Borrowed(side.of(&*ip.source, &*ip.destination))),
-        ethernet: Cow::Borrowed(ethernet.map_or("", String::as_str)),
+        ethernet: ethernet.map(Cow::Borrowed),
         port: port(flow, side),
         pod: Cow::Borrowed(endpoint.map_or("", |endpoint| endpoint.pod_name.as_str())),
         namespace: Cow::Borrowed(namespace),

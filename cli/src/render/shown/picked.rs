@@ -26,6 +26,7 @@ paths! {
     Flow = "flow",
     Verdict = "flow.verdict",
     Auth = "flow.auth_type",
+    Ethernet = "flow.ethernet",
     EthernetSource = "flow.ethernet.source",
     EthernetDestination = "flow.ethernet.destination",
     Ip = "flow.IP",
@@ -68,8 +69,8 @@ paths! {
     CapturePoint = "flow.debug_capture_point",
     TranslationPoint = "flow.sock_xlate_point",
     Summary = "flow.Summary",
-    NodeName = "node_name",
-    Time = "time",
+    NodeName = "flow.node_name",
+    Time = "flow.time",
 }
 
 /// The place of the flow among them.
@@ -123,7 +124,7 @@ impl<'a> Shown<'a> {
         })
     }
 
-    /// Time and node of a response.
+    /// Time and node that the flow itself has.
     pub fn envelope_of_source(line: impl Source<'a>) -> (Option<(i64, i32)>, Cow<'a, str>) {
         (line.time(Path::Time as usize), line.text(Path::NodeName as usize))
     }
@@ -157,11 +158,12 @@ fn number_of<'a>(line: impl Source<'a>, side: Side) -> Option<u64> {
 fn end<'a>(line: impl Source<'a>, side: Side) -> End<'a> {
     let text = |source: Path, destination: Path| line.text(side.of(source, destination) as usize);
     let address = || text(Path::IpSource, Path::IpDestination);
+    let ethernet = || text(Path::EthernetSource, Path::EthernetDestination);
     let has_service = line.has(side.of(Path::SourceService, Path::DestinationService) as usize);
     End {
         identity: number(line, side.of(Path::SourceIdentity, Path::DestinationIdentity)),
         address: line.has(Path::Ip as usize).then(address),
-        ethernet: text(Path::EthernetSource, Path::EthernetDestination),
+        ethernet: line.has(Path::Ethernet as usize).then(ethernet),
         port: port(line, side),
         pod: text(Path::SourcePod, Path::DestinationPod),
         // a service message sets the namespace even where it has none
