@@ -23,7 +23,7 @@ use crate::directory::Directory;
 use crate::door::Door;
 use crate::durable::{self, Keeper};
 use crate::enforce::{Enforcer, Saved};
-use crate::enrich::{self, Attributions, Enricher, SeenNamespaces, Sources, Watched};
+use crate::enrich::{self, Attributions, Enricher, Hits, SeenNamespaces, Sources, Watched};
 use crate::events::{AgentEvent, AgentEvents};
 use crate::identity::Registry;
 use crate::instance::{self, InstanceLock};
@@ -93,7 +93,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let attributions: Arc<dyn Attributions> = Arc::new(enforcer.attributions());
     let facts: SharedFacts = Arc::new(ArcSwap::from_pointee(Facts::of(directory.load_full())));
     let hook = datapath.attacher.hook();
-    let watched = Arc::new(Watched::default());
+    let (watched, hits) = (Arc::new(Watched::default()), Arc::new(Hits::default()));
     let mut control = Control {
         registry,
         enforcer,
@@ -123,8 +123,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let first_counted = ring.written();
     let (sender, receiver) = source::queue(QUEUE);
     let foreign = Foreign::start(args.foreign_drops, &maps);
-    let enricher = Enricher::new(sources(&directory, &attributions, &namespaces), writer);
-    let enricher = with_words(enricher.with_watched(watched), &foreign);
+    let sources = sources(&directory, &attributions, &namespaces);
+    let enricher = in_words(&foreign, Enricher::new(sources, writer)).with_watched(watched).with_hits(&hits);
     let enriching =
         enrich::spawn(enricher, receiver, Arc::clone(&losses)).context("cannot start a thread")?;
     let stream = InOrder::new(retired_events, events);
@@ -135,7 +135,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     // The API, until a signal, and the metrics beside it.
     let instance = instance::network_namespace()?.to_string();
     let source = cluster_world.kind();
-    let teller = Arc::new(Teller { facts, maps, attributions, instance, source, hook, foreign });
+    let teller = Arc::new(Teller { facts, maps, attributions, instance, source, hook, foreign, hits });
     let served = Served {
         ring: Arc::clone(&ring),
         losses: Arc::clone(&losses),
@@ -177,7 +177,7 @@ fn node_address(directory: &Directory) -> Option<IpAddr> {
 }
 
 /// In the kernel's own words, where drops by others are told.
-fn with_words(enricher: Enricher, foreign: &Foreign) -> Enricher {
+fn in_words(foreign: &Foreign, enricher: Enricher) -> Enricher {
     match foreign {
         Foreign::Told(drops) => enricher.with_kernel_words(Arc::clone(drops) as _),
         _ => enricher,

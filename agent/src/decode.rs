@@ -46,6 +46,9 @@ pub struct KernelEvent {
     pub rule_set: u32,
     /// The rules that allowed by CIDR class; 0 for none.
     pub class_rule_set: u32,
+    /// Events like this one that the rate limit left out before it; what is left out after the last is in the kernel's
+    /// counter only.
+    pub suppressed: u32,
     /// The peer's CIDR class; 0 for none.
     pub class: u32,
     /// What somebody else in the kernel dropped the packet for; `None` for what our own programs told. The code of its
@@ -108,8 +111,7 @@ impl TryFrom<&abi::Event> for KernelEvent {
             policy,
             rule_set,
             class_rule_set,
-            // counted by the kernel's counter, which also knows those that no later event carries
-            suppressed: _,
+            suppressed,
             class,
             // connection totals; Hubble's messages have no place for them
             packets: _,
@@ -143,6 +145,7 @@ impl TryFrom<&abi::Event> for KernelEvent {
             policy: if is_foreign { PolicyWord::default() } else { policy },
             rule_set: ours(rule_set),
             class_rule_set,
+            suppressed,
             class,
             foreign: is_foreign.then_some(ForeignDrop { reason: rule_set, place: policy.0 }),
         })

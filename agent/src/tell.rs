@@ -2,11 +2,13 @@
 
 mod metrics;
 mod objects;
+mod verdicts;
 
 use std::sync::Arc;
 
 use palomar_bpf::abi::{Counter, Mode};
 use palomar_bpf::{Hook, Maps};
+use palomar_flow::convert::timestamp;
 use palomar_model::object::ObjectName;
 use palomar_proto::palomar::v1;
 
@@ -15,7 +17,7 @@ use crate::config::ClusterSource;
 use crate::connections::{KernelConnections, Sources};
 use crate::control::{AttachState, EndpointFacts, Facts, SharedFacts};
 use crate::directory::{LocalEndpoint, PodEntry};
-use crate::enrich::Attributions;
+use crate::enrich::{Attributions, DirectionHits, Hits};
 use crate::kernel::Foreign;
 use crate::server::AgentFacts;
 
@@ -35,6 +37,8 @@ pub struct Teller {
     pub hook: Hook,
     /// Whether drops by others are told.
     pub foreign: Foreign,
+    /// How often each policy decided.
+    pub hits: Arc<Hits>,
 }
 
 impl AgentFacts for Teller {
@@ -65,16 +69,25 @@ impl AgentFacts for Teller {
     fn endpoints(&self) -> v1::ListEndpointsResponse {
         let facts = self.facts.load();
         let mode = self.mode();
+        let (hits, never) = (self.hits.by_endpoint(), <[DirectionHits; 2]>::default());
         let mut endpoints: Vec<v1::Endpoint> = facts
             .directory
             .endpoints
             .values()
-            .filter_map(|local| Some(endpoint(local, facts.endpoints.get(&local.id)?, mode)))
+            .filter_map(|local| {
+                let [ingress, egress] = hits.get(&local.id).unwrap_or(&never);
+                Some(v1::Endpoint {
+                    ingress_verdicts: Some(verdicts::message(ingress)),
+                    egress_verdicts: Some(verdicts::message(egress)),
+                    ..endpoint(local, facts.endpoints.get(&local.id)?, mode)
+                })
+            })
             .collect();
         endpoints.sort_by(|a, b| {
             (!a.is_pod, &a.namespace, &a.pod_name, a.id).cmp(&(!b.is_pod, &b.namespace, &b.pod_name, b.id))
         });
-        v1::ListEndpointsResponse { endpoints, unseen_pods: unseen(&facts) }
+        let verdicts_since = Some(timestamp(self.hits.since_ns()));
+        v1::ListEndpointsResponse { endpoints, unseen_pods: unseen(&facts), verdicts_since }
     }
 
     fn objects(&self) -> Option<Vec<v1::ListObjectsResponse>> {
@@ -161,6 +174,7 @@ fn endpoint(local: &LocalEndpoint, facts: &EndpointFacts, mode: v1::PolicyMode) 
         egress_policies: names(&facts.egress_policies),
         mode: mode.into(),
         policy_revision: facts.revision.into(),
+        ..v1::Endpoint::default()
     }
 }
 

@@ -81,6 +81,7 @@ fn events(generation: u32) -> impl Iterator<Item = KernelEvent> {
         policy: PolicyWord::default(),
         rule_set: 0,
         class_rule_set: 0,
+        suppressed: 0,
         class: 0,
         foreign: None,
     })

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use palomar_proto::palomar::v1::palomar_client::PalomarClient;
 use palomar_proto::palomar::v1::{
-    Attachment, Endpoint, ListEndpointsRequest, ListEndpointsResponse, UnseenPod, UnseenReason,
+    Attachment, Endpoint, ListEndpointsRequest, ListEndpointsResponse, PolicyHits, RuleHits, UnseenPod,
+    UnseenReason, VerdictCounts,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +14,9 @@ use crate::palomar_api::{Output, failure, output, print_json};
 use crate::render::escape::escape;
 use crate::render::{Columns, identity_name};
 use crate::status::agent::{attach_name, mode_name};
+use crate::status::grouped;
 use crate::surroundings::Surroundings;
+use crate::time::TimeFormat;
 
 /// Runs the command.
 pub async fn list(
@@ -46,6 +49,8 @@ fn print_tables(answer: &ListEndpointsResponse, surroundings: &mut Surroundings<
         "EGRESS",
         "ISOLATED",
         "MODE",
+        "ALLOWED",
+        "DENIED",
         "ADDRESSES",
     ]);
     for endpoint in &answer.endpoints {
@@ -58,6 +63,8 @@ fn print_tables(answer: &ListEndpointsResponse, surroundings: &mut Surroundings<
             &attachment(endpoint.egress.as_ref()),
             isolation(endpoint),
             mode_name(endpoint.mode),
+            &sum(endpoint, |verdicts| verdicts.allowed),
+            &sum(endpoint, |verdicts| verdicts.denied),
             &or_dash(&endpoint.addresses.iter().map(|address| escape(address)).collect::<Vec<_>>().join(",")),
         ]);
     }
@@ -76,6 +83,12 @@ fn print_tables(answer: &ListEndpointsResponse, surroundings: &mut Surroundings<
     }
     writeln!(surroundings.out)?;
     Ok(unseen.write(surroundings.out)?)
+}
+
+/// Of both directions; `-` where the agent does not count.
+fn sum(endpoint: &Endpoint, count: fn(&VerdictCounts) -> u64) -> String {
+    let both = endpoint.ingress_verdicts.as_ref().zip(endpoint.egress_verdicts.as_ref());
+    both.map_or_else(|| "-".to_owned(), |(ingress, egress)| grouped(count(ingress) + count(egress)))
 }
 
 fn or_dash(text: &str) -> String {
@@ -132,8 +145,9 @@ fn unseen_reason(reason: i32) -> &'static str {
 // === JSON ===
 
 fn to_json(answer: &ListEndpointsResponse) -> Value {
-    let ListEndpointsResponse { endpoints, unseen_pods } = answer;
+    let ListEndpointsResponse { endpoints, unseen_pods, verdicts_since } = answer;
     json!({
+        "verdicts_since": verdicts_since.as_ref().map(|since| TimeFormat::Rfc3339Nano.print(Some(since))),
         "endpoints": endpoints.iter().map(endpoint_json).collect::<Vec<_>>(),
         "unseen_pods": unseen_pods.iter().map(unseen_json).collect::<Vec<_>>(),
     })
@@ -158,6 +172,8 @@ fn endpoint_json(endpoint: &Endpoint) -> Value {
         egress_policies,
         mode,
         policy_revision,
+        ingress_verdicts,
+        egress_verdicts,
     } = endpoint;
     json!({
         "id": id,
@@ -177,6 +193,20 @@ fn endpoint_json(endpoint: &Endpoint) -> Value {
         "egress_policies": egress_policies,
         "mode": mode_name(*mode),
         "policy_revision": policy_revision,
+        "ingress_verdicts": ingress_verdicts.as_ref().map(verdicts_json),
+        "egress_verdicts": egress_verdicts.as_ref().map(verdicts_json),
+    })
+}
+
+fn verdicts_json(verdicts: &VerdictCounts) -> Value {
+    let VerdictCounts { allowed, denied, unattributed, policies } = verdicts;
+    let rule = |RuleHits { rule, connections }: &RuleHits| json!({ "rule": rule, "allowed": connections });
+    let policy = |PolicyHits { policy, rules, denied }: &PolicyHits| json!({ "policy": policy, "rules": rules.iter().map(rule).collect::<Vec<_>>(), "denied": denied });
+    json!({
+        "allowed": allowed,
+        "denied": denied,
+        "unattributed": unattributed,
+        "policies": policies.iter().map(policy).collect::<Vec<_>>(),
     })
 }
 

@@ -90,7 +90,7 @@ fn print(format: Format, status: &ServerStatusResponse, surroundings: &mut Surro
 }
 
 /// A number with commas between thousands.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -86,6 +86,7 @@ fn event(flow: &Flow, monotonic_ns: u64) -> KernelEvent {
         policy: PolicyWord::default(),
         rule_set: 0,
         class_rule_set: 0,
+        suppressed: 0,
         class: class(peer),
         foreign: None,
     }

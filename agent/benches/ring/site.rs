@@ -40,7 +40,7 @@ impl Site {
             attributions: Arc::new(world.attributions.clone()),
             namespaces: Arc::new(SeenNamespaces::default()),
         };
-        let enricher = Enricher::new(sources, writer);
+        let enricher = Enricher::new(sources, writer).with_hits(&Arc::default());
         let mut site = Self { ring, enricher, events, world, directory };
         while site.ring.written() <= capacity + u64::from(EVENTS) {
             site.round(|_| {});

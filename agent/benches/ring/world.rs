@@ -7,13 +7,14 @@ use std::sync::Arc;
 use palomar_agent::directory::{Directory, LocalEndpoint, PodEntry};
 use palomar_agent::enforce::{AttributionTable, SharedAttributions};
 use palomar_bpf::abi::{self, IDENTITY_HOST, IDENTITY_WORLD, PolicyWord};
-use palomar_model::attribution::PolicyRef;
+use palomar_model::attribution::{PolicyRef, RuleRef};
 use palomar_model::flow::{Event, Flow, FlowEndpoint};
 use palomar_model::identity::Identity;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Transport;
 use palomar_model::verdict::{Direction, Verdict};
 use palomar_model::world::Pod;
+use palomar_policy::RuleSet;
 use palomar_sample::{Cluster, Traffic};
 
 /// The kernel's identities of pods begin here.
@@ -152,6 +153,7 @@ impl Numbers {
                 .iter()
                 .map(|(policies, number)| (*number, Arc::clone(policies)))
                 .collect(),
+            rules: self.policies.iter().map(|(policies, number)| (*number, first_rules(policies))).collect(),
             isolating: self
                 .policies
                 .iter()
@@ -211,6 +213,13 @@ impl Numbers {
             ..abi::Event::default()
         }
     }
+}
+
+/// The first ingress rule of each policy.
+fn first_rules(policies: &[PolicyRef]) -> RuleSet {
+    let rule =
+        |policy: &PolicyRef| RuleRef { policy: policy.name.clone(), direction: Direction::Ingress, index: 0 };
+    RuleSet::new(policies.iter().map(rule).collect())
 }
 
 /// The CIDR class of an end outside; 0 for none.

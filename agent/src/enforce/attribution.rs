@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use palomar_model::attribution::PolicyRef;
+use palomar_model::attribution::{PolicyRef, RuleRef};
 use palomar_model::labels::LabelSet;
 use palomar_model::verdict::{Direction, Verdict};
+use palomar_policy::RuleSet;
 
 use crate::enrich::{Attribution, Attributions, Decision};
 
@@ -17,6 +18,8 @@ use crate::enrich::{Attribution, Attributions, Decision};
 pub struct AttributionTable {
     /// Rule set → the policies whose rules allow, sorted.
     pub allowing: HashMap<u32, Arc<[PolicyRef]>>,
+    /// Rule set → its rules, sorted.
+    pub rules: HashMap<u32, RuleSet>,
     /// Policy set → the policies that isolate ingress, and those that isolate egress; sorted.
     pub isolating: HashMap<u32, [Arc<[PolicyRef]>; 2]>,
     /// CIDR class → its longest CIDR and `reserved:world`.
@@ -36,6 +39,15 @@ impl AttributionTable {
                 Some(union.into_iter().cloned().collect())
             }
         }
+    }
+
+    /// The rules of these rule sets, 0 being none, each once; `None` if a number is not known.
+    pub fn rules(&self, rule_sets: [u32; 2]) -> Option<Vec<RuleRef>> {
+        let mut all = BTreeSet::new();
+        for number in rule_sets.into_iter().filter(|number| *number != 0) {
+            all.extend(self.rules.get(&number)?.iter().cloned());
+        }
+        Some(all.into_iter().collect())
     }
 
     /// The policies of a policy set that isolate a direction; `None` for a number that is not known.
@@ -94,6 +106,10 @@ impl Attributions for SharedAttributions {
         policies.map_or(Attribution::Withheld, Attribution::Policies)
     }
 
+    fn rules(&self, rule_sets: [u32; 2]) -> Option<Vec<RuleRef>> {
+        self.0.table.load().rules(rule_sets)
+    }
+
     fn class_labels(&self, class: u32) -> Option<LabelSet> {
         self.0.table.load().class_labels.get(&class).cloned()
     }
@@ -115,7 +131,7 @@ mod tests {
         shared.store(AttributionTable {
             allowing: HashMap::from([(1, policies(&["a", "b"])), (2, policies(&["b", "c"]))]),
             isolating: HashMap::from([(9, [policies(&["in"]), policies(&["out"])])]),
-            class_labels: HashMap::new(),
+            ..AttributionTable::default()
         });
         let ask = |verdict, direction, policy_set, rule_set, class_rule_set| {
             shared.attribute(&Decision {

@@ -261,7 +261,8 @@ impl Sets {
             })
             .collect();
         let isolating = self.installed.iter().map(|(id, set)| (*id, set.isolating.clone())).collect();
-        AttributionTable { allowing, isolating, ..AttributionTable::default() }
+        let rules = self.numbers.iter().map(|(id, rules)| (id, rules.clone())).collect();
+        AttributionTable { allowing, rules, isolating, ..AttributionTable::default() }
     }
 }
 

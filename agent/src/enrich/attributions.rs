@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use palomar_model::attribution::PolicyRef;
+use palomar_model::attribution::{PolicyRef, RuleRef};
 use palomar_model::labels::LabelSet;
 use palomar_model::verdict::{Direction, Verdict};
 
@@ -41,6 +41,11 @@ pub trait Attributions: Send + Sync {
 
     /// The policies behind a decision.
     fn attribute(&self, decision: &Decision) -> Attribution;
+
+    /// The rules behind rule sets, 0 being none, each once; `None` where a number is not known.
+    fn rules(&self, _rule_sets: [u32; 2]) -> Option<Vec<RuleRef>> {
+        None
+    }
 
     /// The labels of a CIDR class: its longest CIDR and `reserved:world`. `None` for a class that is not known any
     /// more.

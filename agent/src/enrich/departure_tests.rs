@@ -58,6 +58,7 @@ fn departure() -> KernelEvent {
         policy: PolicyWord::default(),
         rule_set: 0,
         class_rule_set: 0,
+        suppressed: 0,
         class: 0,
         foreign: None,
     }

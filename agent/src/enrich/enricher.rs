@@ -13,6 +13,7 @@ use super::attributions::{Attribution, Attributions, Decision};
 use super::departures::{Departures, Fate, News};
 use super::ends::{End, Ends, LocalEnd};
 use super::foreign::{KernelWords, ToldDrop, ToldDrops};
+use super::hits::{HitWriter, Hits};
 use super::known::{Known, KnownDecision, KnownEnd};
 use super::namespaces::{NamespaceWriter, SeenNamespaces};
 use super::owners::Owners;
@@ -55,6 +56,7 @@ pub struct Enricher {
     drops: ToldDrops,
     departures: Departures,
     watched: Option<Arc<Watched>>,
+    hits: Option<HitWriter>,
     ended: Vec<(KernelEvent, Fate)>,
     anchor: TimeAnchor,
     erasures: u64,
@@ -106,6 +108,7 @@ impl Enricher {
             drops: ToldDrops::default(),
             departures: Departures::new(),
             watched: None,
+            hits: None,
             ended: Vec::new(),
             anchor: TimeAnchor::now(),
             records: Vec::new(),
@@ -123,6 +126,13 @@ impl Enricher {
     #[must_use]
     pub fn with_watched(mut self, watched: Arc<Watched>) -> Self {
         self.watched = Some(watched);
+        self
+    }
+
+    /// Counts what policies decide; without this, nobody does.
+    #[must_use]
+    pub fn with_hits(mut self, hits: &Arc<Hits>) -> Self {
+        self.hits = Some(HitWriter::new(Arc::clone(hits)));
         self
     }
 
@@ -147,6 +157,9 @@ impl Enricher {
                 continue;
             }
             enriched.settled += self.departures.hear(&event);
+            if let Event::PolicyVerdict(_) = event.event {
+                self.count_hit(&event);
+            }
             if records.is_empty() {
                 self.mind_known(event.monotonic_ns);
             }
@@ -265,6 +278,15 @@ impl Enricher {
                 KnownOf { epoch: self.writer.epoch(), attributions: version, from_ns: monotonic_ns };
             self.known.clear();
         }
+    }
+
+    fn count_hit(&mut self, event: &KernelEvent) {
+        let Self { hits: Some(hits), sources, directory, .. } = self else { return };
+        let Some(decision) = decision(event) else { return };
+        let left_out = if event.verdict == Verdict::Forwarded { 0 } else { event.suppressed };
+        hits.count(&decision, 1 + u64::from(left_out), &*sources.attributions, |endpoint| {
+            directory.endpoints.contains_key(&endpoint)
+        });
     }
 
     #[inline]

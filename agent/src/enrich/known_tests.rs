@@ -214,6 +214,7 @@ fn event() -> impl Strategy<Value = KernelEvent> {
                 policy: PolicyWord::new(set, revision, 0).unwrap(),
                 rule_set,
                 class_rule_set,
+                suppressed: 0,
                 class,
                 foreign: None,
             }

@@ -114,6 +114,7 @@ fn event() -> KernelEvent {
         policy: PolicyWord::new(4, 2, 0).unwrap(),
         rule_set: 0,
         class_rule_set: 0,
+        suppressed: 0,
         class: 0,
         foreign: None,
     }
@@ -420,4 +421,27 @@ fn a_drop_by_somebody_else_has_a_code_of_hubbles_and_the_kernels_words_in_its_su
         }
         assert_eq!(bench.flow(event()).event, event().event, "{what}: others are as they were");
     }
+}
+
+#[test]
+fn verdicts_are_counted_by_policy_with_the_denials_that_were_left_out() {
+    let mut bench = bench();
+    let hits = Arc::new(Hits::default());
+    bench.enricher = bench.enricher.with_hits(&hits);
+    let verdict = |verdict, suppressed| KernelEvent {
+        event: Event::PolicyVerdict(MatchType::None),
+        verdict,
+        suppressed,
+        ..event()
+    };
+    let drop = KernelEvent { event: Event::Drop(DropReason::POLICY_DENIED), ..verdict(Verdict::Dropped, 7) };
+    let allowed = KernelEvent { rule_set: 8, ..verdict(Verdict::Forwarded, 0) };
+    for event in [event(), verdict(Verdict::Dropped, 7), drop, verdict(Verdict::Audit, 0), allowed] {
+        bench.enricher.enrich([event].into_iter());
+    }
+    let counts = hits.by_endpoint();
+    let [ingress, egress] = &counts[&7];
+    assert_eq!((ingress.allowed, ingress.denied), (1, 9), "a drop is its verdict again");
+    assert_eq!(ingress.isolating.values().copied().collect::<Vec<_>>(), [9]);
+    assert_eq!(*egress, DirectionHits::default());
 }

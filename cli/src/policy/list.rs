@@ -1,14 +1,14 @@
 //! `policy list` and `policy get`: what an agent enforces for each endpoint, by direction and rule.
 //!
-//! Which policies isolate an endpoint is what the kernel holds; what their rules say is the agent's objects. How often a
-//! rule was hit is not told: the kernel counts connections, and no rules.
+//! Which policies isolate an endpoint is what the kernel holds; what their rules say is the agent's objects; how often each
+//! decided is what the agent has counted since it began.
 
 use anyhow::{Result, bail};
 use palomar_model::netpol::{PortRule, Rule};
 use palomar_model::object::ObjectName;
 use palomar_model::verdict::Direction;
 use palomar_proto::palomar::v1::palomar_client::PalomarClient;
-use palomar_proto::palomar::v1::{Endpoint, ListEndpointsRequest};
+use palomar_proto::palomar::v1::{Endpoint, ListEndpointsRequest, PolicyHits, RuleHits, VerdictCounts};
 use palomar_transport::http2::MAX_MESSAGE_BYTES;
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ use crate::palomar_api::{Output, failure, output, print_json};
 use crate::render::Columns;
 use crate::render::escape::escape;
 use crate::status::agent::mode_name;
+use crate::status::grouped;
 use crate::surroundings::Surroundings;
 
 /// `policy list`: of all endpoints that are pods.
@@ -102,10 +103,10 @@ fn print(
         return print_json(&json!({ "endpoints": endpoints.collect::<Vec<_>>() }), surroundings);
     }
     let mut table = Columns::default();
-    table.line(&["POD", "DIRECTION", "MODE", "POLICY", "RULE", "PEERS", "PORTS"]);
+    table.line(&["POD", "DIRECTION", "MODE", "POLICY", "RULE", "PEERS", "PORTS", "ALLOWED", "DENIED"]);
     for endpoint in endpoints {
         for direction in Direction::BOTH {
-            for [policy, rule, peers, ports] in rows(endpoint, manifests, direction) {
+            for Row { policy, rule, peers, ports, allowed, denied } in rows(endpoint, manifests, direction) {
                 table.line(&[
                     &escape(&name(endpoint)),
                     &direction.to_string(),
@@ -114,6 +115,8 @@ fn print(
                     &rule,
                     &escape(&peers),
                     &escape(&ports),
+                    &allowed,
+                    &denied,
                 ]);
             }
         }
@@ -121,44 +124,98 @@ fn print(
     Ok(table.write(surroundings.out)?)
 }
 
-/// Policy, rule, peers and ports of each rule; a row without a rule says what that means.
-fn rows(endpoint: &Endpoint, manifests: &Manifests, direction: Direction) -> Vec<[String; 4]> {
-    let row =
-        |policy: &str, rule: &str, peers: &str, ports: &str| [policy, rule, peers, ports].map(str::to_owned);
+/// What is printed of a rule, or of a direction without any.
+struct Row {
+    policy: String,
+    rule: String,
+    peers: String,
+    ports: String,
+    /// Connections that the rule allowed.
+    allowed: String,
+    /// Denials while the policy isolated; in the first row of the policy alone.
+    denied: String,
+}
+
+impl Row {
+    /// One without counts.
+    fn new(policy: &str, rule: &str, peers: &str, ports: &str) -> Self {
+        let [policy, rule, peers, ports] = [policy, rule, peers, ports].map(str::to_owned);
+        Self { policy, rule, peers, ports, allowed: "-".to_owned(), denied: "-".to_owned() }
+    }
+}
+
+/// A row for each rule; one without a rule says what that means.
+fn rows(endpoint: &Endpoint, manifests: &Manifests, direction: Direction) -> Vec<Row> {
     let Some(policies) = isolating(endpoint, direction) else {
-        return vec![row("-", "-", "any (not isolated)", "any")];
+        return vec![Row::new("-", "-", "any (not isolated)", "any")];
     };
+    let hits = Hits::of(endpoint, direction);
     let mut rows = Vec::new();
     for policy in policies {
+        let first = rows.len();
         match rules(manifests, &policy, direction) {
-            None => rows.push(row(&policy.name, "-", "not told", "not told")),
-            Some([]) => rows.push(row(&policy.name, "-", "none", "none")),
+            None => rows.push(Row::new(&policy.name, "-", "not told", "not told")),
+            Some([]) => rows.push(Row::new(&policy.name, "-", "none", "none")),
             Some(rules) => rows.extend(rules.iter().enumerate().map(|(number, rule)| {
                 let or_any = |list: Vec<String>, between: &str| {
                     if list.is_empty() { "any".to_owned() } else { list.join(between) }
                 };
-                [
-                    policy.name.clone(),
-                    number.to_string(),
-                    or_any(peers(rule), " or "),
-                    or_any(ports(rule), ","),
-                ]
+                let (peers, ports) = (or_any(peers(rule), " or "), or_any(ports(rule), ","));
+                let allowed = shown(hits.allowed(&policy, number));
+                Row { allowed, ..Row::new(&policy.name, &number.to_string(), &peers, &ports) }
             })),
         }
+        rows[first].denied = shown(hits.denied(&policy));
     }
     rows
+}
+
+fn shown(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), grouped)
+}
+
+/// The counts of one direction.
+struct Hits<'e>(Option<&'e VerdictCounts>);
+
+impl<'e> Hits<'e> {
+    fn of(endpoint: &'e Endpoint, direction: Direction) -> Self {
+        Self(match direction {
+            Direction::Ingress => endpoint.ingress_verdicts.as_ref(),
+            Direction::Egress => endpoint.egress_verdicts.as_ref(),
+        })
+    }
+
+    /// Connections that a rule allowed; `None` where the agent does not count.
+    fn allowed(&self, policy: &ObjectName, number: usize) -> Option<u64> {
+        let is_it = |rule: &&RuleHits| usize::try_from(rule.rule).is_ok_and(|rule| rule == number);
+        let mut rules = self.of_policy(policy)?.flat_map(|policy| &policy.rules);
+        Some(rules.find(is_it).map_or(0, |rule| rule.connections))
+    }
+
+    /// Denials while a policy isolated; `None` where the agent does not count.
+    fn denied(&self, policy: &ObjectName) -> Option<u64> {
+        Some(self.of_policy(policy)?.map(|policy| policy.denied).sum())
+    }
+
+    fn of_policy(&self, name: &ObjectName) -> Option<impl Iterator<Item = &'e PolicyHits>> {
+        Some(self.0?.policies.iter().filter(|policy| policy.policy == name.name))
+    }
 }
 
 fn to_json(endpoint: &Endpoint, manifests: &Manifests) -> Value {
     let side = |direction: Direction| {
         let policies = isolating(endpoint, direction);
+        let hits = Hits::of(endpoint, direction);
         let policy = |policy: &ObjectName| {
             let place = manifests.policy(policy);
             let rules = rules(manifests, policy, direction).map(|rules| {
                 let rules = rules.iter().enumerate();
-                let rules = rules.map(
-                    |(number, rule)| json!({ "rule": number, "peers": peers(rule), "ports": ports(rule) }),
-                );
+                let rules = rules.map(|(number, rule)| {
+                    json!({
+                        "rule": number, "peers": peers(rule), "ports": ports(rule),
+                        "allowed": hits.allowed(policy, number),
+                    })
+                });
                 rules.collect::<Vec<_>>()
             });
             json!({
@@ -167,6 +224,7 @@ fn to_json(endpoint: &Endpoint, manifests: &Manifests) -> Value {
                 "file": place.map(|place| &place.file),
                 "line": place.map(|place| place.line),
                 "rules": rules,
+                "denied": hits.denied(policy),
             })
         };
         json!({

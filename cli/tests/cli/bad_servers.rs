@@ -279,6 +279,7 @@ fn hostile_agent() -> Agent {
                 detail: harm(),
                 ..Default::default()
             }],
+            ..Default::default()
         },
         ..Agent::default()
     }

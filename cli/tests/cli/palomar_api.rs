@@ -103,6 +103,17 @@ fn agent() -> Stub {
         egress_policies: Vec::new(),
         mode: PolicyMode::Enforce.into(),
         policy_revision: 3,
+        ingress_verdicts: Some(VerdictCounts {
+            allowed: 1_000,
+            denied: 20,
+            unattributed: 4,
+            policies: vec![PolicyHits {
+                policy: "allow-front".to_owned(),
+                rules: vec![RuleHits { rule: 2, connections: 996 }],
+                denied: 20,
+            }],
+        }),
+        egress_verdicts: Some(VerdictCounts { allowed: 500, ..VerdictCounts::default() }),
     };
     let stray = Endpoint {
         id: 8,
@@ -126,7 +137,11 @@ fn agent() -> Stub {
             identity(2, &["reserved:world"], true, 0),
             identity(60_437, &["k8s:app=web", "k8s:io.kubernetes.pod.namespace=shop"], false, 1),
         ],
-        endpoints: ListEndpointsResponse { endpoints: vec![web, stray], unseen_pods: vec![unseen] },
+        endpoints: ListEndpointsResponse {
+            endpoints: vec![web, stray],
+            unseen_pods: vec![unseen],
+            verdicts_since: Some(prost_types::Timestamp { seconds: 1_772_600_000, nanos: 0 }),
+        },
         ..Agent::default()
     };
     Stub { agent: Some(agent), ..Stub::default() }
@@ -190,9 +205,9 @@ IDENTITY   NAME    PODS   LABELS
 async fn endpoints_are_listed_with_what_cannot_be_seen() {
     let outcome = run(&agent(), &["endpoint", "list"]).await;
     let wanted = "\
-ENDPOINT   POD        IDENTITY        INTERFACE   INGRESS   EGRESS            ISOLATED   MODE      ADDRESSES
-7          shop/web   60437           veth7       tcx       tcx (not first)   ingress    enforce   10.0.1.7,fd00::7
-8          -          3 (unmanaged)   veth8       clsact    error: no room    -          audit     -
+ENDPOINT   POD        IDENTITY        INTERFACE   INGRESS   EGRESS            ISOLATED   MODE      ALLOWED   DENIED   ADDRESSES
+7          shop/web   60437           veth7       tcx       tcx (not first)   ingress    enforce   1,500     20       10.0.1.7,fd00::7
+8          -          3 (unmanaged)   veth8       clsact    error: no room    -          audit     -         -        -
 
 NOT SEEN            WHY            DETAIL
 kube-system/proxy   host network   -
@@ -203,6 +218,17 @@ kube-system/proxy   host network   -
     assert_eq!(value["endpoints"][0]["ingress_policies"][0], "allow-front");
     assert_eq!(value["endpoints"][1]["egress"]["attach_error"], "no room");
     assert_eq!(value["unseen_pods"][0]["reason"], "host network");
+    assert_eq!(value["verdicts_since"], "2026-03-04T04:53:20Z");
+    assert_eq!(
+        value["endpoints"][0]["ingress_verdicts"],
+        serde_json::json!({
+            "allowed": 1_000, "denied": 20, "unattributed": 4,
+            "policies": [
+                { "policy": "allow-front", "rules": [{ "rule": 2, "allowed": 996 }], "denied": 20 },
+            ],
+        })
+    );
+    assert_eq!(value["endpoints"][1]["ingress_verdicts"], serde_json::Value::Null);
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use palomar_proto::palomar::v1::{Endpoint, ListEndpointsResponse, PolicyMode};
+use palomar_proto::palomar::v1::{
+    Endpoint, ListEndpointsResponse, PolicyHits, PolicyMode, RuleHits, VerdictCounts,
+};
 use serde_json::{Value, json};
 
 use crate::server::{Agent, Stub};
@@ -26,15 +28,27 @@ fn endpoint(pod: &str, ingress: &[&str], egress: &[&str]) -> Endpoint {
     }
 }
 
+/// Rule 1 has allowed nothing yet.
+fn web_verdicts() -> VerdictCounts {
+    let rules = vec![RuleHits { rule: 0, connections: 1_234 }];
+    let gone = PolicyHits { policy: "gone".to_owned(), rules: rules.clone(), denied: 9 };
+    let web = PolicyHits { policy: "web".to_owned(), rules, denied: 56 };
+    VerdictCounts { allowed: 2_468, denied: 65, unattributed: 0, policies: vec![gone, web] }
+}
+
 async fn run(words: &[&str]) -> Outcome {
     let endpoints = ListEndpointsResponse {
         endpoints: vec![
             endpoint("batch", &[], &["batch"]),
             endpoint("other", &["of-a-moment-ago"], &[]),
-            endpoint("web-1", &["web"], &[]),
+            Endpoint {
+                ingress_verdicts: Some(web_verdicts()),
+                egress_verdicts: Some(VerdictCounts::default()),
+                ..endpoint("web-1", &["web"], &[])
+            },
             endpoint("", &[], &[]),
         ],
-        unseen_pods: Vec::new(),
+        ..ListEndpointsResponse::default()
     };
     let objects = Arc::new(Mutex::new(vec![objects("", None, 90)]));
     let agent = Agent { endpoints, objects, ..Agent::default() };
@@ -50,10 +64,30 @@ fn cells(table: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-const WEB: [[&str; 7]; 3] = [
-    ["np-demo/web-1", "ingress", "enforce", "web", "0", "podSelector role=frontend", "TCP http"],
-    ["np-demo/web-1", "ingress", "enforce", "web", "1", "ipBlock 192.0.2.0/24 except 192.0.2.128/25", "any"],
-    ["np-demo/web-1", "egress", "enforce", "-", "-", "any (not isolated)", "any"],
+const WEB: [[&str; 9]; 3] = [
+    [
+        "np-demo/web-1",
+        "ingress",
+        "enforce",
+        "web",
+        "0",
+        "podSelector role=frontend",
+        "TCP http",
+        "1,234",
+        "56",
+    ],
+    [
+        "np-demo/web-1",
+        "ingress",
+        "enforce",
+        "web",
+        "1",
+        "ipBlock 192.0.2.0/24 except 192.0.2.128/25",
+        "any",
+        "0",
+        "-",
+    ],
+    ["np-demo/web-1", "egress", "enforce", "-", "-", "any (not isolated)", "any", "-", "-"],
 ];
 
 #[tokio::test]
@@ -61,12 +95,12 @@ async fn every_rule_of_every_pod_is_a_row_and_so_is_a_direction_without_any() {
     let outcome = run(&["policy", "list"]).await;
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
     let found = cells(&outcome.out);
-    let head = ["POD", "DIRECTION", "MODE", "POLICY", "RULE", "PEERS", "PORTS"];
+    let head = ["POD", "DIRECTION", "MODE", "POLICY", "RULE", "PEERS", "PORTS", "ALLOWED", "DENIED"];
     let others = [
-        ["np-demo/batch", "ingress", "enforce", "-", "-", "any (not isolated)", "any"],
-        ["np-demo/batch", "egress", "enforce", "batch", "-", "none", "none"],
-        ["np-demo/other", "ingress", "enforce", "of-a-moment-ago", "-", "not told", "not told"],
-        ["np-demo/other", "egress", "enforce", "-", "-", "any (not isolated)", "any"],
+        ["np-demo/batch", "ingress", "enforce", "-", "-", "any (not isolated)", "any", "-", "-"],
+        ["np-demo/batch", "egress", "enforce", "batch", "-", "none", "none", "-", "-"],
+        ["np-demo/other", "ingress", "enforce", "of-a-moment-ago", "-", "not told", "not told", "-", "-"],
+        ["np-demo/other", "egress", "enforce", "-", "-", "any (not isolated)", "any", "-", "-"],
     ];
     let expected: Vec<Vec<&str>> =
         [&[head][..], &others, &WEB].concat().into_iter().map(|row| row.to_vec()).collect();
@@ -86,8 +120,13 @@ async fn one_pod_is_printed_alone_and_as_json_with_the_places_of_its_policies() 
     assert_eq!((&policy["file"], &policy["line"]), (&json!("policies.yaml"), &json!(1)));
     assert_eq!(
         policy["rules"][0],
-        json!({ "rule": 0, "peers": ["podSelector role=frontend"], "ports": ["TCP http"] })
+        json!({ "rule": 0, "peers": ["podSelector role=frontend"], "ports": ["TCP http"], "allowed": 1_234 })
     );
+    assert_eq!((&policy["rules"][1]["allowed"], &policy["denied"]), (&json!(0), &json!(56)));
+    let outcome = run(&["policy", "get", "np-demo/other", "-o", "json"]).await;
+    let value: Value = serde_json::from_str(&outcome.out).unwrap();
+    let policy = &value["endpoints"][0]["ingress"]["policies"][0];
+    assert_eq!(policy["denied"], Value::Null, "an agent that does not count");
 }
 
 #[tokio::test]

@@ -111,6 +111,9 @@ fn endpoint(pod: &Pod) -> Option<v1::Endpoint> {
         egress_policies: isolating,
         mode: v1::PolicyMode::Enforce.into(),
         policy_revision: 0,
+        // nothing judges here
+        ingress_verdicts: None,
+        egress_verdicts: None,
     })
 }
 
@@ -128,6 +131,9 @@ impl AgentFacts for NoKernel {
     }
 
     fn endpoints(&self) -> v1::ListEndpointsResponse {
-        v1::ListEndpointsResponse { endpoints: self.endpoints.clone(), unseen_pods: Vec::new() }
+        v1::ListEndpointsResponse {
+            endpoints: self.endpoints.clone(),
+            ..v1::ListEndpointsResponse::default()
+        }
     }
 }
