@@ -127,6 +127,8 @@ mod tests {
                      regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
         let table = [
             ("a=b=c", "found '=', expected: ',' or 'end of string'".to_owned()),
+            ("!a=b", "found '=', expected: ',' or 'end of string'".to_owned()),
+            ("!a in (b)", "found 'in', expected: ',' or 'end of string'".to_owned()),
             ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'".to_owned()),
             ("a,", "found '', expected: identifier after ','".to_owned()),
             ("=a", "found '=', expected: !, identifier, or 'end of string'".to_owned()),

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use palomar_flow::filter::Filters;
 use palomar_flow::json;
 use palomar_flow::view::NoFlow;
-use palomar_proto::flow::FlowFilter;
 use palomar_proto::flow::flow_filter::Experimental;
+use palomar_proto::flow::{Flow, FlowFilter};
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 
@@ -216,6 +216,30 @@ fn every_cel_expression_of_the_stock_cli_gives_its_count_or_its_error() {
         rows += 1;
     }
     assert_eq!(rows, 10);
+}
+
+#[test]
+fn what_the_stock_cli_was_not_asked_is_answered_as_it_would_be() {
+    let table = [
+        ("no trace id is the empty one", r#"{"trace_id":[""]}"#, "{}", true),
+        ("also beside others", r#"{"trace_id":["t",""]}"#, r#"{"trace_context":{"parent":{}}}"#, true),
+        (
+            "which no flow with an id has",
+            r#"{"trace_id":[""]}"#,
+            r#"{"trace_context":{"parent":{"trace_id":"t"}}}"#,
+            false,
+        ),
+        ("any cluster is one with a name", r#"{"node_name":["/n1"]}"#, r#"{"node_name":"c1/n1"}"#, true),
+        ("of letters in lower case", r#"{"node_name":["/n1"]}"#, r#"{"node_name":"C1/n1"}"#, false),
+        ("any node is one with a name", r#"{"node_name":["c1/"]}"#, r#"{"node_name":"c1/n1.x_y.z"}"#, true),
+        ("and without a slash", r#"{"node_name":["c1/"]}"#, r#"{"node_name":"c1/n1/x"}"#, false),
+        ("whose parts are not empty", r#"{"node_name":["c1/"]}"#, r#"{"node_name":"c1/n1..x"}"#, false),
+        ("nor the name itself", r#"{"node_name":["c1/"]}"#, r#"{"node_name":"c1/"}"#, false),
+    ];
+    for (what, filter, flow, matches) in table {
+        let flow = json::parse::<Flow>(flow).unwrap().message;
+        assert_eq!(compile(filter, "").unwrap().matches(&flow), matches, "{what}");
+    }
 }
 
 #[test]

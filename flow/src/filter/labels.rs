@@ -62,7 +62,7 @@ fn compile_one(selector: &str) -> Result<Vec<LabelRequirement>, InvalidSelector>
         .collect())
 }
 
-/// Kubernetes knows no colon in keys: `k8s:app` becomes `k8s.app`, and a bare key gets the source `any`, so that
+/// As Hubble does it: Kubernetes knows no colon in keys, so that `k8s:app` becomes `k8s.app`, and a bare key gets the source `any`, so that
 /// what stands before the first dot always is the source.
 fn with_dotted_sources(selector: &str) -> String {
     let mut out = String::with_capacity(selector.len() + 8);
@@ -71,11 +71,10 @@ fn with_dotted_sources(selector: &str) -> String {
         let key_at = rest.find(|c: char| !c.is_whitespace() && c != '!').unwrap_or(rest.len());
         out.push_str(&rest[..key_at]);
         rest = &rest[key_at..];
-        let key_end = rest.find(|c: char| c.is_whitespace() || "=!,<>".contains(c)).unwrap_or(rest.len());
+        let key_end = rest.find(|c: char| c.is_whitespace() || "=!,".contains(c)).unwrap_or(rest.len());
         let key = &rest[..key_end];
         match key.split_once(':') {
             Some((source, name)) => out.extend([source, ".", name]),
-            None if key.is_empty() => {}
             None => out.extend(["any.", key]),
         }
         rest = &rest[key_end..];
@@ -150,6 +149,11 @@ mod tests {
             ("app in (a,b:c),x:y:z", "any.app in (a,b:c),x.y:z"),
             ("reserved.world", "any.reserved.world"),
             ("io.kubernetes/x>1", "any.io.kubernetes/x>1"),
+            ("x>1:2", "x>1.2"),
+            // a key that is not there has a source all the same, so that it is refused as in Hubble
+            (",a", "any.,any.a"),
+            ("a, ", "any.a, any."),
+            ("!", "!any."),
             ("", ""),
         ];
         for (selector, expected) in table {

@@ -11,7 +11,7 @@ use crate::view::FlowView;
 #[derive(Debug)]
 pub(super) struct NodeNames(Vec<NodePattern>);
 
-/// Each part is a pattern; a missing one matches anything.
+/// Each part is a pattern; a missing one matches any name.
 #[derive(Debug)]
 struct NodePattern {
     cluster: Option<Pattern>,
@@ -36,10 +36,17 @@ impl NodePattern {
     }
 
     fn matches(&self, cluster: &str, node: &str) -> bool {
-        let fits =
-            |pattern: &Option<Pattern>, text| pattern.as_ref().is_none_or(|pattern| pattern.matches(text));
+        let fits = |pattern: &Option<Pattern>, text| {
+            pattern.as_ref().map_or_else(|| is_name(text), |pattern| pattern.matches(text))
+        };
         fits(&self.cluster, cluster) && fits(&self.node, node)
     }
+}
+
+/// Whether a text is a DNS name in lower case; underscores are allowed.
+fn is_name(text: &str) -> bool {
+    let is_allowed = |byte| matches!(byte, b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z');
+    text.split('.').all(|label| !label.is_empty() && label.bytes().all(is_allowed))
 }
 
 impl NodeNames {

@@ -5,7 +5,7 @@ use palomar_proto::flow::FlowFilter;
 use super::test::Test;
 use crate::view::FlowView;
 
-/// Trace ids of which one must be the flow's; a flow without one never matches.
+/// Trace ids of which one must be the flow's; a flow without one has the empty id, as in Hubble.
 #[derive(Debug)]
 pub(super) struct TraceIds(Vec<String>);
 
@@ -23,8 +23,7 @@ pub(super) fn compile_ip(filter: &FlowFilter) -> Option<Test> {
 
 impl TraceIds {
     pub(super) fn matches<V: FlowView>(&self, flow: &V) -> bool {
-        let trace_id = flow.trace_id();
-        !trace_id.is_empty() && self.0.iter().any(|wanted| wanted == trace_id)
+        self.0.iter().any(|wanted| wanted == flow.trace_id())
     }
 }
 

@@ -81,10 +81,10 @@ impl<'a> Parser<'a> {
         validate::key(key)?;
         let ends_here = matches!(self.peek(), Token::End | Token::Comma);
         let condition = match (negated, ends_here) {
-            (true, true) => Condition::DoesNotExist,
+            // an operator behind `!key` is one too many, and stays for the caller to meet
+            (true, _) => Condition::DoesNotExist,
             (false, true) => Condition::Exists,
-            // as in Kubernetes, an operator behind `!key` decides alone
-            (_, false) => self.condition(key)?,
+            (false, false) => self.condition(key)?,
         };
         Ok(Requirement { key: key.to_owned(), condition })
     }
