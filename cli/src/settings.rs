@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::arguments::{Declared, Entry, Given, Origin, SETTINGS, UsageError, value as text_value};
+use crate::arguments::{Declared, Entry, Given, Kind, Origin, SETTINGS, UsageError, value as text_value};
 use crate::log;
 use crate::surroundings::Surroundings;
 use files::File;
@@ -98,7 +98,12 @@ impl Settings {
         surroundings: &Surroundings<'_>,
     ) -> Result<Vec<Entry>, UsageError> {
         if let Some((name, value)) = variable(flag.long, surroundings) {
-            return Ok(vec![Entry { flag, value, origin: Origin::Variable(name) }]);
+            let values = if flag.kind == Kind::List { words(&value) } else { vec![value] };
+            let origin = Origin::Variable(name);
+            return Ok(values
+                .into_iter()
+                .map(|value| Entry { flag, value, origin: origin.clone() })
+                .collect());
         }
         let Some((file, value)) = self.in_files(flag.long) else { return Ok(Vec::new()) };
         let origin = Origin::File(file.shown());
@@ -124,7 +129,11 @@ impl Settings {
             return Effective { value, origin: Some(Origin::Line) };
         }
         if let Some((name, value)) = variable(flag.long, surroundings) {
-            return Effective { value: Value::String(value), origin: Some(Origin::Variable(name)) };
+            let value = match flag.kind {
+                Kind::List => words(&value).into(),
+                _ => Value::String(value),
+            };
+            return Effective { value, origin: Some(Origin::Variable(name)) };
         }
         match self.in_files(flag.long) {
             Some((file, value)) => {
@@ -137,6 +146,12 @@ impl Settings {
             None => Effective { value: typed(flag.kind, &default(flag.long)), origin: None },
         }
     }
+}
+
+/// The values of a list in a variable: between spaces, as Hubble takes them, or between commas as on the command line.
+fn words(list: &str) -> Vec<String> {
+    let words = list.split(|c: char| c == ',' || c.is_whitespace());
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// The variable of a setting that is set, and its value; an empty one does not count.

@@ -3,6 +3,7 @@
 mod conflicts;
 mod ends;
 mod event_type;
+mod json_syntax;
 mod namespaces;
 mod raw;
 mod set;

@@ -101,7 +101,8 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Value>, InvalidFile> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    // as for Hubble, `yes` and `no` are texts: a password may be one
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
     let value: Option<Value> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         InvalidFile::Yaml(error.to_string().lines().next().unwrap_or_default().to_owned())
     })?;
@@ -123,6 +124,9 @@ mod tests {
         let parsed = parse("Server: host:1\ntls: true\nallowlist:\n    - '{}'\n# a remark\n").unwrap();
         assert_eq!(parsed["server"], Value::from("host:1"));
         assert_eq!(parsed["tls"], Value::Bool(true));
+        let words = parse("basic-auth-password: no\ntls-ca-cert-files: [y, on]\n").unwrap();
+        assert_eq!(words["basic-auth-password"], Value::from("no"));
+        assert_eq!(words["tls-ca-cert-files"], serde_json::json!(["y", "on"]));
         assert_eq!(parsed["allowlist"], serde_json::json!(["{}"]));
         assert!(parse("").unwrap().is_empty());
         assert!(parse("# only a remark\n").unwrap().is_empty());

@@ -259,3 +259,15 @@ fn wrong_settings_are_told_with_their_place_and_files_that_cannot_be_read_are_le
     assert_eq!((missing.out.as_str(), missing.code), ("localhost:4245\n", 0));
     assert!(missing.err.contains("there is no such config file"), "{}", missing.err);
 }
+
+#[test]
+fn a_list_in_the_environment_has_spaces_or_commas_and_yes_is_a_text() {
+    let user = User::new().with(OURS, "basic-auth-password: yes\nkube-context: off\n");
+    for list in ["a.pem b.pem", "a.pem,b.pem", " a.pem,  b.pem "] {
+        let palomar = user.palomar(&["config", "get", "tls-ca-cert-files"]);
+        let outcome = palomar.variable("HUBBLE_TLS_CA_CERT_FILES", list).run();
+        assert_eq!((outcome.out.as_str(), outcome.err.as_str()), ("- a.pem\n- b.pem\n", ""), "{list}");
+    }
+    assert_eq!(user.get("basic-auth-password").trim().trim_matches('"'), "yes");
+    assert_eq!(user.get("kube-context").trim().trim_matches('"'), "off");
+}

@@ -4,6 +4,26 @@ use crate::differences::Differences;
 use crate::support::{fixture, palomar, words};
 
 #[test]
+fn filters_that_are_no_json_are_refused_in_the_words_of_gos_json() {
+    let table = [
+        ("drop", "invalid character 'd' looking for beginning of value"),
+        ("{source_pod:1}", "invalid character 's' looking for beginning of object key string"),
+        (r#"{"uuid":["a"]"#, "unexpected EOF"),
+        (r#"{"uuid":["a"]} x"#, "invalid character 'x' looking for beginning of value"),
+        (r#"{"uuid":["a"],}"#, "invalid character '}' looking for beginning of object key string"),
+        ("tru", "unexpected EOF"),
+        // JSON, and no filter
+        ("true", "proto: syntax error (line 1:1): unexpected token true"),
+        (r#"{"uuid":"a"}"#, r#"proto: syntax error (line 1:9): unexpected token "a""#),
+    ];
+    for (value, wanted) in table {
+        let outcome = palomar(&["observe", "--print-raw-filters", "--denylist", value]).run();
+        let wanted = format!("invalid --denylist flag: failed to decode '{value}': {wanted}\n");
+        assert_eq!((outcome.code, outcome.err.replace('\u{a0}', " ")), (1, wanted));
+    }
+}
+
+#[test]
 fn every_recorded_command_line_makes_the_same_filters_or_the_same_error() {
     let recorded = fixture("raw-filters.txt");
     let differences = Differences::of("raw-filters.txt");
