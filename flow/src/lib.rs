@@ -6,10 +6,12 @@
 //! * [`encode`]: the same messages as bytes, for streams: spliced from parts, without building them.
 //! * [`json`]: the JSON of those messages, byte for byte as Hubble's CLI prints it.
 //! * [`skim`]: single values of encoded messages, without decoding all of each.
+//! * [`bytes`]: looks at short texts byte by byte.
 //! * [`summary`]: the text in brackets at the end of a line.
 
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod convert;
 mod difference;
 pub mod encode;

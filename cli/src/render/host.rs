@@ -1,5 +1,7 @@
 //! The two ends of a flow, by name or by address.
 
+use palomar_flow::bytes::has_byte;
+
 use super::Colour;
 use super::colour::Paint;
 use super::escape::push_escaped;
@@ -36,7 +38,7 @@ pub fn push_host(out: &mut String, end: &End<'_>, naming: Naming, colour: Colour
         if port == 0 {
             return;
         }
-        if has_byte(&out[start..], b':') {
+        if has_byte(&out.as_bytes()[start..], b':') {
             out.insert(start, '[');
             out.push(']');
         }
@@ -70,7 +72,8 @@ pub fn push_number(out: &mut String, number: u64) {
 }
 
 fn push_joined(out: &mut String, namespace: &str, name: &str) {
-    let is_plain = |part: &str| !part.is_empty() && !has_byte(part, b'/') && !part.starts_with('.');
+    let is_plain =
+        |part: &str| !part.is_empty() && !has_byte(part.as_bytes(), b'/') && !part.starts_with('.');
     if is_plain(namespace) && is_plain(name) {
         push_escaped(out, namespace);
         out.push('/');
@@ -78,12 +81,6 @@ fn push_joined(out: &mut String, namespace: &str, name: &str) {
     } else {
         push_escaped(out, &join(namespace, name));
     }
-}
-
-/// Without a branch for each byte, since most names are short and have none.
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch for each byte")]
-fn has_byte(text: &str, wanted: u8) -> bool {
-    text.bytes().fold(false, |has, byte| has | (byte == wanted))
 }
 
 /// Joins as Go's `path.Join`: empty parts, `.`, `..` and double slashes vanish. Both empty: empty.

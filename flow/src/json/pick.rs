@@ -9,6 +9,7 @@ use super::canonical::{Look, Notes};
 use super::lexer::{Lexer, Word};
 use super::memo::Memo;
 use super::shapes::Shapes;
+use crate::bytes::has_byte;
 use crate::schema::{Kind, Message, SCHEMA};
 
 /// Where a value stands in a line. Empty: there is none.
@@ -301,12 +302,6 @@ impl<'a> Picked<'a> {
         let text = self.raw(path)?;
         super::time::parse(text.strip_prefix('"')?.strip_suffix('"')?)
     }
-}
-
-/// Without a branch for each byte, since most texts are short and have none.
-#[expect(clippy::needless_bitwise_bool, reason = "without a branch for each byte")]
-fn has_byte(text: &[u8], wanted: u8) -> bool {
-    text.iter().fold(false, |has, byte| has | (*byte == wanted))
 }
 
 /// What a look let pass, which is ASCII.
