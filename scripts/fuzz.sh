@@ -16,7 +16,7 @@ echo "fuzz: building (cargo +nightly build --release)"
 cargo +nightly build --locked --release --target "$triple"
 
 mkdir -p findings
-for target in ${TARGETS:-json filter selector time}; do
+for target in ${TARGETS:-json filter selector manifest time}; do
   echo "fuzz: $target, ${FUZZ_SECONDS:-60} s"
   mkdir -p "work/$target"
   "${CARGO_TARGET_DIR:-target}/$triple/release/$target" "work/$target" "corpus/$target" -max_total_time="${FUZZ_SECONDS:-60}" \

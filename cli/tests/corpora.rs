@@ -7,6 +7,8 @@ use std::path::Path;
 mod filter;
 #[path = "../../fuzz/targets/json.rs"]
 mod json;
+#[path = "../../fuzz/targets/manifest.rs"]
+mod manifest;
 #[path = "../../fuzz/targets/selector.rs"]
 mod selector;
 #[path = "../../fuzz/targets/time.rs"]
@@ -17,9 +19,10 @@ type Check = fn(&[u8]);
 
 #[test]
 fn every_input_of_the_corpora_passes_its_target() {
-    let table: [(&str, Check); 4] = [
+    let table: [(&str, Check); 5] = [
         ("filter", filter::check),
         ("json", json::check),
+        ("manifest", manifest::check),
         ("selector", selector::check),
         ("time", time::check),
     ];
