@@ -1,10 +1,12 @@
 //! Many questions, one JSON line each, and as many answers in their order.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::{self, BufWriter, Read, Write};
+use std::ptr;
 
 use anyhow::{Context, Result, bail};
+use foldhash::{HashMap, HashMapExt as _};
+use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, End, EndId, Index, InvalidEnd, Prober};
 use serde::Deserialize;
@@ -58,7 +60,8 @@ pub fn run(
 /// `{"line":3,"error":"…"}`; empty lines have none.
 pub fn answer_all(manifests: &Manifests, probes: impl Read, mut out: impl Write) -> io::Result<usize> {
     let index = Index::new(&manifests.world);
-    let mut answering = Answering { prober: Prober::new(&index), ends: HashMap::new(), buffer: Vec::new() };
+    let (ends, texts) = (HashMap::new(), HashMap::new());
+    let mut answering = Answering { prober: Prober::new(&index), ends, texts, buffer: Vec::new() };
     let mut lines = Lines::new(probes);
     let (mut number, mut refused) = (0, 0);
     while let Some(line) = lines.next(|| out.flush())? {
@@ -81,9 +84,14 @@ pub fn answer_all(manifests: &Manifests, probes: impl Read, mut out: impl Write)
     Ok(refused)
 }
 
+/// What is written of each rule, and of each policy that isolates. A policy stays where it is in memory while questions are
+/// answered.
+type Texts = HashMap<(*const ObjectName, Option<u32>), String>;
+
 struct Answering<'i, 'w> {
     prober: Prober<'i, 'w>,
     ends: HashMap<String, EndId>,
+    texts: Texts,
     /// The answer to the present line.
     buffer: Vec<u8>,
 }
@@ -104,7 +112,7 @@ impl Answering<'_, '_> {
         let ends = (self.end(&from)?, self.end(&to)?);
         let answer = self.prober.answer_between(ends.0, ends.1, protocol, port);
         self.buffer.clear();
-        write_answer(&mut self.buffer, &from, &to, protocol, port, &answer);
+        write_answer(&mut self.buffer, &from, &to, protocol, port, &answer, &mut self.texts);
         Ok(())
     }
 
@@ -128,6 +136,7 @@ fn write_answer(
     protocol: Protocol,
     port: Option<u16>,
     answer: &Answer<'_>,
+    texts: &mut Texts,
 ) {
     let Answer { verdict, egress, ingress, missing } = answer;
     put(out, "{\"from\":");
@@ -141,9 +150,9 @@ fn write_answer(
     }
     put_all(out, [",\"protocol\":\"", protocol_name(protocol)]);
     put_all(out, ["\",\"verdict\":\"", verdict.name(), "\",\"ingress\":"]);
-    put_direction(out, ingress);
+    put_direction(out, ingress, texts);
     put(out, ",\"egress\":");
-    put_direction(out, egress);
+    put_direction(out, egress, texts);
     put(out, ",\"missing\":[");
     for (position, missing) in missing.iter().enumerate() {
         put(out, if position == 0 { "" } else { "," });
@@ -152,20 +161,22 @@ fn write_answer(
     put(out, "]}\n");
 }
 
-fn put_direction(out: &mut Vec<u8>, direction: &DirectionAnswer<'_>) {
+fn put_direction(out: &mut Vec<u8>, direction: &DirectionAnswer<'_>, texts: &mut Texts) {
     let DirectionAnswer { verdict, isolated, by } = direction;
     let isolated = if *isolated { "true" } else { "false" };
     put_all(out, ["{\"verdict\":\"", verdict.name(), "\",\"isolated\":", isolated, ",\"by\":["]);
-    for (position, Deciding { policy, rule }) in by.iter().enumerate() {
-        let begin = if position == 0 { "" } else { "," };
-        put_all(out, [begin, "{\"kind\":\"NetworkPolicy\",\"namespace\":\"", &policy.namespace]);
-        put_all(out, ["\",\"name\":\"", &policy.name, "\""]);
-        if let Some(rule) = rule {
-            put_all(out, [",\"rule\":", itoa::Buffer::new().format(*rule)]);
-        }
-        put(out, "}");
+    for (position, deciding) in by.iter().enumerate() {
+        put(out, if position == 0 { "" } else { "," });
+        let key = (ptr::from_ref(deciding.policy), deciding.rule);
+        put(out, texts.entry(key).or_insert_with(|| deciding_text(deciding)));
     }
     put(out, "]}");
+}
+
+fn deciding_text(Deciding { policy, rule }: &Deciding<'_>) -> String {
+    let ObjectName { namespace, name } = policy;
+    let rule = rule.map(|rule| format!(",\"rule\":{rule}")).unwrap_or_default();
+    format!("{{\"kind\":\"NetworkPolicy\",\"namespace\":\"{namespace}\",\"name\":\"{name}\"{rule}}}")
 }
 
 /// Text that holds nothing to be escaped, such as the name of an object.

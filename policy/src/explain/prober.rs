@@ -1,11 +1,12 @@
 //! Many questions to one world. What depends on an end alone is found once and remembered: who it is, which rules
 //! judge it, which peers of rules reach it. A question then costs two look-ups and one pass over the rules of two pods.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use palomar_model::netpol::{Peer, PortRule, Ports, Rule};
+use palomar_model::netpol::{NetworkPolicy, Peer, PortRule, Ports, Rule};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::ports::NamedPorts;
@@ -31,10 +32,18 @@ pub struct Prober<'i, 'w> {
     ends: Vec<Rc<KnownEnd<'w>>>,
     services: HashMap<(EndId, Protocol, Option<u16>), Rc<Targets<'w>>>,
     pods: HashMap<&'w ObjectName, Rc<PodFacts<'w>>>,
+    rules: HashMap<RulesKey<'w>, Rc<Rules<'w>>>,
 }
+
+/// Pods that the same policies isolate in a direction share their rules, if they mean the same by the names of ports.
+type RulesKey<'w> = (Direction, Vec<&'w ObjectName>, NamedPorts);
 
 type Sources<'w> = Result<Vec<Place<'w>>, Missing>;
 type Targets<'w> = Result<Vec<(Place<'w>, Target<'w>)>, Missing>;
+type Positions = Rc<[usize]>;
+/// Ports whose rules are remembered, of the rules of one direction of a pod.
+const MOST_PORTS: usize = 1024;
+
 /// One bit for each peer of [`Peers`].
 type Bits = Box<[u64]>;
 
@@ -67,7 +76,7 @@ struct Place<'w> {
 struct PodFacts<'w> {
     pod: &'w Pod,
     /// What judges it: ingress, egress; `None` where nothing isolates it.
-    rules: [Option<Rules<'w>>; 2],
+    rules: [Option<Rc<Rules<'w>>>; 2],
     selected_by: Bits,
     /// Its named ports that some rule asks for, by the number of the name.
     named_ports: Vec<(Protocol, usize, u16)>,
@@ -88,7 +97,9 @@ type Names<'w> = HashMap<&'w str, usize>;
 #[derive(Debug)]
 struct Rules<'w> {
     isolating: Vec<Deciding<'w>>,
-    rules: Vec<NumberedRule<'w>>,
+    list: Vec<NumberedRule<'w>>,
+    /// The positions of those that may be for a port: one with a name is where the peer's name is.
+    of_ports: RefCell<HashMap<(Protocol, Option<u16>), Positions>>,
 }
 
 /// A rule whose peers and names are numbers.
@@ -137,6 +148,7 @@ impl<'i, 'w> Prober<'i, 'w> {
             ends: Vec::new(),
             services: HashMap::new(),
             pods: HashMap::new(),
+            rules: HashMap::new(),
         }
     }
 
@@ -244,13 +256,14 @@ impl<'i, 'w> Prober<'i, 'w> {
         if let Some(known) = self.pods.get(&pod.name) {
             return Rc::clone(known);
         }
+        let rules = Direction::BOTH.map(|direction| self.rules_of(pod, direction));
         let named_ports = pod
             .named_ports
             .iter()
             .filter_map(|port| Some((port.protocol, *self.names.get(port.name.as_str())?, port.number)));
         let facts = Rc::new(PodFacts {
             pod,
-            rules: Direction::BOTH.map(|direction| self.rules_of(pod, direction)),
+            rules,
             selected_by: self.peers.selecting(self.index, pod),
             named_ports: named_ports.collect(),
         });
@@ -258,25 +271,47 @@ impl<'i, 'w> Prober<'i, 'w> {
         facts
     }
 
-    fn rules_of(&self, pod: &'w Pod, direction: Direction) -> Option<Rules<'w>> {
+    fn rules_of(&mut self, pod: &'w Pod, direction: Direction) -> Option<Rc<Rules<'w>>> {
         let subject = self.index.subject(pod)?;
-        let mut found = Rules { isolating: Vec::new(), rules: Vec::new() };
-        for policy in policies_of_namespace(self.index.world(), subject.namespace) {
-            let Some(rules) = policy.rules(direction).filter(|_| selects(policy, subject)) else { continue };
+        let isolating = policies_of_namespace(self.index.world(), subject.namespace)
+            .filter(|policy| policy.rules(direction).is_some() && selects(policy, subject));
+        let isolating: Vec<&'w NetworkPolicy> = isolating.map(|policy| &**policy).collect();
+        if isolating.is_empty() {
+            return None;
+        }
+        let names = isolating.iter().map(|policy| &policy.name).collect();
+        let key = (direction, names, pod.named_ports.clone());
+        if let Some(known) = self.rules.get(&key) {
+            return Some(Rc::clone(known));
+        }
+        let rules = Rc::new(self.numbered(&isolating, &pod.named_ports, direction));
+        self.rules.insert(key, Rc::clone(&rules));
+        Some(rules)
+    }
+
+    fn numbered(
+        &self,
+        isolating: &[&'w NetworkPolicy],
+        named_ports: &NamedPorts,
+        direction: Direction,
+    ) -> Rules<'w> {
+        let mut found =
+            Rules { isolating: Vec::new(), list: Vec::new(), of_ports: RefCell::new(HashMap::new()) };
+        for policy in isolating {
             found.isolating.push(Deciding { policy: &policy.name, rule: None });
-            for (number, rule) in (0..).zip(rules) {
+            for (number, rule) in (0..).zip(policy.rules(direction).into_iter().flatten()) {
                 let deciding = Deciding { policy: &policy.name, rule: Some(number) };
                 let (selectors, blocks) = self.peers.numbers_of(&policy.name.namespace, rule);
                 let ports = match direction {
-                    Direction::Ingress => NumberedPorts::of(&rule.ports, &pod.named_ports),
+                    Direction::Ingress => NumberedPorts::of(&rule.ports, named_ports),
                     Direction::Egress => NumberedPorts::with_names(&rule.ports, &self.names),
                 };
                 let ports = (!rule.ports.is_empty()).then_some(ports);
                 let is_for_all = rule.peers.is_empty();
-                found.rules.push(NumberedRule { deciding, is_for_all, selectors, blocks, ports });
+                found.list.push(NumberedRule { deciding, is_for_all, selectors, blocks, ports });
             }
         }
-        (!found.isolating.is_empty()).then_some(found)
+        found
     }
 }
 
@@ -330,7 +365,8 @@ fn judge<'w>(
     let covered_by = masked.as_ref().map_or(peer.covered_by.as_ref(), Err);
     let named = selectable.map_or(&[][..], |facts| &facts.named_ports);
     let (mut by, mut depends) = (Vec::new(), Vec::new());
-    for NumberedRule { deciding, is_for_all, selectors, blocks, ports } in &rules.rules {
+    for position in &*rules.of_port(protocol, path.port) {
+        let NumberedRule { deciding, is_for_all, selectors, blocks, ports } = &rules.list[*position];
         if ports.as_ref().is_some_and(|ports| !ports.have(protocol, path.port, named)) {
             continue;
         }
@@ -354,6 +390,29 @@ fn judge<'w>(
     }
     missing.append(&mut depends);
     DirectionAnswer { verdict: Verdict::Undecidable, isolated: true, by: Vec::new() }
+}
+
+// === impl Rules ===
+
+impl Rules<'_> {
+    /// The positions of the rules that may be for a port.
+    fn of_port(&self, protocol: Protocol, port: Option<u16>) -> Positions {
+        let mut known = self.of_ports.borrow_mut();
+        if let Some(known) = known.get(&(protocol, port)) {
+            return Rc::clone(known);
+        }
+        let has_name = |ports: &NumberedPorts| ports.names.iter().any(|(of, _)| *of == protocol);
+        let may_be = |rule: &NumberedRule<'_>| {
+            rule.ports.as_ref().is_none_or(|ports| ports.have(protocol, port, &[]) || has_name(ports))
+        };
+        let positions = (0..).zip(&self.list).filter(|(_, rule)| may_be(rule)).map(|(position, _)| position);
+        let positions: Positions = positions.collect();
+        if known.len() >= MOST_PORTS {
+            known.clear();
+        }
+        known.insert((protocol, port), Rc::clone(&positions));
+        positions
+    }
 }
 
 // === impl Peers ===
