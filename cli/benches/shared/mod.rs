@@ -1,12 +1,14 @@
 //! What the benches of `observe` share: the flows of the fixture, time on the processor, an output that counts.
 
+mod time;
+
 use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use flate2::read::GzDecoder;
+pub use time::timed;
 
 /// How many flows the fixture has.
 pub const FLOWS: u64 = 5_000;
@@ -18,20 +20,6 @@ pub fn fixture() -> String {
     let mut text = String::new();
     GzDecoder::new(packed.as_slice()).read_to_string(&mut text).expect("the fixture is gzip");
     text
-}
-
-/// Time that this thread has had on a processor: on a busy machine the clock tells of others as well.
-pub fn thread_time() -> Duration {
-    let told = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells it");
-    let nanoseconds = told.split(' ').next().and_then(|first| first.parse().ok());
-    Duration::from_nanos(nanoseconds.expect("the first number is nanoseconds"))
-}
-
-/// The time that `work` takes on the processor, so many times over.
-pub fn timed(rounds: u64, mut work: impl FnMut()) -> Duration {
-    let start = thread_time();
-    (0..rounds).for_each(|_| work());
-    thread_time().saturating_sub(start)
 }
 
 /// Counts what is written, and forgets it.
