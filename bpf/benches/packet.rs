@@ -18,7 +18,7 @@ use aya::Ebpf;
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use craft::{ACK, FIN, PSH, SYN, ethernet, tcp, udp};
 use datapath::{Datapath, Load, Via};
-use palomar_bpf::abi::{Direction, Mode};
+use palomar_bpf::abi::{Direction, Mode, RuleKey};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -98,6 +98,24 @@ fn allowing(mut datapath: Datapath) -> Datapath {
     datapath
 }
 
+/// Entries that a policy makes in the kernel's table, and policies that select one pod.
+const ENTRIES_OF_POLICY: u32 = 50;
+const POLICIES_OF_SET: u32 = 10;
+
+/// With the entries of so many policies, of which a few select the pod: one port to as many identities.
+fn with_policies(mut datapath: Datapath, policies: u32) -> Datapath {
+    for policy in 0..policies {
+        let set = world::SET + policy / POLICIES_OF_SET;
+        for entry in 0..ENTRIES_OF_POLICY {
+            let identity = 1_000 + (policy * 7 + entry * 11) % 2_000;
+            let port = 8_000 + u16::try_from(policy % 20).unwrap();
+            let key = port_rule(identity, Direction::Egress, craft::TCP, port);
+            datapath.rule(RuleKey { set, ..key }, 3);
+        }
+    }
+    datapath
+}
+
 fn paths() -> Vec<Path> {
     let load = Load {
         event_interval: Duration::from_hours(1),
@@ -137,6 +155,17 @@ fn paths() -> Vec<Path> {
         Path::new("new, not isolated, trace", open(), anew.clone()),
         Path::new("new, not isolated, to a local pod", open(), tcp(POD, "10.0.0.40:80", SYN | FIN)),
         Path::new("new, judged, verdict and trace", allowing(isolated(10)), anew.clone()),
+        Path::new("new, judged, 1 policy's entries", with_policies(allowing(isolated(10)), 1), anew.clone()),
+        Path::new(
+            "new, judged, 200 policies' entries",
+            with_policies(allowing(isolated(10)), 200),
+            anew.clone(),
+        ),
+        Path::new(
+            "new, judged, 2,000 policies' entries",
+            with_policies(allowing(isolated(10)), 2_000),
+            anew.clone(),
+        ),
         Path::new("new, judged by class, both events", classes, tcp(POD, "192.0.2.1:80", SYN | FIN)),
         Path::new("denied, verdict and drop told", isolated(u32::MAX), anew.clone()),
         Path::new("denied, events suppressed", isolated(1), anew),
