@@ -13,6 +13,11 @@ use palomar_model::labels::LabelSet;
 use palomar_model::object::ObjectName;
 use palomar_model::world::{Pod, World};
 
+/// How long it is kept who had an address last, in nanoseconds: connections to a pod that has gone are told for a while.
+const KEEP_NS: u64 = 3_600_000_000_000;
+/// So many who had an address are kept at most; beyond that the earliest are forgotten.
+const MAX_FORMER: usize = 4_096;
+
 /// A snapshot of who is who.
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -33,6 +38,8 @@ pub struct Directory {
     /// When the pod that has an address came to it, in nanoseconds of `CLOCK_MONOTONIC`; absent where it has had the
     /// address since the first directory.
     pub came_at_ns: HashMap<IpAddr, u64>,
+    /// Who had an address last and lost it, less than an hour ago; also of addresses that others have now.
+    pub former: HashMap<IpAddr, Former>,
     /// Services by cluster address.
     pub services: HashMap<IpAddr, ObjectName>,
     /// Addresses of this node's own interfaces.
@@ -54,6 +61,17 @@ pub struct PodEntry {
     pub internal_identity: u32,
     /// The end that flows show.
     pub flow_endpoint: Arc<FlowEndpoint>,
+}
+
+/// A pod that had an address.
+#[derive(Debug, Clone)]
+pub struct Former {
+    /// The pod.
+    pub pod: Arc<PodEntry>,
+    /// When it came to the address, in nanoseconds of `CLOCK_MONOTONIC`; 0: it may have had it for ever.
+    pub since_ns: u64,
+    /// When it was found to have it no longer.
+    pub until_ns: u64,
 }
 
 /// An observed interface.
@@ -81,6 +99,7 @@ impl Directory {
             pods: BTreeMap::new(),
             addresses: HashMap::new(),
             came_at_ns: HashMap::new(),
+            former: HashMap::new(),
             services: HashMap::new(),
             node_addresses: BTreeSet::new(),
             remote_nodes: BTreeSet::new(),
@@ -103,6 +122,26 @@ impl Directory {
             let came = if stayed { before.came_at_ns.get(address).copied() } else { Some(now_ns) };
             self.came_at_ns.extend(came.map(|at| (*address, at)));
         }
+        self.former.clone_from(&before.former);
+        for (address, pod) in &before.addresses {
+            if self.addresses.get(address).is_none_or(|owner| !is_same(owner, pod)) {
+                let since_ns = before.came_at_ns.get(address).copied().unwrap_or(0);
+                self.former.insert(*address, Former { pod: Arc::clone(pod), since_ns, until_ns: now_ns });
+            }
+        }
+        self.forget(now_ns);
+    }
+
+    /// Forgets those who lost their address long ago, and the earliest of too many.
+    fn forget(&mut self, now_ns: u64) {
+        self.former.retain(|_, former| now_ns.saturating_sub(former.until_ns) < KEEP_NS);
+        let Some(too_many) = self.former.len().checked_sub(MAX_FORMER).filter(|count| *count > 0) else {
+            return;
+        };
+        let mut ends: Vec<u64> = self.former.values().map(|former| former.until_ns).collect();
+        let (_, last_forgotten, _) = ends.select_nth_unstable(too_many - 1);
+        let last_forgotten = *last_forgotten;
+        self.former.retain(|_, former| former.until_ns > last_forgotten);
     }
 }
 
@@ -160,5 +199,49 @@ mod tests {
             }
             assert_eq!(before.came_at_ns.get(&ADDRESS.into()).copied(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn who_lost_an_address_is_known_for_an_hour() {
+        let (web, again, db) = (Some(("web", "1")), Some(("web", "2")), Some(("db", "3")));
+        let second = 1_000_000_000;
+        let table = [
+            ("still there", [web, web, web], second, None),
+            ("gone", [web, web, None], second, Some(("web", 0, 3))),
+            ("gone some time ago", [web, None, None], second, Some(("web", 0, 2))),
+            ("came and went", [None, db, None], second, Some(("db", 2, 3))),
+            ("another has it", [web, web, db], second, Some(("web", 0, 3))),
+            ("the last of two", [web, db, None], second, Some(("db", 2, 3))),
+            ("made anew under its name", [web, web, again], second, Some(("web", 0, 3))),
+            ("nobody's ever", [None, None, None], second, None),
+            ("gone for an hour", [web, None, None], KEEP_NS, None),
+        ];
+        for (name, owners, step_ns, expected) in table {
+            let mut before = Directory::empty(Arc::from("node-1"), Arc::from("default"));
+            for (owner, version) in owners.into_iter().zip(1..) {
+                let mut next = directory(version, owner);
+                next.succeed(&before, version * step_ns);
+                before = next;
+            }
+            let former = before.former.get(&ADDRESS.into());
+            let told = former.map(|former| {
+                (&*former.pod.pod.name.name, former.since_ns / step_ns, former.until_ns / step_ns)
+            });
+            assert_eq!(told, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_too_many_who_lost_their_address_the_earliest_are_forgotten() {
+        let web = directory(1, Some(("web", "1"))).addresses[&ADDRESS.into()].clone();
+        let mut directory = directory(1, None);
+        for number in 0..MAX_FORMER as u64 + 10 {
+            let address = std::net::Ipv6Addr::from_bits(number.into()).into();
+            let former = Former { pod: Arc::clone(&web), since_ns: 0, until_ns: number };
+            directory.former.insert(address, former);
+        }
+        directory.forget(MAX_FORMER as u64 + 10);
+        assert_eq!(directory.former.len(), MAX_FORMER);
+        assert!(directory.former.values().all(|former| former.until_ns >= 10));
     }
 }

@@ -22,8 +22,10 @@ pub(super) enum Whose {
     Interface(u32),
     /// Whoever has the address.
     Address(IpAddr),
-    /// Somebody who had the address before the pod that has it now.
+    /// Somebody who had the address before the pod that has it now, and is not known any more.
     Former(IpAddr),
+    /// The pod that had the address last, and lost it.
+    Gone(IpAddr),
     /// Whoever hides behind an address of the node.
     Masked,
 }
@@ -67,11 +69,22 @@ impl Names {
         self.sources.directory.endpoints.contains_key(&ifindex)
     }
 
-    /// Who had an address at a moment of the kernel's clock.
-    pub(super) fn owner(&self, address: IpAddr, at_ns: u64) -> Whose {
-        match self.sources.directory.came_at_ns.get(&address) {
-            Some(came_at_ns) if *came_at_ns > at_ns => Whose::Former(address),
-            Some(_) | None => Whose::Address(address),
+    /// Who had an address during a connection that began and was last seen at these moments of the kernel's clock.
+    pub(super) fn owner(&self, address: IpAddr, began_ns: u64, last_seen_ns: u64) -> Whose {
+        let directory = &self.sources.directory;
+        let former = directory.former.get(&address);
+        let was_with_former =
+            former.is_some_and(|former| began_ns <= former.until_ns && former.since_ns <= last_seen_ns);
+        let came_later =
+            directory.came_at_ns.get(&address).is_some_and(|came_at_ns| *came_at_ns > last_seen_ns);
+        let is_somebodys = directory.addresses.contains_key(&address)
+            || self.interfaces.contains_key(&address)
+            || directory.node_addresses.contains(&address);
+        match (came_later, was_with_former) {
+            (true, true) => Whose::Gone(address),
+            (true, false) => Whose::Former(address),
+            (false, true) if !is_somebodys => Whose::Gone(address),
+            (false, _) => Whose::Address(address),
         }
     }
 
@@ -112,12 +125,23 @@ impl Names {
         }
         let end = self.end(whose)?;
         let Sources { directory, attributions, .. } = &self.sources;
+        let gone = match whose {
+            Whose::Gone(address) => directory.former.get(&address),
+            _ => None,
+        };
+        if let Some(former) = gone {
+            return Ok(self.remember(whose, Arc::clone(&former.pod.flow_endpoint)));
+        }
         // the directory is that of now, and so is every end: nobody is asked for who had an address before
         let (endpoint, _) = self.ends.resolve(&end, u64::MAX, directory, &self.owners, &**attributions);
+        Ok(self.remember(whose, endpoint))
+    }
+
+    fn remember(&mut self, whose: Whose, endpoint: Arc<FlowEndpoint>) -> u32 {
         let number = u32::try_from(self.endpoints.len()).expect("invariant: few are remembered");
         self.endpoints.push(endpoint);
         self.numbers.insert(whose, number);
-        Ok(number)
+        number
     }
 
     /// What the kernel would say of the end, had it to tell a flow.
@@ -132,7 +156,7 @@ impl Names {
             }
             Whose::Masked => (NOWHERE, IDENTITY_WORLD, 0, None),
             // no identity, of which nothing is known
-            Whose::Former(_) => (NOWHERE, IDENTITY_ANY, 0, None),
+            Whose::Former(_) | Whose::Gone(_) => (NOWHERE, IDENTITY_ANY, 0, None),
             Whose::Address(address) => {
                 if let Some(pod) = directory.addresses.get(&address) {
                     (address, pod.internal_identity, 0, None)

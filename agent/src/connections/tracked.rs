@@ -105,8 +105,9 @@ impl Entry {
         let address = address_from_bytes(self.key.remote);
         // to an address of the node that the pod itself has called, the node answers
         let is_masked = self.connection.flags & CONNECTION_MASKED != 0 && self.is_of_source() != Some(true);
+        let Connection { began, last_seen, .. } = self.connection;
         TrackedEnd {
-            whose: if is_masked { Whose::Masked } else { names.owner(address, self.connection.last_seen) },
+            whose: if is_masked { Whose::Masked } else { names.owner(address, began, last_seen) },
             address,
             port: self.port(self.key.remote_port),
         }
@@ -194,7 +195,7 @@ impl Reader<'_> {
     fn peer(&self, entry: &Entry) -> Option<u32> {
         match entry.remote_end(self.names).whose {
             Whose::Address(address) => self.names.interface_of(address),
-            Whose::Former(_) | Whose::Interface(_) | Whose::Masked => None,
+            Whose::Former(_) | Whose::Gone(_) | Whose::Interface(_) | Whose::Masked => None,
         }
     }
 

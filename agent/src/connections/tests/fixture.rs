@@ -19,7 +19,7 @@ use palomar_model::world::Pod;
 use palomar_proto::palomar::v1;
 
 use crate::connections::{ConnectionTables, ConnectionWalk, Query, Sources};
-use crate::directory::{Directory, LocalEndpoint, PodEntry};
+use crate::directory::{Directory, Former, LocalEndpoint, PodEntry};
 use crate::enrich::{Attribution, Attributions, Decision};
 
 pub const TCP: u8 = 6;
@@ -38,6 +38,10 @@ pub const FRONT6: &str = "fd00::8";
 pub const WEB6: &str = "fd00::7";
 pub const STRAY: &str = "10.0.0.9";
 pub const DB: &str = "10.1.0.5";
+/// A pod that has gone had it until a while ago.
+pub const GONE: &str = "10.1.0.66";
+/// The same, and it had gone before any connection began.
+pub const GONE_BEFORE: &str = "10.1.0.67";
 pub const NODE: &str = "10.0.0.1";
 pub const OTHER_NODE: &str = "10.1.0.1";
 pub const VIP: &str = "10.96.0.10";
@@ -231,6 +235,12 @@ pub fn directory() -> Directory {
         addresses: vec![ip(STRAY), ip(WEB)],
     };
     directory.endpoints.insert(STRAY_VETH, Arc::new(stray));
+    let gone = pod("gone", 13, 0, &[GONE]);
+    let had = |address: &str, seconds: u64| {
+        let until_ns = NOW - seconds * SECOND;
+        (ip(address), Former { pod: Arc::clone(&gone), since_ns: NOW - 100 * SECOND, until_ns })
+    };
+    directory.former.extend([had(GONE, 20), had(GONE_BEFORE, 60), had(WEB6, 10)]);
     // the pods at these addresses are new there
     directory.came_at_ns.extend([DB, WEB6].map(|address| (ip(address), NOW - 10 * SECOND)));
     directory.node_addresses.insert(ip(NODE));

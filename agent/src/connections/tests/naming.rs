@@ -14,6 +14,17 @@ fn ends_have_the_names_and_identities_that_flows_have() {
             at(FRONT_VETH, (FRONT, 1000), (DB, 80), UDP).idle(11),
             "10.1.0.5(0) 80",
         ),
+        ("a pod that has gone", at(FRONT_VETH, (FRONT, 1000), (GONE, 80), UDP), "shop/gone 80"),
+        (
+            "nobody, since before that the pod has gone",
+            at(FRONT_VETH, (FRONT, 1000), (GONE_BEFORE, 80), UDP),
+            "10.1.0.67(2) 80",
+        ),
+        (
+            "a pod that has gone, also where another has its address now",
+            at(FRONT_VETH, (FRONT, 1000), (WEB6, 80), UDP).idle(11),
+            "shop/gone 80",
+        ),
         ("the node", at(FRONT_VETH, (FRONT, 1000), (NODE, 80), UDP), "10.0.0.1(1) 80"),
         ("another node", at(FRONT_VETH, (FRONT, 1000), (OTHER_NODE, 80), UDP), "10.1.0.1(6) 80"),
         ("the world", at(FRONT_VETH, (FRONT, 1000), (FAR, 80), UDP), "198.51.100.9(2) 80"),
