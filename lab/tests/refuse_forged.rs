@@ -7,7 +7,9 @@ use std::net::IpAddr;
 
 use palomar_lab::traffic::{Packet, TrafficError};
 use palomar_lab::{Lab, PodSpec, Topology, read_pods};
-use support::{Agent, LONG, Options, PODS, SHORT, field, is_type, np_demo, wait_or};
+use support::{
+    ALLOW_FRONTEND, Agent, DEFAULT_DENY, LONG, Options, PODS, SHORT, field, is_type, np_demo, wait_or,
+};
 
 /// A datagram from frontend that says it comes from other.
 fn forged(lab: &Lab, port: u16) -> Packet {
@@ -71,7 +73,7 @@ fn a_pod_that_takes_over_an_address_is_judged_by_its_own_labels_and_old_flows_ke
     let pods = read_pods("10-pods.yaml", PODS).unwrap();
     let mut lab = Lab::new("brreuse", Topology::Routed, pods).unwrap();
     let agent = Agent::start(&lab, Options::mode("enforce"));
-    agent.isolate_web(&[support::DEFAULT_DENY, support::ALLOW_FRONTEND]);
+    agent.isolate_web(&[DEFAULT_DENY, ALLOW_FRONTEND]);
     let web = lab.pod("np-demo/web").unwrap().clone();
     let server = web.serve_http(8080).unwrap();
     let url = web.url(8080);
@@ -127,4 +129,46 @@ fn a_pod_that_takes_over_an_address_is_judged_by_its_own_labels_and_old_flows_ke
     agent.wait_for_endpoint("np-demo/open", "open", |e| e["ingress_isolated"] != true);
     let usurper = lab.pod("np-demo/usurper").unwrap();
     wait_or(|| usurper.get_within(&url, LONG).ok(), || agent.log());
+}
+
+/// A pod that has ended has no address any more, whatever its status still says: who has it now is judged by labels of its
+/// own.
+#[test]
+fn a_pod_that_has_completed_gives_its_labels_to_nobody() {
+    let lab = np_demo("e2edone", Topology::Routed);
+    let pod = |name: &str| lab.pod(&format!("np-demo/{name}")).unwrap().clone();
+    let (web, frontend, other) = (pod("web"), pod("frontend"), pod("other"));
+    let mut agent = Agent::prepare(&lab, Options::mode("enforce"));
+    // the first by name, with the label that is allowed
+    let done = format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{namespace: np-demo, name: a-done, labels: {{role: frontend}}}}
+spec: {{nodeName: {}}}
+status: {{phase: Succeeded, podIP: {}}}
+",
+        agent.node_name,
+        other.v4().unwrap()
+    );
+    agent.apply(("05-done.yaml", &done));
+    agent.start_again();
+    agent.isolate_web(&[DEFAULT_DENY, ALLOW_FRONTEND]);
+    agent.wait_for_endpoint("np-demo/other", "attached", |_| true);
+    let _server = web.serve_http(8080).unwrap();
+    let url = palomar_lab::url(web.v4().unwrap(), 8080);
+    assert_eq!(frontend.get_within(&url, LONG).as_deref(), Ok("web\n"));
+    assert_eq!(
+        other.get_within(&url, SHORT),
+        Err(TrafficError::Timeout),
+        "by the labels of a pod that ended"
+    );
+    let from = other.v4().unwrap().to_string();
+    let flow = agent.wait_for_flows("the drop", &["--from-ip", &from, "--verdict", "DROPPED"], |flows| {
+        flows.first().cloned()
+    });
+    assert_eq!(field(&flow, "/source/pod_name"), "other", "{flow}");
+    let unseen = agent.endpoint_list()["unseen_pods"].clone();
+    assert_eq!(unseen[0]["pod_name"], "a-done", "{unseen}");
+    assert_eq!(unseen[0]["reason"], "no address yet", "{unseen}");
+    assert_eq!(unseen.as_array().map(Vec::len), Some(1), "no address is claimed twice: {unseen}");
 }
