@@ -13,6 +13,8 @@ echo "test: format"
 cargo fmt --all -- --check
 echo "test: lints"
 cargo clippy --locked --workspace --all-targets -- -D warnings
+echo "test: the lock file of the fuzz targets"
+cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 echo "test: binaries that the end-to-end tests start"
 cargo build --locked --workspace --bins
 echo "test: all tests"
