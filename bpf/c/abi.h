@@ -44,10 +44,13 @@ struct settings {
 };
 
 /* Map `addresses`: hash, address -> this. Absent: world, with the class that map `cidrs` gives. */
-enum address_flag { ADDRESS_NODE = 1 << 0, /* an address of this node's own interfaces */ };
+enum address_flag {
+  ADDRESS_NODE = 1 << 0,    /* an address of this node's own interfaces */
+  ADDRESS_SERVICE = 1 << 1, /* a service's: whoever connects to it is rewritten to one of its backends later */
+};
 struct address {
   __u32 identity; /* internal identity */
-  __u32 class;    /* CIDR class, 0: in no policy's ipBlock */
+  __u32 class;    /* CIDR class, 0: in no policy's ipBlock; ADDRESS_SERVICE: the number of the service's backends */
   __u32 endpoint; /* endpoint.id when the address belongs to a local, observed pod; else 0 */
   __u32 flags;    /* enum address_flag */
 };
@@ -62,6 +65,11 @@ struct cidr_key {
 enum identity { IDENTITY_ANY = 0, IDENTITY_HOST = 1, IDENTITY_WORLD = 2, IDENTITY_UNMANAGED = 3 };
 /* A CIDR class as a policy key. */
 #define PEER_CLASS 0x80000000U
+/* Egress to a service as the direction of a policy key: the peer is the number of the service's backends, the port the
+ * service's. What is found was made from the backends. */
+#define DIRECTION_SERVICE 3
+/* The rule set of a service's port whose backends differ: the connection is judged where its packets are delivered. */
+#define RULES_LATER 0xffffffffU
 
 /* Map `rules`: LPM trie. Full prefix 96 bits: set, peer, direction, protocol, port. A rule for all ports of a
  * protocol has prefix RULE_PREFIX_PROTOCOL, one for all protocols RULE_PREFIX_PEER; a range of ports stands
@@ -73,13 +81,13 @@ enum identity { IDENTITY_ANY = 0, IDENTITY_HOST = 1, IDENTITY_WORLD = 2, IDENTIT
 struct rule_key {
   __u32 prefix_len;
   __u32 set;
-  __u32 peer;       /* internal identity, PEER_CLASS | class, or IDENTITY_ANY */
-  __u8 direction;   /* enum direction */
+  __u32 peer;       /* internal identity, PEER_CLASS | class, or IDENTITY_ANY; DIRECTION_SERVICE: number of backends */
+  __u8 direction;   /* enum direction, or DIRECTION_SERVICE */
   __u8 protocol;
   __u16 port;       /* network order; destination port of the connection */
 };
 struct rule {
-  __u32 rule_set; /* interned id of the set of rules that allow; never 0 */
+  __u32 rule_set; /* interned id of the set of rules that allow, or RULES_LATER; never 0 */
   __u32 prefix_len; /* of the key, so that the match type can be told */
 };
 

@@ -47,7 +47,7 @@ SUBPROGRAM int tell(const struct packet *p, const struct endpoint *endpoint, con
   e->rule_set = f->rule_set;
   e->class_rule_set = f->class_rule_set;
   e->suppressed = f->suppressed;
-  e->class = f->peer.class;
+  e->class = f->peer.flags & ADDRESS_SERVICE ? 0 : f->peer.class;
   e->packets = f->packets;
   e->bytes = f->bytes;
   count_kind(COUNTER_TOLD_DROP, what);

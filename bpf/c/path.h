@@ -7,6 +7,7 @@
 #include "parse.h"
 #include "related.h"
 #include "source.h"
+#include "translated.h"
 
 /* A packet whose headers cannot be read must not get around policy. */
 SUBPROGRAM int pass_malformed(const struct packet *p, const struct endpoint *endpoint, __u32 code, __u64 mode) {
@@ -94,6 +95,17 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
     judged_before = 0;
   }
   if (judged_before) return pass_known(skb, p, endpoint, &f, c);
+
+  /* begun by another local pod: before its delivery is judged, so that a packet is dropped once */
+  if (!out && !mid && (!c || c->origin == p->direction) && f.mode != MODE_OFF && f.peer.endpoint &&
+      !is_hairpin(&f, endpoint)) {
+    int judged_there = judge_translated(p, f.peer.endpoint, mode);
+    if (judged_there == TRANSLATED_DROPPED) {
+      if (c) c->flags |= CONNECTION_DENIED;
+      return TC_ACT_SHOT;
+    }
+    if (judged_there == TRANSLATED_EXCUSED) f.entered = 0;
+  }
 
   __u8 was = c ? c->flags : 0;
   __u8 flags = mid ? CONNECTION_UNORIENTED : 0;

@@ -36,6 +36,19 @@ static __always_inline __u32 rules_of(struct rule_key *key, __u32 peer, __u32 *l
   return rule->rule_set;
 }
 
+/* Judges a connection to a service by what its backends come to. The port in the packet is the service's, so no rule
+ * for a pod or a block may be asked. */
+static __always_inline int judge_service(struct rule_key *key, struct finding *f) {
+  __u32 longest = 0;
+  key->direction = DIRECTION_SERVICE;
+  f->rule_set = rules_of(key, f->peer.class, &longest, f);
+  if (!f->rule_set) return JUDGED_DENIED;
+  if (f->rule_set != RULES_LATER) return JUDGED_ALLOWED;
+  f->rule_set = 0;
+  f->match = MATCH_NONE;
+  return JUDGED_OPEN;
+}
+
 /* Judges a connection in `direction` to `port` (of the service, network order; not looked at without
  * PACKET_PORTS). Sets the rule sets and the match type. */
 SUBPROGRAM int judge(const struct packet *p, struct finding *f, __u32 direction, __u32 port) {
@@ -56,10 +69,12 @@ SUBPROGRAM int judge(const struct packet *p, struct finding *f, __u32 direction,
     .protocol = p->key.protocol,
     .port = port,
   };
+  int service = f->peer.flags & ADDRESS_SERVICE;
+  if (service && direction == DIRECTION_EGRESS) return judge_service(&key, f);
   /* in the order of preference where two are equally specific */
   __u32 longest = 0;
   f->rule_set = rules_of(&key, identity, &longest, f);
-  if (f->peer.class) f->class_rule_set = rules_of(&key, PEER_CLASS | f->peer.class, &longest, f);
+  if (f->peer.class && !service) f->class_rule_set = rules_of(&key, PEER_CLASS | f->peer.class, &longest, f);
   __u32 any = rules_of(&key, IDENTITY_ANY, &longest, f);
   if (!f->rule_set) f->rule_set = any;
   return f->rule_set || f->class_rule_set ? JUDGED_ALLOWED : JUDGED_DENIED;

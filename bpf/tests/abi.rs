@@ -137,7 +137,11 @@ fn enums_have_the_numbers_of_the_header() {
             ("MODE_ENFORCE", Mode::Enforce.number()),
         ],
     );
-    same_numbers(&btf, "address_flag", &[("ADDRESS_NODE", ADDRESS_NODE)]);
+    same_numbers(
+        &btf,
+        "address_flag",
+        &[("ADDRESS_NODE", ADDRESS_NODE), ("ADDRESS_SERVICE", ADDRESS_SERVICE)],
+    );
     same_numbers(
         &btf,
         "identity",
@@ -247,6 +251,8 @@ fn defines_have_the_values_of_the_header() {
     assert_eq!(define("PALOMAR_ABI_VERSION"), u64::from(ABI_VERSION));
     assert_eq!(define("ENDPOINTS_DENSE"), u64::from(ENDPOINTS_DENSE));
     assert_eq!(define("PEER_CLASS"), u64::from(PEER_CLASS));
+    assert_eq!(define("DIRECTION_SERVICE"), u64::from(DIRECTION_SERVICE));
+    assert_eq!(define("RULES_LATER"), u64::from(RULES_LATER));
     assert_eq!(define("RULE_PREFIX_PEER"), u64::from(RULE_PREFIX_PEER));
     assert_eq!(define("RULE_PREFIX_PROTOCOL"), u64::from(RULE_PREFIX_PROTOCOL));
     assert_eq!(define("RULE_PREFIX_PORT"), u64::from(RULE_PREFIX_PORT));

@@ -18,6 +18,7 @@ mod packets {
     mod limits;
     mod policy;
     mod related;
+    mod services;
     mod source;
     mod truncation;
 }

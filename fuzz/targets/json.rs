@@ -14,7 +14,8 @@ pub fn check(data: &[u8]) {
         assert_eq!(to_string(&again).as_ref(), Ok(&written));
     }
     // each line by the same picker, which compares it with the shapes of those before
-    let mut picker = Picker::new::<GetFlowsResponse>(&["flow", "flow.source.pod_name", "time"], &["flow.source"]);
+    let mut picker =
+        Picker::new::<GetFlowsResponse>(&["flow", "flow.source.pod_name", "time"], &["flow.source"]);
     let known = include_bytes!("../flow.json").trim_ascii();
     for line in [known].into_iter().chain(data.split(|byte| *byte == b'\n')) {
         let Some(picked) = picker.pick(line) else { continue };

@@ -108,6 +108,17 @@ pub struct Service {
     pub selector: Option<Labels>,
 }
 
+impl Service {
+    /// Whether a pod stands behind it; never for a service without a selector.
+    pub fn is_before(&self, pod: &Pod) -> bool {
+        let selects =
+            |selector: &Labels| selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
+        self.name.namespace == pod.name.namespace
+            && !pod.has_ended
+            && self.selector.as_ref().is_some_and(selects)
+    }
+}
+
 /// A port of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServicePort {
@@ -119,6 +130,16 @@ pub struct ServicePort {
     pub port: u16,
     /// The port of the pods behind it.
     pub target: TargetPort,
+}
+
+impl ServicePort {
+    /// The ports that it leads to in a pod; none where the pod does not have the one that is named.
+    pub fn numbers_in(&self, pod: &Pod) -> Vec<u16> {
+        match &self.target {
+            TargetPort::Number(number) => vec![*number],
+            TargetPort::Named(name) => pod.named_ports.numbers(name, self.protocol).collect(),
+        }
+    }
 }
 
 /// Where a service's port leads in the pods behind it.

@@ -19,6 +19,7 @@ use palomar_model::verdict::Direction;
 use crate::compiled::{CompiledSet, Entry, PeerKey};
 use crate::rule_sets::RuleSet;
 use crate::scope::Scope;
+use crate::service::ByPeer;
 use crate::set::PolicySet;
 use crate::universe::Universe;
 
@@ -89,12 +90,25 @@ impl<'u> Compiler<'u> {
         for direction in Direction::BOTH {
             self.compile_direction(&mut Rules::of(set, direction), &mut entries);
         }
+        if set.isolates(Direction::Egress) {
+            entries.extend(self.services(&entries));
+        }
         entries.sort_by_key(|entry| (entry.peer, entry.direction, entry.scope));
         CompiledSet {
             isolated_ingress: set.isolates(Direction::Ingress),
             isolated_egress: set.isolates(Direction::Egress),
             entries,
         }
+    }
+
+    /// The entries of services, made from those of their backends.
+    fn services(&self, entries: &[Entry]) -> Vec<Entry> {
+        let services = self.universe.services();
+        if services.is_empty() {
+            return Vec::new();
+        }
+        let by_peer = ByPeer::of_egress(entries);
+        services.iter().flat_map(|(number, backends)| backends.entries(*number, &by_peer)).collect()
     }
 
     fn compile_direction(&mut self, rules: &mut Rules<'_>, entries: &mut Vec<Entry>) {
@@ -127,7 +141,7 @@ impl<'u> Compiler<'u> {
     /// What the pods behind a peer call their ports.
     fn named_ports(&self, peer: PeerKey) -> Option<&'u NamedPorts> {
         match peer {
-            PeerKey::Any => None,
+            PeerKey::Any | PeerKey::Service(_) => None,
             PeerKey::Identity(number) => Some(&self.universe.identities().get(&number)?.named_ports),
             PeerKey::Class(number) => Some(&self.universe.classes().get(&number)?.named_ports),
         }
@@ -272,7 +286,13 @@ impl<'s> Rules<'s> {
                 .collect();
             let rules = self.rule_set(indexes.into_iter().collect());
             for peer in peers {
-                entries.push(Entry { peer: *peer, direction: self.direction, scope, rules: rules.clone() });
+                entries.push(Entry {
+                    peer: *peer,
+                    direction: self.direction,
+                    scope,
+                    rules: rules.clone(),
+                    later: false,
+                });
             }
         }
     }

@@ -29,6 +29,8 @@ pub struct Entry {
     pub scope: Scope,
     /// Every rule that allows it, those of less specific entries included; never empty.
     pub rules: RuleSet,
+    /// Of a service: not all of its backends are allowed, so each connection is judged where it is delivered.
+    pub later: bool,
 }
 
 /// The peer part of an entry's key.
@@ -40,6 +42,8 @@ pub enum PeerKey {
     Identity(u32),
     /// The addresses of a CIDR class.
     Class(u32),
+    /// The addresses of services with the same backends; of egress only.
+    Service(u32),
 }
 
 /// What the kernel knows about the first packet of a connection when it looks up the rules.
@@ -114,7 +118,7 @@ impl Entry {
 
 fn key_bits(peer: PeerKey, direction: Direction, protocol: u8, port: u16) -> u128 {
     u128::from(peer.number()) << 32
-        | u128::from(direction as u8) << 24
+        | u128::from(peer.direction(direction)) << 24
         | u128::from(protocol) << 16
         | u128::from(port)
 }
@@ -125,11 +129,22 @@ impl PeerKey {
     /// The bit that marks a class: the kernel's `PEER_CLASS`.
     pub const CLASS_BIT: u32 = 0x8000_0000;
 
+    /// What marks a service, in place of the direction: the kernel's `DIRECTION_SERVICE`.
+    pub const SERVICE_DIRECTION: u8 = 3;
+
+    /// The direction that stands in the kernel's key.
+    pub const fn direction(self, direction: Direction) -> u8 {
+        match self {
+            Self::Service(_) => Self::SERVICE_DIRECTION,
+            Self::Any | Self::Identity(_) | Self::Class(_) => direction as u8,
+        }
+    }
+
     /// The number that stands in the kernel's key; 0 for any peer.
     pub const fn number(self) -> u32 {
         match self {
             Self::Any => 0,
-            Self::Identity(number) => number,
+            Self::Identity(number) | Self::Service(number) => number,
             Self::Class(class) => Self::CLASS_BIT | class,
         }
     }

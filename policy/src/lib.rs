@@ -11,6 +11,7 @@
 //! | [`universe`] | the internal identities and classes that a table is compiled for |
 //! | [`mod@compile`] | a set of policies → the entries of the kernel's `rules` map |
 //! | [`compiled`] | those entries, and the kernel's look-up as a function |
+//! | [`service`] | service addresses, judged by their backends |
 //! | [`scope`] | protocols and ports as prefixes |
 //! | [`yaml`] | a policy as text that kubectl takes |
 //! | [`rule_sets`] | interned numbers for sets of rules |
@@ -28,6 +29,7 @@ pub mod explain;
 mod interner;
 pub mod rule_sets;
 pub mod scope;
+pub mod service;
 pub mod set;
 pub mod subject;
 pub mod universe;
@@ -41,6 +43,7 @@ pub use decide::{Decision, Exemption, PeerKind, PeerView, Traffic, decide};
 pub use draft::{NetworkPolicyDraft, SpecDraft};
 pub use rule_sets::{RuleSet, RuleSets};
 pub use scope::{PortPrefix, Scope};
+pub use service::{Backend, Backends};
 pub use set::{PolicySet, select, select_subject};
 pub use subject::Subject;
 pub use universe::{IdentityLabels, Universe};

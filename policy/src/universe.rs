@@ -9,6 +9,7 @@ use palomar_model::ports::NamedPorts;
 
 use crate::cidr::{CidrClass, ClassTable, Classes};
 use crate::compiled::PeerKey;
+use crate::service::Backends;
 use crate::subject::Subject;
 
 /// What stands behind an internal identity: everything that policies may ask of its pods but their addresses.
@@ -30,6 +31,7 @@ pub struct IdentityLabels {
 pub struct Universe {
     identities: BTreeMap<u32, IdentityLabels>,
     classes: BTreeMap<u32, CidrClass>,
+    services: BTreeMap<u32, Arc<Backends>>,
 }
 
 /// A number that means something else as a key of the kernel's `rules` map.
@@ -65,11 +67,19 @@ impl Universe {
         self.classes.extend(classes.iter().map(|(number, class)| (number, class.clone())));
     }
 
-    /// The part of this universe that these peers make up; cheap. Peers that are not in it are passed over.
+    /// Adds a number for services with these backends, or replaces what it stands for. Services have numbers of their own.
+    pub fn add_service(&mut self, number: u32, backends: Arc<Backends>) {
+        self.services.insert(number, backends);
+    }
+
+    /// The part of this universe that these peers make up, a service with its backends; cheap. Peers that are not in it
+    /// are passed over.
     #[must_use]
     pub fn only(&self, peers: impl IntoIterator<Item = PeerKey>) -> Self {
         let mut part = Self::default();
-        for peer in peers {
+        let mut backends = Vec::new();
+        let mut peers = peers.into_iter();
+        while let Some(peer) = peers.next().or_else(|| backends.pop()) {
             match peer {
                 PeerKey::Any => {}
                 PeerKey::Identity(number) => {
@@ -79,6 +89,12 @@ impl Universe {
                 PeerKey::Class(number) => {
                     part.classes.extend(self.classes.get(&number).map(|class| (number, class.clone())));
                 }
+                PeerKey::Service(number) => {
+                    if let Some(service) = self.services.get(&number) {
+                        backends.extend(service.peers());
+                        part.services.insert(number, Arc::clone(service));
+                    }
+                }
             }
         }
         part
@@ -87,6 +103,11 @@ impl Universe {
     /// The identities, by ascending number.
     pub fn identities(&self) -> &BTreeMap<u32, IdentityLabels> {
         &self.identities
+    }
+
+    /// Services by ascending number.
+    pub fn services(&self) -> &BTreeMap<u32, Arc<Backends>> {
+        &self.services
     }
 
     /// The classes, by ascending number.

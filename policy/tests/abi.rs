@@ -21,4 +21,5 @@ fn prefix_lengths_and_the_class_bit_are_those_of_the_header() {
     assert_eq!(u32::from(Scope::PROTOCOL_BITS), defined(&header, "RULE_PREFIX_PROTOCOL"));
     assert_eq!(u32::from(Scope::PORT_BITS), defined(&header, "RULE_PREFIX_PORT"));
     assert_eq!(PeerKey::CLASS_BIT, defined(&header, "PEER_CLASS"));
+    assert_eq!(u32::from(PeerKey::SERVICE_DIRECTION), defined(&header, "DIRECTION_SERVICE"));
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use palomar_bpf::abi::{IDENTITY_HOST, IDENTITY_UNMANAGED};
 use palomar_model::identity::Identity;
-use palomar_policy::{IdentityLabels, PolicySet, cidr, select};
+use palomar_model::verdict::Direction;
+use palomar_policy::{IdentityLabels, PolicySet, cidr, select, service};
 
 use crate::directory::{Directory, LocalEndpoint};
 use crate::enforce::{Desired, DesiredAddress, DesiredEndpoint};
@@ -30,12 +31,16 @@ pub fn wanted(
     scope: &EnforceScope,
 ) -> Desired {
     let policies = || directory.world.policies.values().map(AsRef::as_ref);
+    let endpoints: BTreeMap<_, _> = directory
+        .endpoints
+        .iter()
+        .map(|(ifindex, endpoint)| (*ifindex, wanted_endpoint(directory, endpoint, scope)))
+        .collect();
+    // nobody else asks what a service's address means
+    let asks = endpoints.values().any(|endpoint| endpoint.policies.isolates(Direction::Egress));
     Desired {
-        endpoints: directory
-            .endpoints
-            .iter()
-            .map(|(ifindex, endpoint)| (*ifindex, wanted_endpoint(directory, endpoint, scope)))
-            .collect(),
+        endpoints,
+        services: if asks { service::targets(&directory.world) } else { BTreeMap::new() },
         addresses: wanted_addresses(directory),
         identities,
         blocks: cidr::blocks_of(policies()).into_iter().cloned().collect(),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use palomar_model::netpol::IpBlock;
 use palomar_policy::cidr::PortName;
+use palomar_policy::service::Targets;
 use palomar_policy::{IdentityLabels, PolicySet};
 
 /// Everything the tables are made from.
@@ -16,6 +17,8 @@ pub struct Desired {
     pub addresses: BTreeMap<IpAddr, DesiredAddress>,
     /// The labels behind each internal identity: those in use, and those that lately were.
     pub identities: BTreeMap<u32, IdentityLabels>,
+    /// Where the ports of service addresses lead; empty where no endpoint is isolated for egress.
+    pub services: BTreeMap<IpAddr, Targets>,
     /// Every ipBlock of the world's policies.
     pub blocks: BTreeSet<IpBlock>,
     /// Every named port that they ask for inside an ipBlock.

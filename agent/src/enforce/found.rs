@@ -1,6 +1,6 @@
 //! The greatest numbers that an adopted kernel already uses: new ones are given above them.
 
-use palomar_bpf::abi::PEER_CLASS;
+use palomar_bpf::abi::{ADDRESS_SERVICE, Address, DIRECTION_SERVICE, PEER_CLASS, RULES_LATER};
 
 use super::tables::Contents;
 
@@ -18,15 +18,19 @@ impl Found {
         let mut found = Self::default();
         for (key, rule) in &contents.rules {
             found.greatest_set = found.greatest_set.max(key.set);
-            found.greatest_rule_set = found.greatest_rule_set.max(rule.rule_set);
-            if key.peer & PEER_CLASS != 0 {
+            if rule.rule_set != RULES_LATER {
+                found.greatest_rule_set = found.greatest_rule_set.max(rule.rule_set);
+            }
+            if key.peer & PEER_CLASS != 0 && key.direction != DIRECTION_SERVICE {
                 found.greatest_class = found.greatest_class.max(key.peer & !PEER_CLASS);
             }
         }
         for (_, class) in &contents.cidrs {
             found.greatest_class = found.greatest_class.max(*class);
         }
-        for (_, address) in &contents.addresses {
+        // a service's address has no class there
+        let of_class = |address: &&Address| address.flags & ADDRESS_SERVICE == 0;
+        for address in contents.addresses.iter().map(|(_, address)| address).filter(of_class) {
             found.greatest_class = found.greatest_class.max(address.class);
         }
         for (_, endpoint) in &contents.endpoints {

@@ -18,12 +18,14 @@ mod attribution;
 mod desired;
 mod found;
 mod saved;
+mod services;
 mod sets;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -32,7 +34,7 @@ use palomar_model::labels::{Label, LabelSet};
 use palomar_model::netpol::IpBlock;
 use palomar_model::verdict::Direction;
 use palomar_policy::cidr::PortName;
-use palomar_policy::{ClassTable, Classes, PolicySet, Universe, cidr};
+use palomar_policy::{ClassTable, Classes, PeerKey, PolicySet, Universe, cidr};
 
 pub use attribution::{AttributionTable, SharedAttributions};
 pub use desired::{Desired, DesiredAddress, DesiredEndpoint};
@@ -40,6 +42,7 @@ pub use saved::{Saved, SavedSet};
 pub use tables::{Contents, PolicyTables, TableError};
 
 use found::Found;
+use services::Services;
 use sets::Sets;
 
 /// How long what is no longer wanted stays in the kernel: packets that began to be judged by it have long gone by then.
@@ -92,6 +95,7 @@ pub struct Enforcer<T> {
     class_table: ClassTable,
     classes: Classes,
     sets: Sets,
+    services: Services,
     blocks: BTreeMap<IpBlock, Instant>,
     /// Named ports that are asked for inside ipBlocks; they linger as blocks do.
     port_names: BTreeMap<PortName, Instant>,
@@ -118,6 +122,7 @@ impl<T: PolicyTables> Enforcer<T> {
             class_table: saved.class_table(found.greatest_class),
             classes: Classes::default(),
             sets: Sets::adopt(&saved, &contents, &found),
+            services: Services::default(),
             blocks: BTreeMap::new(),
             port_names: BTreeMap::new(),
             addresses: contents.addresses.into_iter().collect(),
@@ -206,6 +211,7 @@ impl<T: PolicyTables> Enforcer<T> {
         if self.sets.remove_retired(&mut self.tables, now)? {
             let (classes, sets) = (&self.classes, &self.sets);
             self.class_table.retain(|class| classes.blocks(class).is_some() || sets.knows_class(class));
+            self.services.retain(|number| sets.knows(PeerKey::Service(number)));
             self.publish();
         }
         Ok(())
@@ -238,6 +244,10 @@ impl<T: PolicyTables> Enforcer<T> {
             universe.add_identity(*number, labels.clone())?;
         }
         universe.add_classes(&self.classes);
+        self.services.update(desired, &self.classes);
+        for (number, backends) in self.services.in_use() {
+            universe.add_service(number, Arc::clone(backends));
+        }
         Ok(universe)
     }
 
@@ -253,7 +263,7 @@ impl<T: PolicyTables> Enforcer<T> {
 
     /// Writes the addresses; says how many changed. Those that are gone go first, to make room.
     fn write_addresses(&mut self, desired: &Desired, failure: &mut Failure) -> usize {
-        let wanted: HashMap<[u8; 16], Address> = desired
+        let mut wanted: HashMap<[u8; 16], Address> = desired
             .addresses
             .iter()
             .map(|(address, wanted)| {
@@ -266,6 +276,12 @@ impl<T: PolicyTables> Enforcer<T> {
                 (abi::address_bytes(*address), value)
             })
             .collect();
+        for (address, number) in self.services.addresses() {
+            let flags = abi::ADDRESS_SERVICE;
+            let value = Address { identity: abi::IDENTITY_WORLD, class: number, endpoint: 0, flags };
+            // who has an address is surer than who is behind it
+            wanted.entry(abi::address_bytes(address)).or_insert(value);
+        }
         let mut changed = 0;
         let gone: Vec<[u8; 16]> =
             self.addresses.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
@@ -320,6 +336,8 @@ impl<T: PolicyTables> Enforcer<T> {
         only: Option<&BTreeSet<u32>>,
         monotonic_ns: u64,
     ) -> Result<usize, EnforceError> {
+        // egress to a service may have been judged at another endpoint
+        self.must_rejudge |= !desired.services.is_empty() && self.changes_egress(desired);
         let rejudge = self.must_rejudge && only.is_none();
         let next = self.revision.wrapping_add(1).max(1);
         let mut changed = 0;
@@ -366,6 +384,19 @@ impl<T: PolicyTables> Enforcer<T> {
             self.must_rejudge = false;
         }
         Ok(changed)
+    }
+
+    /// Whether what some endpoint may connect to is about to change.
+    fn changes_egress(&self, desired: &Desired) -> bool {
+        desired.endpoints.iter().any(|(ifindex, wanted)| {
+            let Some(before) = self.endpoints.get(ifindex).map(|endpoint| endpoint.policy) else {
+                return false;
+            };
+            let isolates = flags_of(wanted) | before.flags();
+            let set = self.sets.number(&wanted.policies);
+            isolates & abi::POLICY_ISOLATED_EGRESS != 0
+                && (before.flags() != flags_of(wanted) || set.is_some_and(|set| set != before.set()))
+        })
     }
 
     fn remove_endpoints_except(&mut self, desired: &Desired) -> Result<(), EnforceError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use palomar_bpf::abi::{PolicyWord, Rule, RuleKey};
+use palomar_bpf::abi::{PolicyWord, RULES_LATER, Rule, RuleKey};
 use palomar_model::attribution::PolicyRef;
 use palomar_model::verdict::Direction;
 use palomar_policy::{Compiler, Entry, PeerKey, PolicySet, RuleSets, Universe};
@@ -105,13 +105,15 @@ impl Sets {
             return Ok(0);
         }
         let part = universe.only(new.iter().copied());
+        let part_of: HashSet<PeerKey> = new.iter().copied().collect();
         let mut compiler = Compiler::new(&part);
         let mut written = 0;
         let mut failure = None;
         for (id, set) in &mut self.installed {
             let Some(policies) = &set.policies else { continue };
             let entries = compiler.compile(policies).entries;
-            let of_peers = entries.iter().filter(|entry| entry.peer != PeerKey::Any);
+            // a service was compiled with its backends, which may have been there before
+            let of_peers = entries.iter().filter(|entry| part_of.contains(&entry.peer));
             let rules = kernel_rules(*id, of_peers, &mut self.numbers)?;
             // Recorded first, so that what a write leaves half done is removed with the set.
             set.rules.extend(rules.iter().copied());
@@ -179,7 +181,12 @@ impl Sets {
 
     /// Whether a set may have rules for this CIDR class.
     pub(super) fn knows_class(&self, class: u32) -> bool {
-        self.known.contains(&PeerKey::Class(class))
+        self.knows(PeerKey::Class(class))
+    }
+
+    /// Whether a set may have rules for this peer.
+    pub(super) fn knows(&self, peer: PeerKey) -> bool {
+        self.known.contains(&peer)
     }
 
     /// Marks the sets that no endpoint uses.
@@ -221,19 +228,22 @@ impl Sets {
             self.installed.remove(id);
             self.by_policies.retain(|_, number| number != id);
         }
-        let gone: HashSet<u32> =
-            self.leaving.iter().filter(|(_, since)| due(since)).map(|(peer, _)| peer.number()).collect();
+        let gone: HashSet<PeerKey> =
+            self.leaving.iter().filter(|(_, since)| due(since)).map(|(peer, _)| *peer).collect();
+        let of_gone: HashSet<(bool, u32)> =
+            gone.iter().map(|peer| (matches!(peer, PeerKey::Service(_)), peer.number())).collect();
+        let is_of_gone =
+            |key: &&RuleKey| of_gone.contains(&(key.direction == PeerKey::SERVICE_DIRECTION, key.peer));
         if !gone.is_empty() {
             for set in self.installed.values_mut() {
-                let keys: Vec<RuleKey> =
-                    set.rules.keys().filter(|key| gone.contains(&key.peer)).copied().collect();
+                let keys: Vec<RuleKey> = set.rules.keys().filter(is_of_gone).copied().collect();
                 tables.remove_rules(&keys)?;
                 for key in &keys {
                     set.rules.remove(key);
                 }
             }
-            self.leaving.retain(|peer, _| !gone.contains(&peer.number()));
-            self.known.retain(|peer| !gone.contains(&peer.number()));
+            self.leaving.retain(|peer, _| !gone.contains(peer));
+            self.known.retain(|peer| !gone.contains(peer));
         }
         if !sets.is_empty() {
             self.forget_rule_sets();
@@ -268,7 +278,8 @@ impl Sets {
 
 fn peers(universe: &Universe) -> HashSet<PeerKey> {
     let identities = universe.identities().keys().copied().map(PeerKey::Identity);
-    identities.chain(universe.classes().keys().copied().map(PeerKey::Class)).collect()
+    let classes = universe.classes().keys().copied().map(PeerKey::Class);
+    identities.chain(classes).chain(universe.services().keys().copied().map(PeerKey::Service)).collect()
 }
 
 /// Compiled entries as the kernel's table holds them.
@@ -284,11 +295,12 @@ fn kernel_rules<'e>(
                 prefix_len,
                 set,
                 peer: entry.peer.number(),
-                direction: entry.direction as u8,
+                direction: entry.peer.direction(entry.direction),
                 protocol: entry.scope.protocol_number(),
                 port: entry.scope.port().to_be(),
             };
-            Ok((key, Rule { rule_set: rule_sets.intern(&entry.rules)?, prefix_len }))
+            let rule_set = if entry.later { RULES_LATER } else { rule_sets.intern(&entry.rules)? };
+            Ok((key, Rule { rule_set, prefix_len }))
         })
         .collect()
 }

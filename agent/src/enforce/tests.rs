@@ -23,6 +23,7 @@ use super::{Contents, Desired, DesiredAddress, DesiredEndpoint, Enforcer, GRACE,
 const WEB: u32 = 7;
 const PODS: [(&str, u32); 3] = [("10.0.0.1", 300), ("10.0.0.2", 301), ("10.0.0.3", 302)];
 const OUTSIDE: [&str; 3] = ["192.0.2.1", "192.0.2.130", "198.51.100.1"];
+const SERVICE: &str = "10.96.0.1";
 const PORTS: [u16; 3] = [80, 8080, 9000];
 
 /// The kernel's tables, and what they said about every probe after every write.
@@ -81,8 +82,23 @@ impl Kernel {
             || class != 0 && self.finds(set, abi::PEER_CLASS | class, port)
     }
 
+    /// Whether the pod may connect to the service; at the place after those of the probes.
+    fn serves(&self) -> bool {
+        let Some(endpoint) = self.endpoints.get(&WEB) else { return true };
+        let Some(address) = self.addresses.get(&abi::address_bytes(SERVICE.parse().unwrap())) else {
+            return false;
+        };
+        assert_eq!((address.identity, address.flags), (abi::IDENTITY_WORLD, abi::ADDRESS_SERVICE));
+        self.rules.keys().any(|key| {
+            (key.set, key.peer, key.direction)
+                == (endpoint.policy.set(), address.class, abi::DIRECTION_SERVICE)
+                && (key.protocol, key.port, key.prefix_len) == (6, 443_u16.to_be(), abi::RULE_PREFIX_PORT)
+        })
+    }
+
     fn judge(&self) -> Vec<bool> {
-        probes().map(|(source, port)| self.allows(source, port)).collect()
+        let verdicts = probes().map(|(source, port)| self.allows(source, port));
+        verdicts.chain([self.serves()]).collect()
     }
 }
 
@@ -178,6 +194,7 @@ fn desired(policies: &[NetworkPolicy], roles: [u32; 3]) -> Desired {
         endpoints: BTreeMap::from([(WEB, endpoint)]),
         addresses,
         identities: roles.into_iter().map(|role| (300 + role, labels(role))).collect(),
+        services: BTreeMap::new(),
         blocks: cidr::blocks_of(policies).into_iter().cloned().collect(),
         port_names: cidr::port_names_in_blocks(policies),
     }
@@ -418,4 +435,64 @@ fn an_unchanged_world_writes_nothing_and_keeps_the_revision() {
     let second = enforcer.apply(&world, Instant::now(), 0, |_| ()).unwrap();
     assert_eq!(second.revision, first.revision);
     assert!(fake.0.borrow().verdicts.is_empty(), "no table was written");
+}
+
+/// The world in which the pod may connect to role 0 on port 80, and the service has these backends.
+fn with_service(backends: &[(&str, u16)]) -> Desired {
+    let role = Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", "0")])) };
+    let port = PortRule { protocol: Protocol::Tcp, ports: Ports::Range(80, 80) };
+    let policy = NetworkPolicy {
+        name: ObjectName::new("demo", "egress"),
+        pod_selector: Selector::default(),
+        ingress: None,
+        egress: Some(vec![PolicyRule { peers: vec![role], ports: vec![port] }]),
+    };
+    let backends = backends.iter().map(|(address, port)| (address.parse().unwrap(), *port)).collect();
+    let targets = BTreeMap::from([((Protocol::Tcp, 443), backends)]);
+    Desired {
+        services: BTreeMap::from([(SERVICE.parse().unwrap(), targets)]),
+        ..desired(&[policy], [0, 0, 1])
+    }
+}
+
+#[test]
+fn a_service_whose_backends_change_is_judged_by_the_old_ones_or_the_new_ones() {
+    let [good, other, bad] = PODS.map(|(address, _)| address);
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let mut now = Instant::now();
+    for (what, backends, serves) in [
+        ("a pod that is allowed", vec![(good, 80)], true),
+        ("two that are allowed", vec![(good, 80), (other, 80)], true),
+        ("another order is the same", vec![(other, 80), (good, 80)], true),
+        ("a port that is not allowed", vec![(good, 81)], false),
+        ("one that is not allowed, elsewhere", vec![(good, 80), (bad, 80)], false),
+        ("none", vec![], false),
+        ("the first again", vec![(good, 80)], true),
+    ] {
+        fake.0.borrow_mut().verdicts.clear();
+        let before = fake.0.borrow().serves();
+        let is_first = fake.0.borrow().endpoints.is_empty();
+        enforcer.apply(&with_service(&backends), now, 0, |_| ()).unwrap();
+        let seen: Vec<bool> =
+            fake.0.borrow().verdicts.iter().map(|verdicts| *verdicts.last().unwrap()).collect();
+        assert_eq!(fake.0.borrow().serves(), serves, "{what}");
+        let allowed = |verdict: &bool| *verdict == before || *verdict == serves;
+        assert!(
+            is_first || seen.iter().all(allowed),
+            "{what}: {seen:?} on the way from {before} to {serves}"
+        );
+        now += GRACE * 2;
+        enforcer.collect_garbage(now).unwrap();
+        assert_eq!(fake.0.borrow().serves(), serves, "{what}, and nothing old is left");
+        let numbers: BTreeSet<u32> = fake
+            .0
+            .borrow()
+            .rules
+            .keys()
+            .filter(|key| key.direction == abi::DIRECTION_SERVICE)
+            .map(|key| key.peer)
+            .collect();
+        assert_eq!(numbers.len(), usize::from(serves), "{what}: rules of one number at most");
+    }
 }

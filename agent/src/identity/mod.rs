@@ -16,6 +16,7 @@ mod hash;
 mod numbers;
 mod registry;
 mod saved;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ use palomar_model::world::{Pod, World};
 
 pub use cidr::cidr_identity;
 pub use registry::{OpenError, Registry};
+pub use service::start_of_service;
 
 /// The number that the kernel knows a pod's labels by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

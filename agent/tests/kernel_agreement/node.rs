@@ -103,6 +103,7 @@ impl Node {
             endpoints: [(LOOPBACK, endpoint)].into(),
             addresses: pods.clone().flat_map(|pod| pod.addresses.map(|at| (at, address(pod)))).collect(),
             identities: pods.map(|pod| (pod.identity, pod.labels.clone())).collect(),
+            services: [].into(),
             blocks: blocks_of(policies()).into_iter().cloned().collect(),
             port_names: port_names_in_blocks(policies()),
         };

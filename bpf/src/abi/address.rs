@@ -4,6 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 /// Flag of [`Address`]: an address of this node's own interfaces.
 pub const ADDRESS_NODE: u32 = 1 << 0;
+/// Flag of [`Address`]: a service's, whose packets are rewritten to one of its backends later.
+pub const ADDRESS_SERVICE: u32 = 1 << 1;
 
 /// Value of map `addresses`, by the 16 bytes of an address. An absent address is world, with the class that map `cidrs`
 /// gives.
@@ -12,11 +14,11 @@ pub const ADDRESS_NODE: u32 = 1 << 0;
 pub struct Address {
     /// Internal identity.
     pub identity: u32,
-    /// CIDR class; 0: in no policy's ipBlock.
+    /// CIDR class; 0: in no policy's ipBlock. With [`ADDRESS_SERVICE`] the number of the service's backends.
     pub class: u32,
     /// [`Endpoint::id`](super::Endpoint::id) when the address belongs to a local, observed pod; else 0.
     pub endpoint: u32,
-    /// [`ADDRESS_NODE`] or 0.
+    /// [`ADDRESS_NODE`], [`ADDRESS_SERVICE`] or 0.
     pub flags: u32,
 }
 

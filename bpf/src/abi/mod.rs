@@ -12,7 +12,7 @@ mod event;
 mod policy;
 mod rule;
 
-pub use address::{ADDRESS_NODE, Address, CidrKey};
+pub use address::{ADDRESS_NODE, ADDRESS_SERVICE, Address, CidrKey};
 pub use connection::{
     CONNECTION_AUDITED, CONNECTION_DENIED, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection,
     ConnectionKey, Fragment, FragmentKey, Lifetimes, Limit, LimitKey,
@@ -27,8 +27,8 @@ pub use policy::{
     POLICY_CHECK_SOURCE, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, POLICY_ISOLATED_INGRESS, PolicyWord,
 };
 pub use rule::{
-    IDENTITY_ANY, IDENTITY_HOST, IDENTITY_UNMANAGED, IDENTITY_WORLD, PEER_CLASS, RULE_PREFIX_PEER,
-    RULE_PREFIX_PORT, RULE_PREFIX_PROTOCOL, Rule, RuleKey,
+    DIRECTION_SERVICE, IDENTITY_ANY, IDENTITY_HOST, IDENTITY_UNMANAGED, IDENTITY_WORLD, PEER_CLASS,
+    RULE_PREFIX_PEER, RULE_PREFIX_PORT, RULE_PREFIX_PROTOCOL, RULES_LATER, Rule, RuleKey,
 };
 
 /// `PALOMAR_ABI_VERSION`: raised with every change of a layout or of a meaning. Pinned maps live under it, and every

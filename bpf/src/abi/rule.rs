@@ -12,6 +12,10 @@ pub const IDENTITY_WORLD: u32 = 2;
 pub const IDENTITY_UNMANAGED: u32 = 3;
 /// `PEER_CLASS | class` as [`RuleKey::peer`]: every address of a CIDR class.
 pub const PEER_CLASS: u32 = 0x8000_0000;
+/// As [`RuleKey::direction`]: egress to a service. The peer is then the number of its backends, the port the service's.
+pub const DIRECTION_SERVICE: u8 = 3;
+/// As [`Rule::rule_set`]: the backends of a service's port differ; a connection is judged where it is delivered.
+pub const RULES_LATER: u32 = 0xffff_ffff;
 
 /// Prefix of a rule for all protocols.
 pub const RULE_PREFIX_PEER: u32 = 72;
@@ -29,9 +33,9 @@ pub struct RuleKey {
     pub prefix_len: u32,
     /// Policy set.
     pub set: u32,
-    /// Internal identity, `PEER_CLASS | class`, or [`IDENTITY_ANY`].
+    /// Internal identity, `PEER_CLASS | class`, or [`IDENTITY_ANY`]; with [`DIRECTION_SERVICE`] the number of backends.
     pub peer: u32,
-    /// A [`Direction`](super::Direction).
+    /// A [`Direction`](super::Direction), or [`DIRECTION_SERVICE`].
     pub direction: u8,
     /// IP protocol number.
     pub protocol: u8,
@@ -45,7 +49,7 @@ const _: () = assert!(size_of::<RuleKey>() == 16);
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
 pub struct Rule {
-    /// Interned id of the set of rules that allow; never 0.
+    /// Interned id of the set of rules that allow, or [`RULES_LATER`]; never 0.
     pub rule_set: u32,
     /// Of the key, so that the match type can be told.
     pub prefix_len: u32,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_model::world::{Pod, Service, TargetPort};
+use palomar_model::world::{Pod, Service, ServicePort};
 
 use super::index::{Index, Owner};
 use super::missing::Missing;
@@ -190,26 +190,21 @@ fn backends<'w>(
     protocol: Protocol,
     port: Option<u16>,
 ) -> Result<Vec<Target<'w>>, Missing> {
-    let Some(selector) = &service.selector else {
+    if service.selector.is_none() {
         return Err(Missing::Backends { service: service.name.clone() });
-    };
+    }
     // The name of a headless service leads to the pods themselves, whichever port is asked for.
     let is_headless = service.cluster_ips.is_empty();
     let target = if is_headless { None } else { Some(target(service, protocol, port)?) };
     let asked = |own: &IpAddr| address.is_none_or(|address| address.is_ipv4() == own.is_ipv4());
     let families: Vec<bool> =
         service.cluster_ips.iter().filter(|own| asked(own)).map(IpAddr::is_ipv4).collect();
-    let pods = index.world().pods.values().filter(|pod| {
-        pod.name.namespace == service.name.namespace
-            && !pod.has_ended
-            && selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
-    });
+    let pods = index.world().pods.values().filter(|pod| service.is_before(pod));
     let mut found = Vec::new();
     for pod in pods {
         let ports: Vec<Option<u16>> = match target {
             None => vec![port],
-            Some(TargetPort::Number(number)) => vec![Some(*number)],
-            Some(TargetPort::Named(name)) => pod.named_ports.numbers(name, protocol).map(Some).collect(),
+            Some(target) => target.numbers_in(pod).into_iter().map(Some).collect(),
         };
         for own in pod.addresses.iter().filter(|own| is_headless || families.contains(&own.is_ipv4())) {
             index.check_owner(pod, *own)?;
@@ -225,9 +220,9 @@ fn backends<'w>(
 }
 
 /// Where the port that was asked for leads.
-fn target(service: &Service, protocol: Protocol, port: Option<u16>) -> Result<&TargetPort, Missing> {
+fn target(service: &Service, protocol: Protocol, port: Option<u16>) -> Result<&ServicePort, Missing> {
     let of_port = service.ports.iter().find(|own| own.protocol == protocol && Some(own.port) == port);
-    of_port.map(|port| &port.target).ok_or_else(|| Missing::ServicePort {
+    of_port.ok_or_else(|| Missing::ServicePort {
         service: service.name.clone(),
         protocol,
         port,

@@ -5,6 +5,7 @@
 mod explain;
 mod generate;
 mod naive;
+mod services;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
