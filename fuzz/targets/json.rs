@@ -18,8 +18,8 @@ pub fn check(data: &[u8]) {
         Picker::new::<GetFlowsResponse>(&["flow", "flow.source.pod_name", "time"], &["flow.source"]);
     let known = include_bytes!("../flow.json").trim_ascii();
     for line in [known].into_iter().chain(data.split(|byte| *byte == b'\n')) {
-        let Some(picked) = picker.pick(line) else { continue };
-        let pod = picked.text(1).into_owned();
+        let Some(seen) = picker.pick(line) else { continue };
+        let pod = seen.text(1).into_owned();
         let text = std::str::from_utf8(line).expect("what a look lets pass is ASCII");
         let parsed = parse::<GetFlowsResponse>(text).expect("what a look lets pass is JSON");
         assert_eq!(parsed.unknown, None);
