@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::arguments::{Given, Parsed};
 use crate::connection::Connection;
 use crate::observe::client;
-use crate::palomar_api::print_json;
 use crate::render::Columns;
 use crate::render::escape::escape;
 use crate::rpc;
@@ -136,6 +135,32 @@ fn ratio(part: u64, whole: u64) -> f64 {
 /// An indented array; the fields of each message in the order of their declaration.
 fn print_messages<M: JsonMessage>(messages: &[M], surroundings: &mut Surroundings<'_>) -> Result<()> {
     let texts = messages.iter().map(json::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(writeln!(surroundings.out, "{}", indented(&texts)?)?)
+}
+
+/// An array of JSON values on lines of their own. As in Go, what would mean something in HTML is escaped.
+fn indented(texts: &[String]) -> serde_json::Result<String> {
     let values = texts.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
-    print_json(&Value::Array(values), surroundings)
+    let text = format!("{:#}", Value::Array(values));
+    // none of them stands outside of a string
+    let escaped = ['<', '>', '&', '\u{2028}', '\u{2029}'];
+    Ok(escaped.into_iter().fold(text, |text, c| text.replace(c, &format!("\\u{:04x}", u32::from(c)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_something_in_html_is_escaped_as_in_go() {
+        let texts = [r#"{"name":"\u003ca\u0026b\u003e\u2028","tls":{}}"#.to_owned()];
+        let wanted = r#"[
+  {
+    "name": "\u003ca\u0026b\u003e\u2028",
+    "tls": {}
+  }
+]"#;
+        assert_eq!(indented(&texts).unwrap(), wanted);
+        assert_eq!(indented(&[]).unwrap(), "[]");
+    }
 }
