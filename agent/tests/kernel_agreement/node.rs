@@ -1,6 +1,6 @@
 //! The kernel's side of a node: real programs and tables, one pod's interface, packets without a wire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use palomar_model::flow::Event;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::{Direction, MatchType, Verdict};
 use palomar_policy::cidr::{blocks_of, port_names_in_blocks};
+use palomar_policy::service::Targets;
 use palomar_policy::{RuleSet, RuleSets, Traffic, select_subject};
 
 use crate::craft;
@@ -84,7 +85,7 @@ impl Node {
     }
 
     /// Makes the pod the one behind the interface, and the cluster what the kernel knows.
-    pub fn enforce(&mut self, cluster: &Cluster, pod: &Pod) {
+    pub fn enforce(&mut self, cluster: &Cluster, services: &BTreeMap<IpAddr, Targets>, pod: &Pod) {
         if self.next_port > LAST_PORT {
             // with the connections that it tracks
             *self = Self { packets: self.packets, next_identity: self.next_identity, ..Self::new() };
@@ -103,7 +104,7 @@ impl Node {
             endpoints: [(LOOPBACK, endpoint)].into(),
             addresses: pods.clone().flat_map(|pod| pod.addresses.map(|at| (at, address(pod)))).collect(),
             identities: pods.map(|pod| (pod.identity, pod.labels.clone())).collect(),
-            services: [].into(),
+            services: services.clone(),
             blocks: blocks_of(policies()).into_iter().cloned().collect(),
             port_names: port_names_in_blocks(policies()),
         };
