@@ -38,6 +38,8 @@ pub struct Classes {
     /// Sorted: IPv4 before IPv6, a prefix before those inside it.
     prefixes: Vec<(IpNet, u32)>,
     by_prefix: HashMap<IpNet, u32>,
+    /// The lengths of the prefixes of IPv4, and of those of IPv6.
+    lengths: [BTreeSet<u8>; 2],
     /// Addresses of pods whose named ports are asked for inside the ipBlocks that hold them.
     pods: HashMap<IpAddr, u32>,
     by_number: BTreeMap<u32, CidrClass>,
@@ -237,10 +239,11 @@ impl Classes {
         if let Some(class) = self.pods.get(&address) {
             return *class;
         }
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        (0..=longest)
+        let lengths = &self.lengths[usize::from(address.is_ipv6())];
+        lengths
+            .iter()
             .rev()
-            .filter_map(|length| self.by_prefix.get(&prefix_of(address, length)))
+            .filter_map(|length| self.by_prefix.get(&prefix_of(address, *length)))
             .copied()
             .next()
             .unwrap_or(0)
@@ -256,6 +259,7 @@ impl Classes {
         let number = class.as_ref().map_or(0, |(class, _)| *class);
         self.prefixes.push((prefix, number));
         self.by_prefix.insert(prefix, number);
+        self.lengths[usize::from(prefix.addr().is_ipv6())].insert(prefix.prefix_len());
         self.by_number.extend(class);
     }
 }

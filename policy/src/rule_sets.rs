@@ -122,6 +122,11 @@ impl RuleSets {
         self.interner.get(id)
     }
 
+    /// The number that the next new set gets.
+    pub fn next(&self) -> u32 {
+        self.interner.next()
+    }
+
     /// All sets with their numbers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &RuleSet)> {
         self.interner.iter()

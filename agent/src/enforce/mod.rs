@@ -24,10 +24,11 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::{HashMap, HashSet};
 use ipnet::IpNet;
 use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord};
 use palomar_model::labels::{Label, LabelSet};
@@ -108,7 +109,15 @@ pub struct Enforcer<T> {
     /// An address has another meaning since isolated endpoints last got a new revision.
     must_rejudge: bool,
     attributions: SharedAttributions,
+    /// The numbers that were given when attributions were last published.
+    published: Option<Numbers>,
+    /// The same, and the revision, when `save` was last called.
+    kept: Option<(Numbers, u32)>,
 }
+
+/// The next policy set, rule set and CIDR class. A number never changes its meaning, so as long as these are the same,
+/// so is what the numbers mean.
+type Numbers = [u32; 3];
 
 impl<T: PolicyTables> Enforcer<T> {
     /// Takes over the tables as they are: what an earlier agent left is known, and stays in force until
@@ -118,7 +127,7 @@ impl<T: PolicyTables> Enforcer<T> {
         let contents = tables.contents()?;
         let found = Found::of(&contents);
         let saved = saved.unwrap_or_default();
-        let enforcer = Self {
+        let mut enforcer = Self {
             class_table: saved.class_table(found.greatest_class),
             classes: Classes::default(),
             sets: Sets::adopt(&saved, &contents, &found),
@@ -132,6 +141,8 @@ impl<T: PolicyTables> Enforcer<T> {
             has_passed: false,
             must_rejudge: false,
             attributions: SharedAttributions::default(),
+            published: None,
+            kept: None,
             tables,
         };
         enforcer.publish();
@@ -163,8 +174,8 @@ impl<T: PolicyTables> Enforcer<T> {
         self.endpoints.get(&ifindex).map(|endpoint| endpoint.policy)
     }
 
-    /// Makes the kernel hold what is desired. `save` is called with what must outlive this agent before any endpoint
-    /// refers to it. `monotonic_ns` is the kernel's clock of now.
+    /// Makes the kernel hold what is desired. `save` is called with what must outlive this agent, if that is other than
+    /// before, and before any endpoint refers to it. `monotonic_ns` is the kernel's clock of now.
     pub fn apply(
         &mut self,
         desired: &Desired,
@@ -184,8 +195,14 @@ impl<T: PolicyTables> Enforcer<T> {
 
         applied.rules_written += failure.note(self.sets.extend_in_use(&mut self.tables, &universe));
         applied.rules_written += failure.note(self.sets.add_missing(&mut self.tables, &wanted, &universe));
-        self.publish();
-        save(&self.saved());
+        if self.published != Some(self.numbers()) {
+            self.publish();
+        }
+        let kept = Some((self.numbers(), self.revision));
+        if self.kept != kept {
+            save(&self.saved());
+            self.kept = kept;
+        }
 
         if self.sets.has_adopted() {
             // The sets of an earlier agent do not know new identities, so here the endpoints go first.
@@ -213,15 +230,21 @@ impl<T: PolicyTables> Enforcer<T> {
             self.class_table.retain(|class| classes.blocks(class).is_some() || sets.knows_class(class));
             self.services.retain(|number| sets.knows(PeerKey::Service(number)));
             self.publish();
+            self.kept = None;
         }
         Ok(())
     }
 
-    fn publish(&self) {
+    fn numbers(&self) -> Numbers {
+        [self.sets.next(), self.sets.rule_sets().next(), self.class_table.next()]
+    }
+
+    fn publish(&mut self) {
         let mut table = self.sets.attribution_table();
         table.class_labels =
             self.class_table.iter().map(|(number, class)| (number, class_labels(&class.blocks))).collect();
         self.attributions.store(table);
+        self.published = Some(self.numbers());
     }
 
     fn saved(&self) -> Saved {

@@ -58,18 +58,12 @@ pub struct SavedClass {
 
 impl Saved {
     pub(super) fn new(sets: &Sets, classes: &ClassTable, revision: u32) -> Self {
-        let table = sets.attribution_table();
         let names = |policies: &[PolicyRef]| {
             policies.iter().map(|policy| (policy.name.namespace.clone(), policy.name.name.clone())).collect()
         };
-        let mut saved_sets: Vec<SavedSet> = table
-            .isolating
-            .iter()
-            .map(|(id, [ingress, egress])| SavedSet {
-                id: *id,
-                ingress: names(ingress),
-                egress: names(egress),
-            })
+        let mut saved_sets: Vec<SavedSet> = sets
+            .isolating()
+            .map(|(id, [ingress, egress])| SavedSet { id, ingress: names(ingress), egress: names(egress) })
             .collect();
         saved_sets.sort_by_key(|set| set.id);
         Self {

@@ -1,11 +1,13 @@
 //! The policy sets in the kernel: their numbers, their rules, and their end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use palomar_bpf::abi::{PolicyWord, RULES_LATER, Rule, RuleKey};
 use palomar_model::attribution::PolicyRef;
+use palomar_model::object::ObjectName;
 use palomar_model::verdict::Direction;
 use palomar_policy::{Compiler, Entry, PeerKey, PolicySet, RuleSets, Universe};
 
@@ -29,6 +31,8 @@ pub(super) struct Sets {
     /// Of `known`: those that the world has forgotten, and since when.
     leaving: HashMap<PeerKey, Instant>,
     next: u32,
+    /// The policies of the rule sets, as [`AttributionTable`] has them.
+    allowing: HashMap<u32, Arc<[PolicyRef]>>,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,7 @@ impl Sets {
             known: HashSet::new(),
             leaving: HashMap::new(),
             next: saved.next_set.max(found.greatest_set + 1).max(1),
+            allowing: HashMap::new(),
         }
     }
 
@@ -259,18 +264,23 @@ impl Sets {
         self.numbers.retain(|id| named.contains(&id) || id + REMEMBERED_RULE_SETS > newest);
     }
 
+    /// The policies that isolate ingress and egress, by the number of their set.
+    pub(super) fn isolating(&self) -> impl Iterator<Item = (u32, &[Arc<[PolicyRef]>; 2])> {
+        self.installed.iter().map(|(id, set)| (*id, &set.isolating))
+    }
+
     /// Who stands behind the numbers.
-    pub(super) fn attribution_table(&self) -> AttributionTable {
-        let allowing = self
-            .numbers
-            .iter()
-            .map(|(id, rules)| {
-                let policies: BTreeSet<PolicyRef> =
-                    rules.iter().map(|rule| PolicyRef::network_policy(rule.policy.clone())).collect();
-                (id, policies.into_iter().collect())
-            })
-            .collect();
-        let isolating = self.installed.iter().map(|(id, set)| (*id, set.isolating.clone())).collect();
+    pub(super) fn attribution_table(&mut self) -> AttributionTable {
+        let Self { numbers, allowing, .. } = self;
+        allowing.retain(|id, _| numbers.get(*id).is_some());
+        for (id, rules) in numbers.iter() {
+            allowing.entry(id).or_insert_with(|| {
+                let policies: BTreeSet<&ObjectName> = rules.iter().map(|rule| &rule.policy).collect();
+                policies.into_iter().cloned().map(PolicyRef::network_policy).collect()
+            });
+        }
+        let allowing = allowing.iter().map(|(id, policies)| (*id, Arc::clone(policies))).collect();
+        let isolating = self.isolating().map(|(id, policies)| (id, policies.clone())).collect();
         let rules = self.numbers.iter().map(|(id, rules)| (id, rules.clone())).collect();
         AttributionTable { allowing, rules, isolating, ..AttributionTable::default() }
     }
