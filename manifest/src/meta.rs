@@ -3,9 +3,12 @@
 use palomar_model::labels::Labels;
 use palomar_model::object::Workload;
 
-use crate::fields::{At, Fields, Known, Problems};
+use crate::error::Problem;
+use crate::fields::{At, Fields, Known, Problems, choices};
 use crate::key::{Kind, ObjectKey};
+use crate::suggest::nearest;
 use crate::syntax;
+use crate::tree::Value;
 
 /// The namespace of an object that names none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -14,6 +17,11 @@ const METADATA: Known<'_> = Known {
     read: &["name", "namespace", "uid", "labels", "ownerReferences"],
     others: &["generateName", "annotations", "finalizers", "generation", "managedFields", "selfLink"],
 };
+/// All that the API server knows, beyond those above.
+const FURTHER: [&str; 4] =
+    ["creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "resourceVersion"];
+/// Bytes that keys and values of annotations may have together.
+const MAX_ANNOTATIONS: usize = 256 << 10;
 const OWNER: Known<'_> =
     Known { read: &["kind", "name", "controller"], others: &["apiVersion", "uid", "blockOwnerDeletion"] };
 
@@ -34,6 +42,10 @@ pub(crate) fn read(root: &Fields<'_>, kind: Kind, problems: &mut Problems) -> Op
         return None;
     };
     let fields = at.fields(problems, METADATA)?;
+    if kind == Kind::NetworkPolicy {
+        unknown_fields(&at, problems);
+        annotations(&at, problems);
+    }
     let name_rule = match kind {
         Kind::Namespace | Kind::Service => syntax::dns_label,
         Kind::Node | Kind::Pod | Kind::NetworkPolicy => syntax::dns_subdomain,
@@ -56,6 +68,41 @@ pub(crate) fn read(root: &Fields<'_>, kind: Kind, problems: &mut Problems) -> Op
         labels,
         controller,
     })
+}
+
+/// In a policy no field is overlooked. One that looks like a slip has been told.
+fn unknown_fields(at: &At<'_>, problems: &mut Problems) {
+    let Value::Map(entries) = &at.node.value else { return };
+    let known = [METADATA.read, METADATA.others, &FURTHER].concat();
+    for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&&*key.text)) {
+        if nearest(&key.text, METADATA.read).is_none() {
+            let reason = format!("unknown field; {}", choices(&known));
+            problems.push(Problem::new(key.line, format!("{}.{}", at.path, key.text), reason));
+        }
+    }
+}
+
+/// Nobody here reads annotations; the API server wants them to be texts under keys like those of labels.
+fn annotations(at: &At<'_>, problems: &mut Problems) {
+    let Some(node) = at.node.field("annotations").filter(|node| !node.is_null()) else { return };
+    let at = At::new(node, format!("{}.annotations", at.path));
+    let Value::Map(entries) = &node.value else {
+        return problems.add(&at, format!("must be a mapping, not {}", node.kind_of_value()));
+    };
+    let mut bytes = 0;
+    for (key, value) in entries.iter() {
+        let path = format!("{}.{}", at.path, key.text);
+        // the prefix alone is in lower case by its rule, and that is not asked for here
+        if let Err(reason) = syntax::label_key(&key.text.to_lowercase()) {
+            let reason = format!("{reason}; the keys of annotations are as those of labels");
+            problems.push(Problem::new(key.line, path.clone(), reason));
+        }
+        let text = if value.is_null() { None } else { At::new(value, path).string(problems) };
+        bytes += key.text.len() + text.unwrap_or_default().len();
+    }
+    if bytes > MAX_ANNOTATIONS {
+        problems.add(&at, format!("{bytes} bytes are too many; at most {MAX_ANNOTATIONS} may stand here"));
+    }
 }
 
 fn controller(at: &At<'_>, problems: &mut Problems) -> Option<Workload> {
