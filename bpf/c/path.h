@@ -62,6 +62,14 @@ static __always_inline int pass_new(struct __sk_buff *skb, const struct packet *
   return TC_ACT_UNSPEC;
 }
 
+/* A packet of a connection that another local pod began, if it is to be judged here. */
+static __always_inline int may_be_translated(const struct packet *p, const struct endpoint *endpoint,
+                                             const struct finding *f, const struct connection *c, int mid) {
+  if (p->direction != DIRECTION_INGRESS || mid || f->mode == MODE_OFF) return 0;
+  if (!f->peer.endpoint || is_hairpin(f, endpoint)) return 0;
+  return !c || (c->origin == p->direction && (c->policy != f->policy || c->epoch != f->epoch));
+}
+
 /* Everything but the fast path. */
 SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct endpoint *endpoint, struct connection *c,
                        __u64 mode) {
@@ -69,10 +77,21 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
   struct finding f;
   finding_begin(&f, p, endpoint_policy(endpoint), mode);
   if (c && (connection_expired(c, p) || connection_reopened(c, p) || orientation_lapsed(c, p, endpoint))) c = NULL;
+  int mid = c ? c->flags & CONNECTION_UNORIENTED : is_mid_connection(p, endpoint);
+  int translated = TRANSLATED_UNASKED;
+  if (may_be_translated(p, endpoint, &f, c, mid)) {
+    /* before its delivery is judged, so that a packet is dropped once */
+    translated = judge_translated(p, &f, f.peer.endpoint, mode);
+    if (translated == TRANSLATED_DROPPED) {
+      if (c) c->flags |= CONNECTION_DENIED;
+      return TC_ACT_SHOT;
+    }
+    if (translated != TRANSLATED_UNASKED) finding_begin(&f, p, endpoint_policy(endpoint), mode);
+    if (translated == TRANSLATED_EXCUSED) f.entered = 0;
+  }
   finding_node(&f, p, skb->ingress_ifindex, c);
   finding_own(&f, p, endpoint, skb->ingress_ifindex);
   int judged_before = c && c->policy == f.policy && c->epoch == f.epoch;
-  int mid = c ? c->flags & CONNECTION_UNORIENTED : is_mid_connection(p, endpoint);
   __u16 port = c ? service_port(c, p) : destination_port(p);
   f.state = c ? connection_state(c, p) : mid ? STATE_UNKNOWN : STATE_NEW;
 
@@ -95,17 +114,6 @@ SUBPROGRAM int examine(struct __sk_buff *skb, struct packet *p, const struct end
     judged_before = 0;
   }
   if (judged_before) return pass_known(skb, p, endpoint, &f, c);
-
-  /* begun by another local pod: before its delivery is judged, so that a packet is dropped once */
-  if (!out && !mid && (!c || c->origin == p->direction) && f.mode != MODE_OFF && f.peer.endpoint &&
-      !is_hairpin(&f, endpoint)) {
-    int judged_there = judge_translated(p, f.peer.endpoint, mode);
-    if (judged_there == TRANSLATED_DROPPED) {
-      if (c) c->flags |= CONNECTION_DENIED;
-      return TC_ACT_SHOT;
-    }
-    if (judged_there == TRANSLATED_EXCUSED) f.entered = 0;
-  }
 
   __u8 was = c ? c->flags : 0;
   __u8 flags = mid ? CONNECTION_UNORIENTED : 0;

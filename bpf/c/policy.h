@@ -42,7 +42,13 @@ static __always_inline int judge_service(struct rule_key *key, struct finding *f
   __u32 longest = 0;
   key->direction = DIRECTION_SERVICE;
   f->rule_set = rules_of(key, f->peer.class, &longest, f);
-  if (!f->rule_set) return JUDGED_DENIED;
+  if (!f->rule_set) {
+    /* whoever stands behind it, known or not: a rule for any peer and every port allows that */
+    key->direction = DIRECTION_EGRESS;
+    key->prefix_len = RULE_PREFIX_PROTOCOL;
+    f->rule_set = rules_of(key, IDENTITY_ANY, &longest, f);
+    return f->rule_set ? JUDGED_ALLOWED : JUDGED_DENIED;
+  }
   if (f->rule_set != RULES_LATER) return JUDGED_ALLOWED;
   f->rule_set = 0;
   f->match = MATCH_NONE;

@@ -25,6 +25,15 @@ pub struct Desired {
     pub port_names: BTreeSet<PortName>,
 }
 
+impl Desired {
+    /// The numbers of the endpoints that stand behind services.
+    pub fn serving(&self) -> BTreeSet<u32> {
+        let backends = self.services.values().flat_map(Targets::values).flatten();
+        let endpoints = backends.filter_map(|(address, _)| Some(self.addresses.get(address)?.endpoint));
+        endpoints.filter(|endpoint| *endpoint != 0).collect()
+    }
+}
+
 /// One observed interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredEndpoint {

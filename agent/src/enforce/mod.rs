@@ -359,9 +359,9 @@ impl<T: PolicyTables> Enforcer<T> {
         only: Option<&BTreeSet<u32>>,
         monotonic_ns: u64,
     ) -> Result<usize, EnforceError> {
-        // egress to a service may have been judged at another endpoint
-        self.must_rejudge |= !desired.services.is_empty() && self.changes_egress(desired);
         let rejudge = self.must_rejudge && only.is_none();
+        // egress to a service may have been judged where its backends are
+        let serving = if self.changes_egress(desired) { desired.serving() } else { BTreeSet::new() };
         let next = self.revision.wrapping_add(1).max(1);
         let mut changed = 0;
         for (ifindex, wanted) in &desired.endpoints {
@@ -377,7 +377,10 @@ impl<T: PolicyTables> Enforcer<T> {
                     let set = number.unwrap_or(0);
                     let judges = flags & !abi::POLICY_ENFORCED != 0;
                     let same = |old: &Endpoint| {
-                        old.policy.set() == set && old.policy.flags() == flags && !(rejudge && judges)
+                        old.policy.set() == set
+                            && old.policy.flags() == flags
+                            && !(rejudge && judges)
+                            && !serving.contains(&wanted.id)
                     };
                     let revision = old.filter(same).map_or(next, |old| old.policy.revision());
                     PolicyWord::new(set, revision, flags).ok_or(EnforceError::SetsExhausted)?

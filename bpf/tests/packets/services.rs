@@ -28,6 +28,7 @@ fn with_service(mode: Mode) -> Datapath {
 #[test]
 fn a_service_is_asked_for_by_its_backends_and_its_port_and_by_nothing_else() {
     let anyone = peer_rule(IDENTITY_ANY, Direction::Egress);
+    let anyone_there = port_rule(IDENTITY_ANY, Direction::Egress, TCP, 443);
     let same_number = peer_rule(BACKENDS, Direction::Egress);
     let denied: &[&str] = &["policy 0 denied new", "drop 133 denied new"];
     for (what, rules, frame, verdict, expected) in [
@@ -47,7 +48,20 @@ fn a_service_is_asked_for_by_its_backends_and_its_port_and_by_nothing_else() {
         ),
         ("another port", vec![(to_service(), 7)], tcp(POD, "10.96.0.1:80", SYN), DROP, denied),
         ("another protocol", vec![(to_service(), 7)], udp(POD, SERVICE), DROP, denied),
-        ("a rule for any peer", vec![(anyone, 7)], tcp(POD, SERVICE, SYN), DROP, denied),
+        (
+            "a rule for any peer on the service's port",
+            vec![(anyone_there, 7)],
+            tcp(POD, SERVICE, SYN),
+            DROP,
+            denied,
+        ),
+        (
+            "a rule for any peer and every port, and nobody known behind the service",
+            vec![(anyone, 7)],
+            tcp(POD, SERVICE, SYN),
+            PASS,
+            &["policy 4 allowed new", "to-stack new"],
+        ),
         (
             "a rule for an identity of that number",
             vec![(same_number, 7)],
@@ -124,4 +138,21 @@ fn egress_of_a_local_pod_is_judged_at_delivery_unless_it_was_judged_by_that_addr
     assert_eq!(datapath.pod_sends(&syn), PASS, "let through at its source");
     told(&mut datapath);
     assert_eq!((datapath.pod_gets(&syn), told(&mut datapath)), (PASS, vec!["to-endpoint new".to_owned()]));
+
+    let mut datapath = neighbour_isolated(Mode::Enforce);
+    datapath.address(address("10.0.0.10"), Address { identity: IDENTITY, class: 0, endpoint: 99, flags: 0 });
+    assert_eq!(
+        datapath.pod_sends(&tcp(NEIGHBOUR, WEB, ACK)),
+        PASS,
+        "of a connection that may be the other's"
+    );
+    told(&mut datapath);
+    assert_eq!(datapath.pod_gets(&syn), DROP, "what was let through for want of knowledge is no judgement");
+
+    let mut datapath = neighbour_isolated(Mode::Enforce);
+    datapath.rule(allowing(), 7);
+    assert_eq!(datapath.pod_sends(&syn), PASS, "let through at its source");
+    datapath.forget_rule(allowing());
+    datapath.next_revision();
+    assert_eq!(datapath.pod_gets(&syn), DROP, "nor is one under another policy");
 }
