@@ -17,6 +17,7 @@
 mod attribution;
 mod desired;
 mod found;
+mod moved;
 mod saved;
 mod services;
 mod sets;
@@ -43,6 +44,7 @@ pub use saved::{Saved, SavedSet};
 pub use tables::{Contents, PolicyTables, TableError};
 
 use found::Found;
+use moved::Moved;
 use services::Services;
 use sets::Sets;
 
@@ -106,8 +108,8 @@ pub struct Enforcer<T> {
     revision: u32,
     /// Whether a pass has been made: veths that come later are new, and nothing can be in mid-connection on them.
     has_passed: bool,
-    /// An address has another meaning since isolated endpoints last got a new revision.
-    must_rejudge: bool,
+    /// The addresses that have another meaning since the endpoints that they concern last got a new revision.
+    moved: Moved,
     attributions: SharedAttributions,
     /// The numbers that were given when attributions were last published.
     published: Option<Numbers>,
@@ -139,7 +141,7 @@ impl<T: PolicyTables> Enforcer<T> {
             endpoints: contents.endpoints.into_iter().collect(),
             revision: found.revision.max(saved.revision),
             has_passed: false,
-            must_rejudge: false,
+            moved: Moved::default(),
             attributions: SharedAttributions::default(),
             published: None,
             kept: None,
@@ -313,8 +315,11 @@ impl<T: PolicyTables> Enforcer<T> {
                 failure.add(error.into());
                 continue;
             }
-            self.addresses.remove(&key);
-            self.must_rejudge = true;
+            if let Some(old) = self.addresses.remove(&key) {
+                let class = self.classes.class_of(abi::address_from_bytes(key));
+                let world = Address { identity: abi::IDENTITY_WORLD, class, endpoint: 0, flags: 0 };
+                self.moved.note(old, world);
+            }
             changed += 1;
         }
         for (key, value) in wanted {
@@ -326,7 +331,9 @@ impl<T: PolicyTables> Enforcer<T> {
                 failure.add(error.into());
                 continue;
             }
-            self.must_rejudge |= before.is_some_and(|old| old != value);
+            if let Some(old) = before {
+                self.moved.note(old, value);
+            }
             self.addresses.insert(key, value);
             changed += 1;
         }
@@ -348,8 +355,8 @@ impl<T: PolicyTables> Enforcer<T> {
         Ok(())
     }
 
-    /// Writes the endpoints, or only those of `only`. After an address has changed its meaning, every one that judges
-    /// gets a new revision.
+    /// Writes the endpoints, or only those of `only`. Those that judge get a new revision where an address has changed its
+    /// meaning that concerns them.
     ///
     /// An endpoint whose set is not there, because the table was full, keeps the policy it has; a new one is isolated
     /// with no rules: closed rather than open.
@@ -359,7 +366,12 @@ impl<T: PolicyTables> Enforcer<T> {
         only: Option<&BTreeSet<u32>>,
         monotonic_ns: u64,
     ) -> Result<usize, EnforceError> {
-        let rejudge = self.must_rejudge && only.is_none();
+        let mut concerned: HashMap<u32, bool> = HashMap::default();
+        let mut is_concerned = |endpoint: u32, set: u32| {
+            let by_rules = || self.moved.concerns_rules(self.sets.rules(set));
+            only.is_none()
+                && (self.moved.concerns_endpoint(endpoint) || *concerned.entry(set).or_insert_with(by_rules))
+        };
         // egress to a service may have been judged where its backends are
         let serving = if self.changes_egress(desired) { desired.serving() } else { BTreeSet::new() };
         let next = self.revision.wrapping_add(1).max(1);
@@ -376,13 +388,13 @@ impl<T: PolicyTables> Enforcer<T> {
                 (old, number) => {
                     let set = number.unwrap_or(0);
                     let judges = flags & !abi::POLICY_ENFORCED != 0;
-                    let same = |old: &Endpoint| {
+                    let mut same = |old: &Endpoint| {
                         old.policy.set() == set
                             && old.policy.flags() == flags
-                            && !(rejudge && judges)
+                            && !(judges && is_concerned(wanted.id, set))
                             && !serving.contains(&wanted.id)
                     };
-                    let revision = old.filter(same).map_or(next, |old| old.policy.revision());
+                    let revision = old.filter(&mut same).map_or(next, |old| old.policy.revision());
                     PolicyWord::new(set, revision, flags).ok_or(EnforceError::SetsExhausted)?
                 }
             };
@@ -407,7 +419,7 @@ impl<T: PolicyTables> Enforcer<T> {
             changed += 1;
         }
         if only.is_none() {
-            self.must_rejudge = false;
+            self.moved = Moved::default();
         }
         Ok(changed)
     }

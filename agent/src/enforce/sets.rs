@@ -184,6 +184,11 @@ impl Sets {
         failure.map_or(Ok(written), |error| Err(error.into()))
     }
 
+    /// The keys of a set's rules; none for one that is not installed, such as the empty one.
+    pub(super) fn rules(&self, set: u32) -> impl Iterator<Item = &RuleKey> {
+        self.installed.get(&set).into_iter().flat_map(|set| set.rules.keys())
+    }
+
     /// Whether a set may have rules for this CIDR class.
     pub(super) fn knows_class(&self, class: u32) -> bool {
         self.knows(PeerKey::Class(class))

@@ -437,6 +437,28 @@ fn an_unchanged_world_writes_nothing_and_keeps_the_revision() {
     assert!(fake.0.borrow().verdicts.is_empty(), "no table was written");
 }
 
+#[test]
+fn a_pod_that_goes_is_a_new_revision_only_where_rules_speak_of_it() {
+    let role = Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", "0")])) };
+    let policy = NetworkPolicy {
+        name: ObjectName::new("demo", "role-0"),
+        pod_selector: Selector::default(),
+        ingress: Some(vec![PolicyRule { peers: vec![role], ports: vec![] }]),
+        egress: None,
+    };
+    let mut world = desired(&[policy], [0, 0, 1]);
+    let mut enforcer = Enforcer::adopt(Fake::default(), None).unwrap();
+    let mut revision = |world: &Desired| {
+        enforcer.apply(world, Instant::now(), 0, |_| ()).unwrap();
+        enforcer.policy(WEB).unwrap().revision()
+    };
+    let first = revision(&world);
+    world.addresses.remove(&PODS[2].0.parse().unwrap());
+    let second = revision(&world);
+    world.addresses.remove(&PODS[0].0.parse().unwrap());
+    assert_eq!((second, revision(&world)), (first, first + 1), "of another role, and of role 0");
+}
+
 /// The world in which the pod may connect to role 0 on port 80, and the service has these backends.
 fn with_service(backends: &[(&str, u16)]) -> Desired {
     let role = Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", "0")])) };
