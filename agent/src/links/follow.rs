@@ -167,18 +167,23 @@ impl<F: FnMut(&Arc<Links>)> Worker<F> {
             self.table.ask_all(Instant::now());
         }
         let mut addresses_changed = false;
+        let mut were_lost = false;
         loop {
             match self.socket.recv_from_full() {
+                // older than the new look: taken in after it they would bring back what has gone
+                Ok(_) if were_lost => {}
                 Ok((datagram, _)) => {
                     for message in messages(&datagram) {
                         addresses_changed |= self.take(message);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && were_lost => {
                     tracing::debug!("rtnetlink messages were lost; looking at all links again");
                     self.look()?;
+                    were_lost = false;
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => were_lost = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
