@@ -164,6 +164,15 @@ fn in_a_world_of_200_pods_and_100_policies_an_edit_holds_within_200_ms_of_the_wr
     panic!("{medians:?}\n{}", agent.log());
 }
 
+/// Says so when it is dropped.
+struct Done<'d>(&'d AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn while_policies_are_swapped_what_both_allow_loses_nothing_and_what_both_deny_never_passes() {
     let (lab, agent) = big_world("bsatomic", 0, 10);
@@ -239,6 +248,8 @@ fn while_policies_are_swapped_what_both_allow_loses_nothing_and_what_both_deny_n
                 }
             }
         });
+        // also where this fails: the others would go on for ever
+        let done = Done(&done);
         let mut swaps = 0;
         for round in 1..=20 {
             let before = revision(&agent);
@@ -246,7 +257,7 @@ fn while_policies_are_swapped_what_both_allow_loses_nothing_and_what_both_deny_n
             wait_or(|| (revision(&agent) != before).then_some(()), || agent.log());
             swaps += 1;
         }
-        done.store(true, Ordering::Release);
+        drop(done);
         swaps
     });
     let mut buffer = [0; 16];

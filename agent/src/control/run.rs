@@ -235,7 +235,8 @@ impl Control {
         };
         self.facts.store(Arc::new(Facts {
             directory,
-            endpoints: BTreeMap::new(),
+            // those of before, until the new ones are known: at no moment are there none
+            endpoints: old.endpoints.clone(),
             contested,
             world: Arc::clone(&self.world),
             failure,
