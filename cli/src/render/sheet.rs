@@ -19,6 +19,9 @@ pub struct Sheet {
     /// The longest cell of each column but the last.
     longest: Vec<usize>,
     rows: String,
+    /// Of each row that is held, how many cells it has, and where in it each of them ends; a row that is not ASCII has
+    /// none noted.
+    ends: Vec<u32>,
     file: Option<File>,
     /// Whether rows had to be held because there is no place for a file.
     homeless: bool,
@@ -35,8 +38,21 @@ impl Sheet {
         if self.is_empty() {
             self.longest = vec![0; row.matches('\t').count()];
         }
-        for (longest, cell) in self.longest.iter_mut().zip(Cells::of(row)) {
-            *longest = (*longest).max(cell.width);
+        let first = self.ends.len();
+        self.ends.push(0);
+        let (mut longest, mut end) = (self.longest.iter_mut(), 0);
+        for cell in Cells::of(row) {
+            if let Some(longest) = longest.next() {
+                *longest = (*longest).max(cell.width);
+            }
+            end += cell.text.len();
+            self.ends.push(u32::try_from(end).unwrap_or(u32::MAX));
+            end += 1;
+        }
+        if row.is_ascii() && u32::try_from(row.len()).is_ok() {
+            self.ends[first] = u32::try_from(self.ends.len() - first - 1).unwrap_or(0);
+        } else {
+            self.ends.truncate(first + 1);
         }
         self.rows.push_str(row);
         self.rows.push('\n');
@@ -54,6 +70,7 @@ impl Sheet {
         if let Some(file) = &mut self.file {
             file.write_all(self.rows.as_bytes())?;
             self.rows.clear();
+            self.ends.clear();
         }
         Ok(())
     }
@@ -66,11 +83,25 @@ impl Sheet {
             file.seek(SeekFrom::Start(0))?;
             let (mut file, mut row) = (BufReader::with_capacity(AT_ONCE, file), String::new());
             while file.read_line(&mut row)? > 0 {
-                layout.row(row.trim_end_matches('\n'), out)?;
+                let whole = row.trim_end_matches('\n');
+                layout.row(whole, Cells::of(whole), out)?;
                 row.clear();
             }
         }
-        self.rows.split_terminator('\n').try_for_each(|row| layout.row(row, out))?;
+        let (mut rest, mut ends) = (self.rows.as_str(), self.ends.as_slice());
+        while let Some((count, behind)) = ends.split_first() {
+            let (own, behind) = behind.split_at((*count as usize).min(behind.len()));
+            ends = behind;
+            let length =
+                own.last().map_or_else(|| rest.find('\n').unwrap_or(rest.len()), |end| *end as usize);
+            let (row, behind) = rest.split_at(length);
+            rest = behind.strip_prefix('\n').unwrap_or(behind);
+            if own.is_empty() {
+                layout.row(row, Cells::of(row), out)
+            } else {
+                layout.row(row, noted(row, own), out)
+            }?;
+        }
         layout.flush_odd(out)
     }
 }
@@ -108,6 +139,16 @@ impl<'a> Iterator for Cells<'a> {
     }
 }
 
+/// The cells of a row of ASCII whose ends are known.
+fn noted<'r>(row: &'r str, ends: &'r [u32]) -> impl Iterator<Item = Cell<'r>> {
+    let mut start = 0;
+    ends.iter().map(move |end| {
+        let text = &row[start..*end as usize];
+        start = *end as usize + 1;
+        Cell { text, width: text.len() }
+    })
+}
+
 struct Layout {
     widths: Vec<usize>,
     /// Odd rows, one after the other: their columns beyond the others are as wide as they need among themselves.
@@ -117,10 +158,15 @@ struct Layout {
 
 impl Layout {
     /// Writes a row, after the odd ones before it, or keeps it with those.
-    fn row(&mut self, row: &str, out: &mut impl Write) -> io::Result<()> {
+    fn row<'r>(
+        &mut self,
+        row: &'r str,
+        cells: impl Iterator<Item = Cell<'r>>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         self.line.clear();
         let (mut widths, mut missing) = (self.widths.iter(), 0);
-        for (at, cell) in Cells::of(row).enumerate() {
+        for (at, cell) in cells.enumerate() {
             if at > self.widths.len() {
                 return self.keep_odd(row, out);
             }
