@@ -368,7 +368,7 @@ impl<T: PolicyTables> Enforcer<T> {
     ) -> Result<usize, EnforceError> {
         let mut concerned: HashMap<u32, bool> = HashMap::default();
         let mut is_concerned = |endpoint: u32, set: u32| {
-            let by_rules = || self.moved.concerns_rules(self.sets.rules(set));
+            let by_rules = || self.sets.speaks_of(set, self.moved.peers());
             only.is_none()
                 && (self.moved.concerns_endpoint(endpoint) || *concerned.entry(set).or_insert_with(by_rules))
         };

@@ -6,7 +6,7 @@ use palomar_bpf::abi::{ADDRESS_NODE, ADDRESS_SERVICE, Address, PEER_CLASS, RuleK
 use palomar_policy::PeerKey;
 
 /// Who a rule speaks of: whether it is a service, and the number of the key.
-type Of = (bool, u32);
+pub(super) type Of = (bool, u32);
 
 /// What has moved since the endpoints that it concerns last got a new revision.
 #[derive(Debug, Default)]
@@ -31,11 +31,15 @@ impl Moved {
         self.all || self.endpoints.contains(&endpoint)
     }
 
-    /// Whether endpoints with these rules have to.
-    pub(super) fn concerns_rules<'r>(&self, rules: impl IntoIterator<Item = &'r RuleKey>) -> bool {
-        let is_of = |key: &RuleKey| (key.direction == PeerKey::SERVICE_DIRECTION, key.peer);
-        !self.peers.is_empty() && rules.into_iter().any(|key| self.peers.contains(&is_of(key)))
+    /// The meanings; endpoints whose rules speak of one of them have to as well.
+    pub(super) const fn peers(&self) -> &HashSet<Of> {
+        &self.peers
     }
+}
+
+/// Of whom a rule speaks.
+pub(super) const fn of(key: &RuleKey) -> Of {
+    (key.direction == PeerKey::SERVICE_DIRECTION, key.peer)
 }
 
 fn peers_of(address: Address) -> impl Iterator<Item = Of> {
@@ -83,13 +87,13 @@ mod tests {
         ] {
             let mut moved = Moved::default();
             moved.note(old, new);
-            let is_concerned = moved.concerns_endpoint(77) || moved.concerns_rules([&key]);
+            let is_concerned = moved.concerns_endpoint(77) || moved.peers().contains(&super::of(&key));
             assert_eq!(is_concerned, concerned, "{what}");
         }
         let mut moved = Moved::default();
         moved.note(pod(300, 0, 77), pod(2, 0, 0));
         assert!(moved.concerns_endpoint(77), "who had the address");
-        assert!(!moved.concerns_endpoint(78) && !moved.concerns_rules([]), "somebody without rules");
-        assert!(!Moved::default().concerns_rules([&of(300)]), "nothing has moved");
+        assert!(!moved.concerns_endpoint(78), "somebody else");
+        assert!(Moved::default().peers().is_empty(), "nothing has moved");
     }
 }

@@ -13,6 +13,7 @@ use palomar_policy::{Compiler, Entry, PeerKey, PolicySet, RuleSets, Universe};
 
 use super::attribution::AttributionTable;
 use super::found::Found;
+use super::moved::{Of, of};
 use super::saved::Saved;
 use super::tables::{Contents, PolicyTables, TableError};
 use super::{EnforceError, GRACE};
@@ -41,6 +42,8 @@ struct Installed {
     policies: Option<PolicySet>,
     isolating: [Arc<[PolicyRef]>; 2],
     rules: HashMap<RuleKey, Rule>,
+    /// Whom the rules speak of.
+    peers: HashSet<Of>,
     /// Since when no endpoint uses it.
     retired: Option<Instant>,
 }
@@ -64,7 +67,8 @@ impl Sets {
                     saved.sets.iter().find(|set| set.id == id).map_or_else(Default::default, |set| {
                         Direction::BOTH.map(|direction| set.isolating(direction).into())
                     });
-                (id, Installed { policies: None, isolating, rules, retired: None })
+                let peers = rules.keys().map(of).collect();
+                (id, Installed { policies: None, isolating, rules, peers, retired: None })
             })
             .collect();
         Self {
@@ -121,6 +125,7 @@ impl Sets {
             let of_peers = entries.iter().filter(|entry| part_of.contains(&entry.peer));
             let rules = kernel_rules(*id, of_peers, &mut self.numbers)?;
             // Recorded first, so that what a write leaves half done is removed with the set.
+            set.peers.extend(rules.iter().map(|(key, _)| of(key)));
             set.rules.extend(rules.iter().copied());
             match tables.insert_rules(&rules) {
                 Ok(()) => written += rules.len(),
@@ -168,7 +173,13 @@ impl Sets {
             let retired = Some(Instant::now());
             self.installed.insert(
                 id,
-                Installed { policies: None, isolating, rules: rules.iter().copied().collect(), retired },
+                Installed {
+                    policies: None,
+                    isolating,
+                    peers: rules.iter().map(|(key, _)| of(key)).collect(),
+                    rules: rules.iter().copied().collect(),
+                    retired,
+                },
             );
             if let Err(error) = tables.insert_rules(&rules) {
                 failure.get_or_insert(error);
@@ -184,9 +195,9 @@ impl Sets {
         failure.map_or(Ok(written), |error| Err(error.into()))
     }
 
-    /// The keys of a set's rules; none for one that is not installed, such as the empty one.
-    pub(super) fn rules(&self, set: u32) -> impl Iterator<Item = &RuleKey> {
-        self.installed.get(&set).into_iter().flat_map(|set| set.rules.keys())
+    /// Whether a set has rules for one of these; never one that is not installed, such as the empty one.
+    pub(super) fn speaks_of(&self, set: u32, peers: &HashSet<Of>) -> bool {
+        self.installed.get(&set).is_some_and(|set| peers.iter().any(|peer| set.peers.contains(peer)))
     }
 
     /// Whether a set may have rules for this CIDR class.
@@ -240,14 +251,14 @@ impl Sets {
         }
         let gone: HashSet<PeerKey> =
             self.leaving.iter().filter(|(_, since)| due(since)).map(|(peer, _)| *peer).collect();
-        let of_gone: HashSet<(bool, u32)> =
+        let of_gone: HashSet<Of> =
             gone.iter().map(|peer| (matches!(peer, PeerKey::Service(_)), peer.number())).collect();
-        let is_of_gone =
-            |key: &&RuleKey| of_gone.contains(&(key.direction == PeerKey::SERVICE_DIRECTION, key.peer));
+        let is_of_gone = |key: &&RuleKey| of_gone.contains(&of(key));
         if !gone.is_empty() {
             for set in self.installed.values_mut() {
                 let keys: Vec<RuleKey> = set.rules.keys().filter(is_of_gone).copied().collect();
                 tables.remove_rules(&keys)?;
+                set.peers.retain(|peer| !of_gone.contains(peer));
                 for key in &keys {
                     set.rules.remove(key);
                 }
