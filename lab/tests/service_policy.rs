@@ -64,22 +64,6 @@ spec:
 ",
 );
 
-/// The same, and any server.
-const EGRESS_TO_ALL: (&str, &str) = (
-    "20-egress.yaml",
-    "
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {namespace: np-demo, name: to-good}
-spec:
-  podSelector: {matchLabels: {role: client}}
-  policyTypes: [Egress]
-  egress:
-    - to: [{podSelector: {matchLabels: {app: shop}}}]
-      ports: [{protocol: TCP, port: 8080}]
-",
-);
-
 fn lab(name: &str) -> Lab {
     let lab = Lab::new(name, Topology::Routed, read_pods("pods.yaml", PODS).unwrap()).unwrap();
     for family in [Place::v4, Place::v6] {
@@ -179,7 +163,7 @@ fn a_change_of_policy_or_of_backends_counts_for_services_and_cuts_connections_to
     let _servers = [echo(pod(&lab, "good")), echo(pod(&lab, "bad"))];
     let agent = agent(&lab, "enforce");
     let both = service(3, true);
-    agent.apply(EGRESS_TO_ALL);
+    agent.apply((EGRESS.0, &EGRESS.1.replace("side: good", "app: shop")));
     support::wait_for("both are allowed", || (0..4).all(|_| answers(client, both, SHORT)).then_some(()));
     let mut open: Vec<_> = (0..2).map(|_| client.connect(both, LONG).unwrap()).collect();
     for connection in &mut open {
