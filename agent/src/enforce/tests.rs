@@ -459,21 +459,23 @@ fn a_pod_that_goes_is_a_new_revision_only_where_rules_speak_of_it() {
     assert_eq!((second, revision(&world)), (first, first + 1), "of another role, and of role 0");
 }
 
-/// The world in which the pod may connect to role 0 on port 80, and the service has these backends.
+/// The world in which the pod may connect to roles 0 and 2 on port 80, and the service has these backends.
 fn with_service(backends: &[(&str, u16)]) -> Desired {
-    let role = Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", "0")])) };
+    let role =
+        |role: &str| Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", role)])) };
+    let peers = vec![role("0"), role("2")];
     let port = PortRule { protocol: Protocol::Tcp, ports: Ports::Range(80, 80) };
     let policy = NetworkPolicy {
         name: ObjectName::new("demo", "egress"),
         pod_selector: Selector::default(),
         ingress: None,
-        egress: Some(vec![PolicyRule { peers: vec![role], ports: vec![port] }]),
+        egress: Some(vec![PolicyRule { peers, ports: vec![port] }]),
     };
     let backends = backends.iter().map(|(address, port)| (address.parse().unwrap(), *port)).collect();
     let targets = BTreeMap::from([((Protocol::Tcp, 443), backends)]);
     Desired {
         services: BTreeMap::from([(SERVICE.parse().unwrap(), targets)]),
-        ..desired(&[policy], [0, 0, 1])
+        ..desired(&[policy], [0, 2, 1])
     }
 }
 
