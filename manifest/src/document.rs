@@ -9,7 +9,7 @@ use crate::error::Problem;
 use crate::fields::{At, Known, Problems};
 use crate::key::{Kind, ObjectKey};
 use crate::tree::Node;
-use crate::{ManifestObject, Object, cluster, keep, meta, pod, policy, syntax};
+use crate::{ManifestObject, Object, cluster, keep, meta, pod, policy, service, syntax};
 
 const TYPE: Known<'_> = Known::read(&["apiVersion", "kind"]);
 const OBJECT: Known<'_> = Known::read(&["apiVersion", "kind", "metadata", "spec", "status"]);
@@ -110,7 +110,7 @@ fn object(kind: Kind, root: &Node, at: &At<'_>, problems: &mut Problems) -> Opti
         ObjectKey::Namespace(name) => Object::Namespace(cluster::namespace(name, metadata)),
         ObjectKey::Node(name) => Object::Node(cluster::node(name, metadata, &fields, problems)),
         ObjectKey::Pod(name) => Object::Pod(pod::read(name, metadata, &fields, problems)),
-        ObjectKey::Service(name) => Object::Service(cluster::service(name, &fields, problems)),
+        ObjectKey::Service(name) => Object::Service(service::read(name, &fields, problems)),
         ObjectKey::NetworkPolicy(name) => Object::NetworkPolicy(policy::read(name, root, &fields, problems)?),
     };
     (problems.0.len() == before).then(|| ManifestObject {

@@ -53,6 +53,9 @@ const SERVICE: Keep = Keep::Fields(&[
         Keep::Fields(&[
             ("clusterIP", Keep::All),
             ("clusterIPs", Keep::All),
+            ("externalIPs", Keep::All),
+            ("externalTrafficPolicy", Keep::All),
+            ("type", Keep::All),
             (
                 "ports",
                 Keep::Fields(&[
@@ -60,10 +63,18 @@ const SERVICE: Keep = Keep::Fields(&[
                     ("protocol", Keep::All),
                     ("port", Keep::All),
                     ("targetPort", Keep::All),
+                    ("nodePort", Keep::All),
                 ]),
             ),
             ("selector", Keep::All),
         ]),
+    ),
+    (
+        "status",
+        Keep::Fields(&[(
+            "loadBalancer",
+            Keep::Fields(&[("ingress", Keep::Fields(&[("ip", Keep::All), ("ipMode", Keep::All)]))]),
+        )]),
     ),
 ]);
 const NODE: Keep = Keep::Fields(&[METADATA, ("status", Keep::Fields(&[("addresses", Keep::All)]))]);

@@ -23,6 +23,7 @@ mod meta;
 mod pod;
 mod policy;
 mod scalar;
+mod service;
 mod suggest;
 mod syntax;
 mod tree;

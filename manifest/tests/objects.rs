@@ -28,7 +28,18 @@ fn ports(ports: &[(&str, Protocol, u16)]) -> NamedPorts {
 }
 
 fn port(name: &str, protocol: Protocol, port: u16, target: TargetPort) -> ServicePort {
-    ServicePort { name: name.to_owned(), protocol, port, target }
+    ServicePort { name: name.to_owned(), protocol, port, target, node_port: None }
+}
+
+fn service(name: &str) -> Service {
+    Service {
+        name: demo(name),
+        cluster_ips: Vec::new(),
+        external_addresses: Vec::new(),
+        keeps_source: false,
+        ports: Vec::new(),
+        selector: None,
+    }
 }
 
 fn demo(name: &str) -> ObjectName {
@@ -68,7 +79,6 @@ fn every_field_that_is_read_arrives() {
         }),
         Object::Pod(Pod { labels: app, host_network: true, has_ended: true, ..Pod::new(demo("done")) }),
         Object::Service(Service {
-            name: demo("web"),
             cluster_ips: vec![address("10.96.0.9"), address("fd96::9")],
             ports: vec![
                 port("", Protocol::Tcp, 80, TargetPort::Number(80)),
@@ -76,13 +86,28 @@ fn every_field_that_is_read_arrives() {
                 port("alt", Protocol::Tcp, 8080, TargetPort::Number(80)),
             ],
             selector: Some(labels(&[("app", "web")])),
+            ..service("web")
         }),
+        Object::Service(service("headless")),
         Object::Service(Service {
-            name: demo("headless"),
-            cluster_ips: vec![],
-            ports: vec![],
-            selector: None,
+            cluster_ips: vec![address("10.96.0.10")],
+            external_addresses: ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.4"].map(address).into(),
+            keeps_source: true,
+            ports: vec![
+                ServicePort {
+                    node_port: Some(30_080),
+                    ..port("", Protocol::Tcp, 80, TargetPort::Number(80))
+                },
+                ServicePort {
+                    node_port: Some(30_080),
+                    ..port("dns", Protocol::Udp, 80, TargetPort::Number(80))
+                },
+                port("later", Protocol::Tcp, 81, TargetPort::Number(81)),
+            ],
+            selector: Some(labels(&[("app", "web")])),
+            ..service("open")
         }),
+        Object::Service(service("headless-external")),
         Object::Node(Node {
             name: "n1".into(),
             addresses: vec![address("192.168.1.1")],
@@ -95,6 +120,8 @@ fn every_field_that_is_read_arrives() {
         ObjectKey::Pod(demo("done")),
         ObjectKey::Service(demo("web")),
         ObjectKey::Service(demo("headless")),
+        ObjectKey::Service(demo("open")),
+        ObjectKey::Service(demo("headless-external")),
         ObjectKey::Node("n1".into()),
     ];
     for (key, object) in keys.iter().zip(&expected) {

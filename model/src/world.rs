@@ -102,6 +102,14 @@ pub struct Service {
     pub name: ObjectName,
     /// Its cluster addresses; empty for a headless service.
     pub cluster_ips: Vec<IpAddr>,
+    /// The addresses outside the cluster that nodes lead to it as well: `spec.externalIPs`, and those that a load
+    /// balancer announces and leaves to the nodes (`status.loadBalancer.ingress`, but for `ipMode: Proxy`). Each once;
+    /// empty for a headless service, and where there are none.
+    pub external_addresses: Vec<IpAddr>,
+    /// Whether what comes by a node port or an external address keeps its source's address
+    /// (`externalTrafficPolicy: Local`). Otherwise, as is the default, the node puts its own in its place. What comes by
+    /// a cluster address keeps it always.
+    pub keeps_source: bool,
     /// Its ports.
     pub ports: Vec<ServicePort>,
     /// Which pods stand behind it; `None` for a service without a selector.
@@ -130,6 +138,8 @@ pub struct ServicePort {
     pub port: u16,
     /// The port of the pods behind it.
     pub target: TargetPort,
+    /// The port of every node that leads to it as well; never 0, `None`: there is none.
+    pub node_port: Option<u16>,
 }
 
 impl ServicePort {

@@ -1,46 +1,103 @@
 //! Services: whoever connects to one is led to one of its backends only later, so what policy says of its address is
 //! made from what it says of each of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map};
 use std::net::IpAddr;
 
 use palomar_model::attribution::RuleRef;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
-use palomar_model::world::World;
+use palomar_model::world::{Pod, Service, ServicePort, World};
 
 use crate::compiled::{Entry, PeerKey};
 use crate::rule_sets::RuleSet;
 use crate::scope::{PortPrefix, Scope};
 
-/// Where each port of a service's address leads: addresses and ports of pods. A port without backends has none.
-pub type Targets = BTreeMap<(Protocol, u16), BTreeSet<(IpAddr, u16)>>;
+/// Where each port of a service's address leads, or each node port. A port without backends has an entry as well.
+pub type Targets = BTreeMap<(Protocol, u16), Leads>;
 
-/// Where the ports of each service's cluster addresses lead, by address. Services without a selector are left out: who
-/// stands behind them is not known.
+/// Where a port leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leads {
+    /// Addresses and ports of pods; empty: nobody stands behind it.
+    pub backends: BTreeSet<(IpAddr, u16)>,
+    /// Whether they see the source's own address, not a node's in its place.
+    pub keeps_source: bool,
+}
+
+/// Where the ports of each service's cluster and external addresses lead, by address. Services without a selector are
+/// left out: who stands behind them is not known.
+///
+/// Where several services claim one port of an address, the backends of all of them stand behind it, and the source is
+/// kept only where all keep it: which of them a node takes is not known, and this is right for each.
 pub fn targets(world: &World) -> BTreeMap<IpAddr, Targets> {
-    let mut targets = BTreeMap::new();
-    for service in world.services.values().filter(|service| service.selector.is_some()) {
-        // pods are sorted by namespace first
-        let namespace = &service.name.namespace;
-        let from = world.pods.range(ObjectName::new(namespace, "")..);
-        let pods = from.take_while(|(name, _)| name.namespace == *namespace).map(|(_, pod)| pod);
-        let pods: Vec<_> = pods.filter(|pod| service.is_before(pod)).collect();
-        for address in &service.cluster_ips {
-            let mut of_address = Targets::new();
+    let mut targets: BTreeMap<IpAddr, Targets> = BTreeMap::new();
+    for (service, pods) in services(world) {
+        let cluster = service.cluster_ips.iter().map(|address| (address, true));
+        let external = service.external_addresses.iter().map(|address| (address, service.keeps_source));
+        for (address, keeps_source) in cluster.chain(external) {
+            let of_address = targets.entry(*address).or_default();
             for port in &service.ports {
-                let backends = of_address.entry((port.protocol, port.port)).or_default();
-                for pod in &pods {
-                    let own = pod.addresses.iter().filter(|own| own.is_ipv4() == address.is_ipv4());
-                    let numbers = port.numbers_in(pod);
-                    backends.extend(own.flat_map(|own| numbers.iter().map(|number| (*own, *number))));
-                }
+                let leads = Leads { backends: backends(&pods, port, address.is_ipv4()), keeps_source };
+                leads.join(of_address, (port.protocol, port.port));
             }
-            targets.insert(*address, of_address);
         }
     }
     targets
+}
+
+/// Where each node port leads in one address family. Several services that claim one are treated as in [`targets`].
+pub fn node_ports(world: &World, is_ipv4: bool) -> Targets {
+    let mut targets = Targets::new();
+    for (service, pods) in services(world) {
+        for port in &service.ports {
+            let Some(number) = port.node_port else { continue };
+            let leads =
+                Leads { backends: backends(&pods, port, is_ipv4), keeps_source: service.keeps_source };
+            leads.join(&mut targets, (port.protocol, number));
+        }
+    }
+    targets
+}
+
+/// The services with a selector, and the pods behind each.
+fn services(world: &World) -> impl Iterator<Item = (&Service, Vec<&Pod>)> {
+    let services = world.services.values().filter(|service| service.selector.is_some());
+    services.map(|service| {
+        // pods are sorted by namespace first
+        let namespace = &service.name.namespace;
+        let from = world.pods.range(ObjectName::new(namespace, "")..);
+        let pods = from.take_while(|(name, _)| name.namespace == *namespace).map(|(_, pod)| &**pod);
+        (&**service, pods.filter(|pod| service.is_before(pod)).collect())
+    })
+}
+
+fn backends(pods: &[&Pod], port: &ServicePort, is_ipv4: bool) -> BTreeSet<(IpAddr, u16)> {
+    let of_pod = |pod: &&Pod| {
+        let numbers = port.numbers_in(pod);
+        let own: Vec<_> = pod.addresses.iter().copied().filter(|own| own.is_ipv4() == is_ipv4).collect();
+        own.into_iter().flat_map(move |own| numbers.clone().into_iter().map(move |number| (own, number)))
+    };
+    pods.iter().flat_map(of_pod).collect()
+}
+
+// === impl Leads ===
+
+impl Leads {
+    fn join(self, targets: &mut Targets, port: (Protocol, u16)) {
+        let Self { backends, keeps_source } = self;
+        match targets.entry(port) {
+            btree_map::Entry::Vacant(entry) => {
+                entry.insert(Self { backends, keeps_source });
+            }
+            btree_map::Entry::Occupied(mut entry) => {
+                let there = entry.get_mut();
+                there.backends.extend(backends);
+                there.keeps_source &= keeps_source;
+            }
+        }
+    }
 }
 
 /// A pod behind a service, as the kernel knows it.
@@ -52,7 +109,7 @@ pub struct Backend {
     pub class: u32,
     /// Its port.
     pub port: u16,
-    /// Whether its packets are delivered on this node, by an interface that is watched.
+    /// Whether its packets are delivered on this node, by an interface that is watched, with the source's own address.
     pub is_local: bool,
 }
 

@@ -51,7 +51,13 @@ fn world(policies: &[(&str, Value)]) -> World {
         };
         world.pods.insert(pod.name.clone(), Arc::new(pod));
     }
-    let port = |port, target| ServicePort { name: String::new(), protocol: Protocol::Tcp, port, target };
+    let port = |port, target| ServicePort {
+        name: String::new(),
+        protocol: Protocol::Tcp,
+        port,
+        target,
+        node_port: None,
+    };
     let app = |app: &str| Some(Labels::from([("app".to_owned(), app.to_owned())]));
     for (name, address, selector) in [
         ("web", Some("10.96.0.1"), app("web")),
@@ -63,6 +69,8 @@ fn world(policies: &[(&str, Value)]) -> World {
         let service = Service {
             name: ObjectName::new("shop", name),
             cluster_ips: address.map(|address| address.parse().expect("an address")).into_iter().collect(),
+            external_addresses: Vec::new(),
+            keeps_source: false,
             ports: vec![port(80, TargetPort::Named("http".into())), port(81, TargetPort::Number(8080))],
             selector,
         };

@@ -28,7 +28,7 @@ pub struct Desired {
 impl Desired {
     /// The numbers of the endpoints that stand behind services.
     pub fn serving(&self) -> BTreeSet<u32> {
-        let backends = self.services.values().flat_map(Targets::values).flatten();
+        let backends = self.services.values().flat_map(Targets::values).flat_map(|leads| &leads.backends);
         let endpoints = backends.filter_map(|(address, _)| Some(self.addresses.get(address)?.endpoint));
         endpoints.filter(|endpoint| *endpoint != 0).collect()
     }

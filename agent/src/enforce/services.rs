@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use palomar_bpf::abi::IDENTITY_WORLD;
-use palomar_policy::service::Targets;
+use palomar_policy::service::{Leads, Targets};
 use palomar_policy::{Backend, Backends, Classes};
 
 use super::desired::Desired;
@@ -55,15 +55,45 @@ impl Services {
 }
 
 fn backends_of(targets: &Targets, desired: &Desired, classes: &Classes) -> Backends {
-    let backend = |(address, port): &(IpAddr, u16)| {
+    let backend = |(address, port): &(IpAddr, u16), leads: &Leads| {
         let owner = desired.addresses.get(address);
         Backend {
             identity: owner.map_or(IDENTITY_WORLD, |owner| owner.identity),
             class: classes.class_of(*address),
             port: *port,
-            is_local: owner.is_some_and(|owner| owner.endpoint != 0),
+            is_local: owner.is_some_and(|owner| owner.endpoint != 0 && leads.keeps_source),
         }
     };
-    let ports = targets.iter().map(|(port, backends)| (*port, backends.iter().map(backend).collect()));
-    Backends { ports: ports.collect() }
+    let of_port = |leads: &Leads| leads.backends.iter().map(|own| backend(own, leads)).collect();
+    Backends { ports: targets.iter().map(|(port, leads)| (*port, of_port(leads))).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use palomar_model::packet::Protocol;
+
+    use super::*;
+    use crate::enforce::DesiredAddress;
+
+    #[test]
+    fn a_backend_is_local_where_its_own_interface_sees_who_connects() {
+        let address = |last: u8| IpAddr::from([10, 1, 0, last]);
+        let mut desired = Desired::default();
+        for (last, endpoint) in [(1, 7), (2, 0)] {
+            desired.addresses.insert(address(last), DesiredAddress { identity: 300, endpoint, node: false });
+        }
+        let classes = Classes::default();
+        for (what, last, keeps_source, is_local) in [
+            ("a pod of this node", 1, true, true),
+            ("a pod of this node, who sees the node as the source", 1, false, false),
+            ("a pod elsewhere", 2, true, false),
+            ("nobody's address", 3, true, false),
+        ] {
+            let leads = Leads { backends: BTreeSet::from([(address(last), 80)]), keeps_source };
+            let port = (Protocol::Tcp, 80);
+            let backends = backends_of(&Targets::from([(port, leads)]), &desired, &classes);
+            let found: Vec<bool> = backends.ports[&port].iter().map(|backend| backend.is_local).collect();
+            assert_eq!(found, [is_local], "{what}");
+        }
+    }
 }

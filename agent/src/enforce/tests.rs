@@ -15,6 +15,7 @@ use palomar_model::packet::Protocol;
 use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::selector::Selector;
 use palomar_model::verdict::Direction;
+use palomar_policy::service::Leads;
 use palomar_policy::{IdentityLabels, PolicySet, cidr};
 use proptest::prelude::*;
 
@@ -472,7 +473,7 @@ fn with_service(backends: &[(&str, u16)]) -> Desired {
         egress: Some(vec![PolicyRule { peers, ports: vec![port] }]),
     };
     let backends = backends.iter().map(|(address, port)| (address.parse().unwrap(), *port)).collect();
-    let targets = BTreeMap::from([((Protocol::Tcp, 443), backends)]);
+    let targets = BTreeMap::from([((Protocol::Tcp, 443), Leads { backends, keeps_source: true })]);
     Desired {
         services: BTreeMap::from([(SERVICE.parse().unwrap(), targets)]),
         ..desired(&[policy], [0, 2, 1])

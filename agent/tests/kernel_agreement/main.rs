@@ -24,7 +24,7 @@ use palomar_model::attribution::PolicyRef;
 use palomar_model::netpol::Ports;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
-use palomar_policy::service::Targets;
+use palomar_policy::service::{Leads, Targets};
 use palomar_policy::{Decision, PeerKind, PeerView, RuleSet, Traffic, decide};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -84,9 +84,8 @@ fn targets(cluster: &Cluster, services: &[Service<'_>]) -> BTreeMap<IpAddr, Targ
     let of = |(address, behind): &Service<'_>| {
         let targets = ports.iter().flat_map(|port| {
             let backends = behind.iter().map(|pod| (pod.addresses[usize::from(address.is_ipv6())], *port));
-            let backends: BTreeSet<_> = backends.collect();
-            [Protocol::Tcp, Protocol::Udp]
-                .map(|protocol| ((protocol, port_of_service(*port)), backends.clone()))
+            let leads = Leads { backends: backends.collect(), keeps_source: true };
+            [Protocol::Tcp, Protocol::Udp].map(|protocol| ((protocol, port_of_service(*port)), leads.clone()))
         });
         (*address, targets.collect())
     };

@@ -53,10 +53,18 @@ fn world(cluster: &Cluster, kinds: &[u8]) -> World {
     }
     for (number, namespace) in ["a", "b"].into_iter().enumerate() {
         let address: IpAddr = SERVICE.replace(".1", &format!(".{}", number + 1)).parse().expect("an address");
-        let port = |port, target| ServicePort { name: String::new(), protocol: Protocol::Tcp, port, target };
+        let port = |port, target| ServicePort {
+            name: String::new(),
+            protocol: Protocol::Tcp,
+            port,
+            target,
+            node_port: None,
+        };
         let service = Service {
             name: ObjectName::new(namespace, "svc"),
             cluster_ips: if number == 0 { vec![address] } else { Vec::new() },
+            external_addresses: Vec::new(),
+            keeps_source: false,
             ports: vec![port(80, TargetPort::Number(81)), port(81, TargetPort::Named("http".into()))],
             selector: Some(Labels::new()),
         };

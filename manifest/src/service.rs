@@ -1,0 +1,244 @@
+//! Services.
+
+use std::net::IpAddr;
+
+use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
+use palomar_model::world::{Service, ServicePort, TargetPort};
+
+use crate::error::{Problem, quoted};
+use crate::fields::{At, Fields, Known, Problems, choices};
+use crate::syntax;
+use crate::tree::Value;
+
+const SPEC: Known<'_> = Known {
+    read: &["clusterIP", "clusterIPs", "externalIPs", "externalTrafficPolicy", "ports", "selector", "type"],
+    others: &["externalName", "internalTrafficPolicy", "ipFamilies"],
+};
+const PORT: Known<'_> =
+    Known { read: &["name", "protocol", "port", "targetPort", "nodePort"], others: &["appProtocol"] };
+const STATUS: Known<'_> = Known::read(&["loadBalancer"]);
+const LOAD_BALANCER: Known<'_> = Known::read(&["ingress"]);
+const INGRESS: Known<'_> = Known { read: &["ip", "ipMode"], others: &["hostname", "ports"] };
+
+/// How a service is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    ClusterIp,
+    NodePort,
+    LoadBalancer,
+    ExternalName,
+}
+
+const TYPES: [(&str, Type); 4] = [
+    ("ClusterIP", Type::ClusterIp),
+    ("NodePort", Type::NodePort),
+    ("LoadBalancer", Type::LoadBalancer),
+    ("ExternalName", Type::ExternalName),
+];
+/// Of `externalTrafficPolicy`: whether the source is kept.
+const TRAFFIC_POLICIES: [(&str, bool); 2] = [("Cluster", false), ("Local", true)];
+/// Of `ipMode`: whether the load balancer leaves its address to the nodes.
+const IP_MODES: [(&str, bool); 2] = [("VIP", true), ("Proxy", false)];
+
+pub(crate) fn read(name: ObjectName, root: &Fields<'_>, problems: &mut Problems) -> Service {
+    let mut service = Service {
+        name,
+        cluster_ips: Vec::new(),
+        external_addresses: Vec::new(),
+        keeps_source: false,
+        ports: Vec::new(),
+        selector: None,
+    };
+    let Some(spec) = root.get("spec").and_then(|at| at.fields(problems, SPEC)) else {
+        return service;
+    };
+    let kind =
+        spec.get_text("type").map_or(Some(Type::ClusterIp), |at| one_of(&at, &TYPES, "type", problems));
+    let is_headless = cluster_addresses(&mut service, &spec, kind, problems);
+    let mut external = external_addresses(&spec, problems);
+    service.keeps_source = keeps_source(&spec, kind, !external.is_empty(), problems);
+    external.extend(announced(root, problems));
+    // nodes take no notice of what stands outside the cluster for a headless service
+    if !is_headless && kind != Some(Type::ExternalName) {
+        service.external_addresses = once(external);
+    }
+    service.ports = ports(&spec, kind, problems);
+    service.selector =
+        spec.get("selector").map(|at| at.labels(problems)).filter(|selector| !selector.is_empty());
+    service
+}
+
+/// Reads the cluster addresses, and tells whether it is said that there is none.
+fn cluster_addresses(
+    service: &mut Service,
+    spec: &Fields<'_>,
+    kind: Option<Type>,
+    problems: &mut Problems,
+) -> bool {
+    let listed = spec.get("clusterIPs").map(|at| at.items(problems)).unwrap_or_default();
+    let mut is_headless = false;
+    for at in spec.get("clusterIP").into_iter().chain(listed) {
+        match at.node.as_str() {
+            Some("") => {}
+            Some("None") => {
+                is_headless = true;
+                if let Some(kind @ (Type::NodePort | Type::LoadBalancer)) = kind {
+                    problems.add(&at, format!("a service of type {} cannot be headless", kind.name()));
+                }
+            }
+            _ => service.cluster_ips.extend(at.address(problems)),
+        }
+    }
+    service.cluster_ips = once(std::mem::take(&mut service.cluster_ips));
+    is_headless
+}
+
+fn external_addresses(spec: &Fields<'_>, problems: &mut Problems) -> Vec<IpAddr> {
+    let listed = spec.get("externalIPs").map(|at| at.items(problems)).unwrap_or_default();
+    let mut addresses = Vec::new();
+    for at in listed {
+        let Some(address) = at.address(problems) else { continue };
+        let is_link_local = match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        if is_link_local {
+            problems.add(&at, format!("{address} is good on one link only: no service can have it"));
+        }
+        addresses.push(address);
+    }
+    addresses
+}
+
+fn keeps_source(spec: &Fields<'_>, kind: Option<Type>, has_external: bool, problems: &mut Problems) -> bool {
+    let Some(at) = spec.get_text("externalTrafficPolicy") else { return false };
+    let keeps_source = one_of(&at, &TRAFFIC_POLICIES, "traffic policy", problems);
+    let is_external = match kind {
+        Some(Type::NodePort | Type::LoadBalancer) | None => true,
+        Some(Type::ClusterIp) => has_external,
+        Some(Type::ExternalName) => false,
+    };
+    if !is_external {
+        problems.add(
+            &at,
+            "only a service of type NodePort or LoadBalancer, or one with externalIPs, may have one",
+        );
+    }
+    keeps_source.unwrap_or(false)
+}
+
+/// The addresses that a load balancer announces and leaves to the nodes. Those that lead nowhere but to the host itself,
+/// as some balancers on one machine announce, are left out.
+fn announced(root: &Fields<'_>, problems: &mut Problems) -> Vec<IpAddr> {
+    let status = root.get("status").and_then(|at| at.fields(problems, STATUS));
+    let balancer = status
+        .and_then(|status| status.get("loadBalancer"))
+        .and_then(|at| at.fields(problems, LOAD_BALANCER));
+    let ingress = balancer.and_then(|balancer| balancer.get("ingress"));
+    let mut addresses = Vec::new();
+    for at in ingress.map(|at| at.items(problems)).unwrap_or_default() {
+        let Some(fields) = at.fields(problems, INGRESS) else { continue };
+        let mode = fields.get_text("ipMode");
+        let is_left = mode.is_none_or(|at| one_of(&at, &IP_MODES, "mode", problems).unwrap_or(false));
+        let address = fields.get_text("ip").filter(|at| {
+            at.node.as_str().and_then(|text| text.parse().ok()).is_none_or(|own: IpAddr| !own.is_loopback())
+        });
+        let address = address.and_then(|at| at.address(problems));
+        addresses.extend(address.filter(|_| is_left));
+    }
+    addresses
+}
+
+fn ports(spec: &Fields<'_>, kind: Option<Type>, problems: &mut Problems) -> Vec<ServicePort> {
+    let mut ports: Vec<ServicePort> = Vec::new();
+    for at in spec.get("ports").map(|at| at.items(problems)).unwrap_or_default() {
+        let Some(port) = port(&at, kind, problems) else { continue };
+        let same = |other: &&ServicePort| {
+            port.node_port.is_some() && (other.protocol, other.node_port) == (port.protocol, port.node_port)
+        };
+        if let (Some(number), Some(other)) = (port.node_port, ports.iter().find(same)) {
+            let reason = format!(
+                "{} {number} is the node port of the service's port {} already",
+                port.protocol, other.port
+            );
+            problems.push(Problem::new(at.node.line, format!("{}.nodePort", at.path), reason));
+        }
+        ports.push(port);
+    }
+    ports
+}
+
+fn port(at: &At<'_>, kind: Option<Type>, problems: &mut Problems) -> Option<ServicePort> {
+    let fields = at.fields(problems, PORT)?;
+    let name = fields.get_text("name").and_then(|at| at.checked(problems, syntax::dns_label));
+    let protocol = fields.get_text("protocol").map_or(Some(Protocol::Tcp), |at| at.protocol(problems));
+    let Some(port) = fields.get("port") else {
+        problems.add(&fields.missing("port"), "missing");
+        return None;
+    };
+    let port = port.port(problems);
+    let target = fields.get_text("targetPort").map(|at| target(&at, problems));
+    let node_port = fields.get("nodePort").and_then(|at| node_port(&at, kind, problems));
+    Some(ServicePort {
+        name: name.unwrap_or_default().to_owned(),
+        protocol: protocol?,
+        port: port?,
+        target: target.unwrap_or(port.map(TargetPort::Number))?,
+        node_port,
+    })
+}
+
+/// 0 is how one may be written that is still to be given.
+fn node_port(at: &At<'_>, kind: Option<Type>, problems: &mut Problems) -> Option<u16> {
+    if at.node.value == Value::Int(0) {
+        return None;
+    }
+    let number = at.port(problems);
+    if let Some(kind @ (Type::ClusterIp | Type::ExternalName)) = kind {
+        let reason = format!(
+            "a service of type {} has no node ports; only NodePort and LoadBalancer have them",
+            kind.name()
+        );
+        problems.add(at, reason);
+    }
+    number
+}
+
+fn target(at: &At<'_>, problems: &mut Problems) -> Option<TargetPort> {
+    match at.node.value {
+        Value::Str(_) => {
+            at.checked(problems, syntax::port_name).map(|name| TargetPort::Named(name.to_owned()))
+        }
+        _ => at.port(problems).map(TargetPort::Number),
+    }
+}
+
+/// The value of a text that may be only one of these.
+fn one_of<T: Copy>(at: &At<'_>, known: &[(&str, T)], what: &str, problems: &mut Problems) -> Option<T> {
+    let text = at.string(problems)?;
+    let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    if found.is_none() {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        problems.add(at, format!("{} is not a {what} {}", quoted(text), choices(&names)));
+    }
+    found
+}
+
+fn once(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let mut seen = Vec::new();
+    for address in addresses {
+        if !seen.contains(&address) {
+            seen.push(address);
+        }
+    }
+    seen
+}
+
+// === impl Type ===
+
+impl Type {
+    fn name(self) -> &'static str {
+        TYPES.iter().find(|(_, own)| *own == self).map_or("", |(name, _)| name)
+    }
+}
