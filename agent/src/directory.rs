@@ -11,6 +11,7 @@ use palomar_model::flow::FlowEndpoint;
 use palomar_model::identity::Identity;
 use palomar_model::labels::LabelSet;
 use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
 use palomar_model::world::{Pod, World};
 
 /// How long it is kept who had an address last, in nanoseconds: connections to a pod that has gone are told for a while.
@@ -42,6 +43,8 @@ pub struct Directory {
     pub former: HashMap<IpAddr, Former>,
     /// Services by cluster address.
     pub services: HashMap<IpAddr, ObjectName>,
+    /// Services by their ports at this node's own addresses.
+    pub node_ports: HashMap<(Protocol, u16), Arc<ObjectName>>,
     /// Addresses of this node's own interfaces.
     pub node_addresses: BTreeSet<IpAddr>,
     /// Addresses of the world's other nodes.
@@ -101,6 +104,7 @@ impl Directory {
             came_at_ns: HashMap::new(),
             former: HashMap::new(),
             services: HashMap::new(),
+            node_ports: HashMap::new(),
             node_addresses: BTreeSet::new(),
             remote_nodes: BTreeSet::new(),
             endpoints: BTreeMap::new(),

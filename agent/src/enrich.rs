@@ -12,6 +12,7 @@ mod foreign;
 mod hits;
 mod known;
 mod namespaces;
+mod node_ports;
 mod owners;
 mod thread;
 mod watched;

@@ -5,7 +5,7 @@ mod foreign;
 use std::io;
 use std::sync::Arc;
 
-use palomar_bpf::abi::{Address, CidrKey, Endpoint, PolicyWord, Rule, RuleKey};
+use palomar_bpf::abi::{Address, CidrKey, Endpoint, NodePort, PolicyWord, Rule, RuleKey};
 use palomar_bpf::{MapError, Maps};
 
 use crate::enforce::{Contents, PolicyTables, TableError};
@@ -26,6 +26,7 @@ impl PolicyTables for KernelTables {
         Ok(Contents {
             addresses: self.0.addresses.entries().map_err(refused("addresses", read))?,
             cidrs: self.0.cidrs.entries().map_err(refused("cidrs", read))?,
+            node_ports: self.0.node_ports.entries().map_err(refused("node_ports", read))?,
             rules: self.0.rules.entries().map_err(refused("rules", read))?,
             endpoints: self.0.endpoints.entries().map_err(refused("endpoints", read))?,
         })
@@ -55,6 +56,14 @@ impl PolicyTables for KernelTables {
 
     fn remove_cidr(&mut self, prefix: CidrKey) -> Result<(), TableError> {
         self.0.cidrs.remove(&prefix).map(drop).map_err(refused("cidrs", "remove an entry"))
+    }
+
+    fn set_node_port(&mut self, port: NodePort, backends: u32) -> Result<(), TableError> {
+        self.0.node_ports.insert(&port, &backends).map_err(refused("node_ports", "insert an entry"))
+    }
+
+    fn remove_node_port(&mut self, port: NodePort) -> Result<(), TableError> {
+        self.0.node_ports.remove(&port).map(drop).map_err(refused("node_ports", "remove an entry"))
     }
 
     fn set_endpoint(&mut self, ifindex: u32, endpoint: Endpoint) -> Result<(), TableError> {

@@ -7,7 +7,7 @@
 #pragma once
 #include "kernel.h"
 
-#define PALOMAR_ABI_VERSION 5
+#define PALOMAR_ABI_VERSION 6
 
 /* Directions as the pod sees them; the numbers are Hubble's. */
 enum direction { DIRECTION_INGRESS = 1, DIRECTION_EGRESS = 2 };
@@ -61,12 +61,20 @@ struct cidr_key {
   __u8 address[16];
 };
 
+/* Map `node_ports`: hash, a port that services have at this node's own addresses -> the number of the backends (__u32)
+ * that connections from pods to it are rewritten to. Absent: the node's own port. */
+struct node_port {
+  __u16 port;    /* network order */
+  __u8 protocol;
+  __u8 family;   /* 4 or 6 */
+};
+
 /* Internal identities that the programs themselves know. 0 as a policy key: any peer. */
 enum identity { IDENTITY_ANY = 0, IDENTITY_HOST = 1, IDENTITY_WORLD = 2, IDENTITY_UNMANAGED = 3 };
 /* A CIDR class as a policy key. */
 #define PEER_CLASS 0x80000000U
 /* Egress to a service as the direction of a policy key: the peer is the number of the service's backends, the port the
- * service's. What is found was made from the backends. */
+ * service's, or its node port. What is found was made from the backends. */
 #define DIRECTION_SERVICE 3
 /* The rule set of a service's port whose backends differ: the connection is judged where its packets are delivered. */
 #define RULES_LATER 0xffffffffU

@@ -12,6 +12,14 @@ struct {
   __type(value, struct rule);
 } rules SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 8192);
+  __type(key, struct node_port);
+  __type(value, __u32);
+} node_ports SEC(".maps");
+
 enum judgement {
   JUDGED_OPEN,    /* policy does not apply: the direction is not isolated, or the peer is never judged */
   JUDGED_ALLOWED,
@@ -36,12 +44,21 @@ static __always_inline __u32 rules_of(struct rule_key *key, __u32 peer, __u32 *l
   return rule->rule_set;
 }
 
+/* The number of the backends that a connection from the pod to this port of the peer is rewritten to; 0: none. */
+static __always_inline __u32 backends_of(const struct packet *p, const struct finding *f, __u32 port) {
+  if (f->peer.flags & ADDRESS_SERVICE) return f->peer.class;
+  if (!(f->peer.flags & ADDRESS_NODE) || !(p->flags & PACKET_PORTS)) return 0;
+  struct node_port key = { .port = port, .protocol = p->key.protocol, .family = p->family };
+  const __u32 *number = bpf_map_lookup_elem(&node_ports, &key);
+  return number ? *number : 0;
+}
+
 /* Judges a connection to a service by what its backends come to. The port in the packet is the service's, so no rule
  * for a pod or a block may be asked. */
-static __always_inline int judge_service(struct rule_key *key, struct finding *f) {
+static __always_inline int judge_service(struct rule_key *key, struct finding *f, __u32 backends) {
   __u32 longest = 0;
   key->direction = DIRECTION_SERVICE;
-  f->rule_set = rules_of(key, f->peer.class, &longest, f);
+  f->rule_set = rules_of(key, backends, &longest, f);
   if (!f->rule_set) {
     /* whoever stands behind it, known or not: a rule for any peer and every port allows that */
     key->direction = DIRECTION_EGRESS;
@@ -75,12 +92,12 @@ SUBPROGRAM int judge(const struct packet *p, struct finding *f, __u32 direction,
     .protocol = p->key.protocol,
     .port = port,
   };
-  int service = f->peer.flags & ADDRESS_SERVICE;
-  if (service && direction == DIRECTION_EGRESS) return judge_service(&key, f);
+  __u32 backends = direction == DIRECTION_EGRESS ? backends_of(p, f, port) : 0;
+  if (backends) return judge_service(&key, f, backends);
   /* in the order of preference where two are equally specific */
   __u32 longest = 0;
   f->rule_set = rules_of(&key, identity, &longest, f);
-  if (f->peer.class && !service) f->class_rule_set = rules_of(&key, PEER_CLASS | f->peer.class, &longest, f);
+  if (f->peer.class && !(f->peer.flags & ADDRESS_SERVICE)) f->class_rule_set = rules_of(&key, PEER_CLASS | f->peer.class, &longest, f);
   __u32 any = rules_of(&key, IDENTITY_ANY, &longest, f);
   if (!f->rule_set) f->rule_set = any;
   return f->rule_set || f->class_rule_set ? JUDGED_ALLOWED : JUDGED_DENIED;

@@ -1,7 +1,7 @@
 //! Palomar's kernel side: the BPF programs, their loader, and the ABI shared with user space.
 //!
 //! ```text
-//! Datapath::load ── maps: Maps        endpoints, settings, addresses, cidrs, rules, connections, limits, counters
+//! Datapath::load ── maps: Maps        endpoints, settings, addresses, cidrs, node_ports, rules, connections, limits, counters
 //!                ├─ attacher: Attacher  puts the two programs on interfaces
 //!                └─ events: EventReader what the programs tell
 //! ForeignDrops::start                 optional: tells through the same maps what others in the kernel drop

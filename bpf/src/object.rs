@@ -93,7 +93,8 @@ mod tests {
         for program in ["from_pod", "to_pod"] {
             assert!(object.programs.contains_key(program), "{program}");
         }
-        let control = ["settings", "endpoints", "endpoints_high", "addresses", "cidrs", "rules"];
+        let control =
+            ["settings", "endpoints", "endpoints_high", "addresses", "cidrs", "node_ports", "rules"];
         let traffic = ["connections", "fragments", "limits", "events", "counters"];
         for map in control.into_iter().chain(traffic) {
             assert!(object.maps.contains_key(map), "{map}");

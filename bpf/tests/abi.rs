@@ -33,6 +33,7 @@ fn structs_have_the_layout_of_the_header() {
     same_layout!(btf, "settings", Settings { mode, epoch, heartbeat, stale_after });
     same_layout!(btf, "address", Address { identity, class, endpoint, flags });
     same_layout!(btf, "cidr_key", CidrKey { prefix_len, address });
+    same_layout!(btf, "node_port", NodePort { port, protocol, family });
     same_layout!(btf, "rule_key", RuleKey { prefix_len, set, peer, direction, protocol, port });
     same_layout!(btf, "rule", Rule { rule_set, prefix_len });
     same_layout!(

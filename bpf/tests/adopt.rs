@@ -147,7 +147,7 @@ fn maps_of_another_abi_are_removed_when_the_new_ones_are_in_force() {
     );
     let mut datapath = lab.load(Hooks::Auto);
     assert!(!datapath.adoption().keeps_control());
-    assert_eq!(changed(datapath.adoption()).len(), 11, "every map is new");
+    assert_eq!(changed(datapath.adoption()).len(), 12, "every map is new");
     assert!(old.exists());
     datapath.commit().unwrap();
     assert!(!old.exists());

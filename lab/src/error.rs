@@ -1,7 +1,7 @@
 //! What can go wrong while a lab is built, used or removed.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// An error of the lab itself, as opposed to an outcome of its traffic.
@@ -87,8 +87,8 @@ pub enum LabError {
     /// `nft` refused the rules of a service.
     #[error("nft for service {service}: {message}")]
     Nft {
-        /// The service's address.
-        service: SocketAddr,
+        /// The service's address, or its node port.
+        service: String,
         /// What `nft` said.
         message: String,
     },

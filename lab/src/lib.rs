@@ -43,4 +43,5 @@ pub use manifests::{read_pods, write_manifest};
 pub use name::LabName;
 pub use netns::Netns;
 pub use place::{Place, url};
+pub use service::NodePortSource;
 pub use spec::{PodSpec, Topology};

@@ -13,6 +13,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const BRIDGED_PACKETS_PASS: &[Setting] =
     &[("bridge/bridge-nf-call-iptables", "1"), ("bridge/bridge-nf-call-ip6tables", "1")];
 
+/// What a backend sees of who connects by way of a node port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodePortSource {
+    /// The client's own address, as kube-proxy leaves it for pods where `externalTrafficPolicy` is `Local`.
+    Kept,
+    /// An address of the node, as where it is `Cluster`, the default.
+    Masked,
+}
+
 // === impl Lab ===
 
 impl Lab {
@@ -23,25 +32,56 @@ impl Lab {
     /// # Errors
     /// When there is no backend, one is of another address family than the service, or `nft` fails.
     pub fn add_service(&self, service: SocketAddr, backends: &[SocketAddr]) -> Result<(), LabError> {
+        let family = family(service.is_ipv4());
+        let to = format!("{family} daddr {}", service.ip());
+        self.rewrite(service.to_string(), family, (&to, service.port()), backends, "")
+    }
+
+    /// The same for TCP and UDP connections to a port of the node, at each of its addresses of the backends' family.
+    ///
+    /// # Errors
+    /// When there is no backend, they are not of one family, or `nft` fails.
+    pub fn add_node_port(
+        &self,
+        port: u16,
+        backends: &[SocketAddr],
+        source: NodePortSource,
+    ) -> Result<(), LabError> {
+        let family = family(backends.iter().all(SocketAddr::is_ipv4));
+        let mark = if source == NodePortSource::Masked { "meta mark set 0x4000" } else { "" };
+        self.rewrite(format!("node port {port}"), family, ("fib daddr type local", port), backends, mark)
+    }
+
+    fn rewrite(
+        &self,
+        service: String,
+        family: &str,
+        (to, port): (&str, u16),
+        backends: &[SocketAddr],
+        mark: &str,
+    ) -> Result<(), LabError> {
         if self.topology() == Topology::Bridge {
             sysctl::apply(self.node().netns(), BRIDGED_PACKETS_PASS)?;
         }
-        let family = if service.is_ipv4() { "ip" } else { "ip6" };
         let elements: Vec<_> = backends
             .iter()
             .enumerate()
             .map(|(index, b)| format!("{index} : {} . {}", b.ip(), b.port()))
             .collect();
-        let (address, port, count, elements) =
-            (service.ip(), service.port(), backends.len(), elements.join(", "));
+        let (count, elements) = (backends.len(), elements.join(", "));
         let rule = format!(
-            "{family} daddr {address} meta l4proto {{ tcp, udp }} th dport {port} \
+            "{to} meta l4proto {{ tcp, udp }} th dport {port} {mark} \
              dnat to numgen inc mod {count} map {{ {elements} }}"
         );
         let script = format!(
             "table {family} lab_services {{
                 chain prerouting {{ type nat hook prerouting priority dstnat; }}
                 chain output {{ type nat hook output priority -100; }}
+                chain postrouting {{ type nat hook postrouting priority srcnat; }}
+            }}
+            flush chain {family} lab_services postrouting
+            table {family} lab_services {{
+                chain postrouting {{ meta mark 0x4000 masquerade; }}
             }}
             add rule {family} lab_services prerouting {rule}
             add rule {family} lab_services output {rule}"
@@ -52,4 +92,8 @@ impl Lab {
         }
         Err(LabError::Nft { service, message: output.stderr.trim_end().to_owned() })
     }
+}
+
+const fn family(is_ipv4: bool) -> &'static str {
+    if is_ipv4 { "ip" } else { "ip6" }
 }

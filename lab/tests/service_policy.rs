@@ -5,7 +5,7 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 
-use palomar_lab::{Lab, Place, Topology, read_pods};
+use palomar_lab::{Lab, NodePortSource, Place, Topology, read_pods};
 use serde_json::Value;
 use support::{Agent, LONG, Options, PORT, SHORT, echo, field, is_type};
 
@@ -27,24 +27,46 @@ metadata: {namespace: np-demo, name: bad, labels: {app: shop, side: bad}}
 spec: {containers: [{name: c, image: none}]}
 ";
 
-/// Services of either server and of both, with an address of each family.
+/// Services of either server and of both, with an address of each family and a port of the node, by which clients keep
+/// their address.
 const SERVICES: (&str, &str) = (
     "15-services.yaml",
     "
 apiVersion: v1
 kind: Service
 metadata: {namespace: np-demo, name: good}
-spec: {clusterIPs: [10.96.0.1, 'fd00:10:96::1'], selector: {side: good}, ports: [{name: tcp, port: 80, targetPort: 8080}]}
+spec:
+  type: NodePort
+  externalTrafficPolicy: Local
+  clusterIPs: [10.96.0.1, 'fd00:10:96::1']
+  selector: {side: good}
+  ports:
+    - {name: tcp, port: 80, targetPort: 8080, nodePort: 30001}
+    - {name: udp, protocol: UDP, port: 80, targetPort: 8080, nodePort: 30001}
 ---
 apiVersion: v1
 kind: Service
 metadata: {namespace: np-demo, name: bad}
-spec: {clusterIPs: [10.96.0.2, 'fd00:10:96::2'], selector: {side: bad}, ports: [{name: tcp, port: 80, targetPort: 8080}]}
+spec:
+  type: NodePort
+  externalTrafficPolicy: Local
+  clusterIPs: [10.96.0.2, 'fd00:10:96::2']
+  selector: {side: bad}
+  ports:
+    - {name: tcp, port: 80, targetPort: 8080, nodePort: 30002}
+    - {name: udp, protocol: UDP, port: 80, targetPort: 8080, nodePort: 30002}
 ---
 apiVersion: v1
 kind: Service
 metadata: {namespace: np-demo, name: both}
-spec: {clusterIPs: [10.96.0.3, 'fd00:10:96::3'], selector: {app: shop}, ports: [{name: tcp, port: 80, targetPort: 8080}]}
+spec:
+  type: NodePort
+  externalTrafficPolicy: Local
+  clusterIPs: [10.96.0.3, 'fd00:10:96::3']
+  selector: {app: shop}
+  ports:
+    - {name: tcp, port: 80, targetPort: 8080, nodePort: 30003}
+    - {name: udp, protocol: UDP, port: 80, targetPort: 8080, nodePort: 30003}
 ",
 );
 
@@ -60,11 +82,15 @@ spec:
   policyTypes: [Egress]
   egress:
     - to: [{podSelector: {matchLabels: {side: good}}}]
-      ports: [{protocol: TCP, port: 8080}]
+      ports: [{protocol: TCP, port: 8080}, {protocol: UDP, port: 8080}]
 ",
 );
 
 fn lab(name: &str) -> Lab {
+    lab_with(name, NodePortSource::Kept)
+}
+
+fn lab_with(name: &str, source: NodePortSource) -> Lab {
     let lab = Lab::new(name, Topology::Routed, read_pods("pods.yaml", PODS).unwrap()).unwrap();
     for family in [Place::v4, Place::v6] {
         let [good, bad] = ["good", "bad"].map(|name| SocketAddr::new(family(pod(&lab, name)).unwrap(), PORT));
@@ -72,6 +98,9 @@ fn lab(name: &str) -> Lab {
         lab.add_service(service(1, is_ipv4), &[good]).unwrap();
         lab.add_service(service(2, is_ipv4), &[bad]).unwrap();
         lab.add_service(service(3, is_ipv4), &[good, bad]).unwrap();
+        lab.add_node_port(30_001, &[good], source).unwrap();
+        lab.add_node_port(30_002, &[bad], source).unwrap();
+        lab.add_node_port(30_003, &[good, bad], source).unwrap();
     }
     lab
 }
@@ -85,9 +114,19 @@ fn service(number: u16, is_ipv4: bool) -> SocketAddr {
     SocketAddr::new(text.parse::<IpAddr>().unwrap(), 80)
 }
 
+/// Service `number` at the node's own address.
+fn node_port(lab: &Lab, number: u16, is_ipv4: bool) -> SocketAddr {
+    let address = if is_ipv4 { lab.node().v4() } else { lab.node().v6() };
+    SocketAddr::new(address.unwrap(), 30_000 + number)
+}
+
 fn agent(lab: &Lab, mode: &'static str) -> Agent {
+    agent_with(lab, mode, SERVICES)
+}
+
+fn agent_with(lab: &Lab, mode: &'static str, services: (&str, &str)) -> Agent {
     let mut agent = Agent::prepare(lab, Options::mode(mode));
-    agent.apply_all(&[SERVICES, EGRESS]);
+    agent.apply_all(&[services, EGRESS]);
     agent.start_again();
     agent.wait_for_endpoint("np-demo/client", "isolated", |client| client["egress_isolated"] == true);
     agent
@@ -95,6 +134,10 @@ fn agent(lab: &Lab, mode: &'static str) -> Agent {
 
 fn answers(from: &Place, to: SocketAddr, patience: std::time::Duration) -> bool {
     from.connect(to, patience).is_ok_and(|mut connection| connection.ping(patience).is_ok())
+}
+
+fn answers_datagram(from: &Place, to: SocketAddr) -> bool {
+    from.udp_exchange(to, b"ping", SHORT).is_ok()
 }
 
 /// Type 5 of egress from the client: the service that it names, the pod that it names, the verdict.
@@ -154,6 +197,60 @@ fn a_service_is_allowed_or_denied_as_the_pod_behind_it_and_where_they_differ_eac
     let replies =
         agent.palomar(&["observe", "--from-service", "np-demo/good", "--last", "100", "-o", "compact"]);
     assert!(replies.contains("<- np-demo/good:80"), "{replies}");
+}
+
+#[test]
+fn a_port_of_the_node_is_allowed_or_denied_as_the_pod_behind_it_where_the_client_keeps_its_address() {
+    let lab = lab("svcport");
+    let client = pod(&lab, "client");
+    let _servers = [echo(pod(&lab, "good")), echo(pod(&lab, "bad"))];
+    let agent = agent(&lab, "enforce");
+    for is_ipv4 in [true, false] {
+        let at = |number| node_port(&lab, number, is_ipv4);
+        assert!(answers(client, at(1), LONG), "the node's port is not the policy's\n{}", agent.log());
+        assert!(!answers(client, at(2), SHORT), "the pod behind it is not allowed");
+        let turns: Vec<bool> = (0..4).map(|_| answers(client, at(3), SHORT)).collect();
+        assert!(turns == [true, false, true, false] || turns == [false, true, false, true], "{turns:?}");
+        assert!(answers_datagram(client, at(1)), "datagrams alike");
+    }
+    let expected =
+        [verdict("good", "", "FORWARDED"), verdict("bad", "", "DROPPED"), verdict("", "bad", "DROPPED")];
+    let found = agent.wait_for_flows("egress verdicts", &["--type", "policy-verdict"], |flows| {
+        let found = verdicts(flows);
+        expected.iter().all(|wanted| found.contains(wanted)).then_some(found)
+    });
+    assert!(found.iter().all(|told| expected.contains(told)), "{found:?}");
+    let lines = agent.palomar(&["observe", "--to-service", "np-demo/good", "--last", "100", "-o", "compact"]);
+    assert!(lines.contains(":30001 (host) policy-verdict:L3-L4 EGRESS ALLOWED"), "{lines}");
+    let replies =
+        agent.palomar(&["observe", "--from-service", "np-demo/good", "--last", "100", "-o", "compact"]);
+    assert!(replies.contains("np-demo/client") && replies.contains(":30001 (host)"), "{replies}");
+}
+
+#[test]
+fn where_the_node_masks_the_client_backends_that_differ_are_closed_and_others_judged_as_they_are() {
+    let lab = lab_with("svcmask", NodePortSource::Masked);
+    let client = pod(&lab, "client");
+    let _servers = [echo(pod(&lab, "good")), echo(pod(&lab, "bad"))];
+    let services = SERVICES.1.replace("externalTrafficPolicy: Local", "externalTrafficPolicy: Cluster");
+    let agent = agent_with(&lab, "enforce", (SERVICES.0, &services));
+    for is_ipv4 in [true, false] {
+        let at = |number| node_port(&lab, number, is_ipv4);
+        assert!(answers(client, at(1), LONG), "the pod behind it is allowed\n{}", agent.log());
+        assert!(!answers(client, at(2), SHORT), "the pod behind it is not allowed");
+        let turns: Vec<bool> = (0..4).map(|_| answers(client, at(3), SHORT)).collect();
+        assert_eq!(turns, [false; 4], "which of them it is would never show");
+        let turns: Vec<bool> = (0..4).map(|_| answers(client, service(3, is_ipv4), SHORT)).collect();
+        assert_eq!(turns.iter().filter(|answers| **answers).count(), 2, "the cluster address masks nobody");
+    }
+    let found = agent.wait_for_flows("egress verdicts", &["--type", "policy-verdict"], |flows| {
+        let found = verdicts(flows);
+        found.contains(&verdict("both", "", "DROPPED")).then_some(found)
+    });
+    assert!(found.contains(&verdict("good", "", "FORWARDED")), "{found:?}");
+    let good = agent.flows(&["--to-pod", "np-demo/good", "--type", "trace"]);
+    let masked = |flow: &&Value| *field(flow, "/source/identity") == 2;
+    assert!(good.iter().any(|flow| masked(&flow)), "told as world, since the node hides who it is: {good:?}");
 }
 
 #[test]

@@ -75,6 +75,13 @@ pub fn view(inputs: Inputs<'_>) -> View {
     for service in world.services.values() {
         directory.services.extend(service.cluster_ips.iter().map(|address| (*address, service.name.clone())));
     }
+    for service in world.services.values() {
+        let name = Arc::new(service.name.clone());
+        for port in &service.ports {
+            let Some(number) = port.node_port else { continue };
+            directory.node_ports.entry((port.protocol, number)).or_insert_with(|| Arc::clone(&name));
+        }
+    }
     let others = world.nodes.values().filter(|node| node.name != **node_name);
     directory.remote_nodes = others.flat_map(|node| &node.addresses).copied().collect();
     directory.remote_nodes.retain(|address| !links.node_addresses.contains(address));

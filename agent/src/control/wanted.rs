@@ -41,6 +41,11 @@ pub fn wanted(
     Desired {
         endpoints,
         services: if asks { service::targets(&directory.world) } else { BTreeMap::new() },
+        node_ports: if asks {
+            [true, false].map(|is_ipv4| service::node_ports(&directory.world, is_ipv4))
+        } else {
+            Default::default()
+        },
         addresses: wanted_addresses(directory),
         identities,
         blocks: cidr::blocks_of(policies()).into_iter().cloned().collect(),

@@ -19,6 +19,9 @@ pub struct Desired {
     pub identities: BTreeMap<u32, IdentityLabels>,
     /// Where the ports of service addresses lead; empty where no endpoint is isolated for egress.
     pub services: BTreeMap<IpAddr, Targets>,
+    /// Where the ports of services at this node's own addresses lead, in IPv4 and in IPv6; empty as well where no endpoint
+    /// is.
+    pub node_ports: [Targets; 2],
     /// Every ipBlock of the world's policies.
     pub blocks: BTreeSet<IpBlock>,
     /// Every named port that they ask for inside an ipBlock.
@@ -28,7 +31,8 @@ pub struct Desired {
 impl Desired {
     /// The numbers of the endpoints that stand behind services.
     pub fn serving(&self) -> BTreeSet<u32> {
-        let backends = self.services.values().flat_map(Targets::values).flat_map(|leads| &leads.backends);
+        let backends = self.services.values().chain(&self.node_ports).flat_map(Targets::values);
+        let backends = backends.flat_map(|leads| &leads.backends);
         let endpoints = backends.filter_map(|(address, _)| Some(self.addresses.get(address)?.endpoint));
         endpoints.filter(|endpoint| *endpoint != 0).collect()
     }

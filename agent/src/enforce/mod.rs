@@ -6,7 +6,7 @@
 //! ```text
 //! 1  rules for new identities and classes, added to every set in use    nobody carries them yet
 //! 2  rules of new sets, under new numbers                                no endpoint uses them yet
-//! 3  addresses and prefixes: each carries its new identity and class     old and new sets both know it
+//! 3  addresses, prefixes, node ports: each carries its new numbers       old and new sets both know them
 //! 4  endpoints: one word {flags, set, revision} each                     from here the new policy holds
 //! 5  later, when nothing can refer to them any more: old sets, rules of old identities and classes
 //! ```
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashSet};
 use ipnet::IpNet;
-use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord};
+use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, NodePort, PolicyWord};
 use palomar_model::labels::{Label, LabelSet};
 use palomar_model::netpol::IpBlock;
 use palomar_model::verdict::Direction;
@@ -104,6 +104,7 @@ pub struct Enforcer<T> {
     port_names: BTreeMap<PortName, Instant>,
     addresses: HashMap<[u8; 16], Address>,
     cidrs: BTreeMap<CidrKey, u32>,
+    node_ports: BTreeMap<NodePort, u32>,
     endpoints: BTreeMap<u32, Endpoint>,
     revision: u32,
     /// Whether a pass has been made: veths that come later are new, and nothing can be in mid-connection on them.
@@ -138,6 +139,7 @@ impl<T: PolicyTables> Enforcer<T> {
             port_names: BTreeMap::new(),
             addresses: contents.addresses.into_iter().collect(),
             cidrs: contents.cidrs.into_iter().collect(),
+            node_ports: contents.node_ports.into_iter().collect(),
             endpoints: contents.endpoints.into_iter().collect(),
             revision: found.revision.max(saved.revision),
             has_passed: false,
@@ -214,6 +216,7 @@ impl<T: PolicyTables> Enforcer<T> {
         }
         applied.addresses_changed = self.write_addresses(desired, &mut failure);
         failure.note(self.write_cidrs());
+        self.write_node_ports(&mut failure);
         applied.endpoints_changed += failure.note(self.write_endpoints(desired, None, monotonic_ns));
         failure.note(self.remove_endpoints_except(desired));
         applied.revision = self.revision;
@@ -353,6 +356,35 @@ impl<T: PolicyTables> Enforcer<T> {
         }
         self.cidrs = wanted;
         Ok(())
+    }
+
+    /// Writes the node ports; those that are gone go first, to make room.
+    fn write_node_ports(&mut self, failure: &mut Failure) {
+        let wanted = self.services.node_ports();
+        let gone: Vec<NodePort> =
+            self.node_ports.keys().filter(|port| !wanted.contains_key(port)).copied().collect();
+        for port in gone {
+            match self.tables.remove_node_port(port) {
+                Ok(()) => {
+                    let old = self.node_ports.remove(&port);
+                    self.moved.note_node_port(old, None);
+                }
+                Err(error) => failure.add(error.into()),
+            }
+        }
+        for (port, number) in wanted {
+            let old = self.node_ports.get(port).copied();
+            if old == Some(*number) {
+                continue;
+            }
+            match self.tables.set_node_port(*port, *number) {
+                Ok(()) => {
+                    self.node_ports.insert(*port, *number);
+                    self.moved.note_node_port(old, Some(*number));
+                }
+                Err(error) => failure.add(error.into()),
+            }
+        }
     }
 
     /// Writes the endpoints, or only those of `only`. Those that judge get a new revision where an address has changed its

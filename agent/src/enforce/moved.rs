@@ -11,7 +11,7 @@ pub(super) type Of = (bool, u32);
 /// What has moved since the endpoints that it concerns last got a new revision.
 #[derive(Debug, Default)]
 pub(super) struct Moved {
-    /// An address of the node is among them, which is judged by more than rules.
+    /// An address or a port of the node is among them, which is judged by more than rules.
     all: bool,
     peers: HashSet<Of>,
     /// The endpoints that had one of the addresses, or have it.
@@ -24,6 +24,12 @@ impl Moved {
         self.all |= (old.flags | new.flags) & ADDRESS_NODE != 0;
         self.endpoints.extend([old.endpoint, new.endpoint].into_iter().filter(|endpoint| *endpoint != 0));
         self.peers.extend([old, new].into_iter().flat_map(peers_of));
+    }
+
+    /// A node port leads to other backends; `None`: it is the node's own.
+    pub(super) fn note_node_port(&mut self, old: Option<u32>, new: Option<u32>) {
+        self.all |= old.is_none() || new.is_none();
+        self.peers.extend([old, new].into_iter().flatten().map(|number| (true, number)));
     }
 
     /// Whether an endpoint has to judge its connections again, whatever its rules are.

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use palomar_bpf::abi::IDENTITY_WORLD;
-use palomar_policy::service::{Leads, Targets};
+use palomar_bpf::abi::{IDENTITY_WORLD, NodePort};
+use palomar_model::packet::Protocol;
+use palomar_policy::service::Leads;
 use palomar_policy::{Backend, Backends, Classes};
 
 use super::desired::Desired;
@@ -19,6 +20,7 @@ use crate::identity::start_of_service;
 pub(super) struct Services {
     backends: BTreeMap<u32, Arc<Backends>>,
     addresses: BTreeMap<IpAddr, u32>,
+    node_ports: BTreeMap<NodePort, u32>,
 }
 
 impl Services {
@@ -26,14 +28,28 @@ impl Services {
     pub(super) fn update(&mut self, desired: &Desired, classes: &Classes) {
         self.addresses.clear();
         for (address, targets) in &desired.services {
-            let backends = backends_of(targets, desired, classes);
-            let mut number = start_of_service(&backends);
-            while self.backends.get(&number).is_some_and(|other| **other != backends) {
-                number = if number == u32::MAX { 1 } else { number + 1 };
-            }
-            self.backends.entry(number).or_insert_with(|| Arc::new(backends));
+            let number = self.number(backends_of(targets, desired, classes));
             self.addresses.insert(*address, number);
         }
+        // each by itself, so that a change behind one of them leaves the others alone
+        self.node_ports.clear();
+        for (family, targets) in [4, 6].into_iter().zip(&desired.node_ports) {
+            for (port, leads) in targets {
+                let number = self.number(backends_of([(port, leads)], desired, classes));
+                let (protocol, port) = *port;
+                let key = NodePort { port: port.to_be(), protocol: protocol.number(), family };
+                self.node_ports.insert(key, number);
+            }
+        }
+    }
+
+    fn number(&mut self, backends: Backends) -> u32 {
+        let mut number = start_of_service(&backends);
+        while self.backends.get(&number).is_some_and(|other| **other != backends) {
+            number = if number == u32::MAX { 1 } else { number + 1 };
+        }
+        self.backends.entry(number).or_insert_with(|| Arc::new(backends));
+        number
     }
 
     /// The number of each service address.
@@ -41,36 +57,51 @@ impl Services {
         self.addresses.iter().map(|(address, number)| (*address, *number))
     }
 
-    /// What the numbers stand for that addresses carry.
-    pub(super) fn in_use(&self) -> impl Iterator<Item = (u32, &Arc<Backends>)> {
-        let numbers: BTreeSet<u32> = self.addresses.values().copied().collect();
-        numbers.into_iter().filter_map(|number| Some((number, self.backends.get(&number)?)))
+    /// The number of each node port.
+    pub(super) fn node_ports(&self) -> &BTreeMap<NodePort, u32> {
+        &self.node_ports
     }
 
-    /// Forgets the numbers that no address carries and no rule speaks of.
+    fn numbers(&self) -> BTreeSet<u32> {
+        self.addresses.values().chain(self.node_ports.values()).copied().collect()
+    }
+
+    /// What the numbers stand for that addresses and node ports carry.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (u32, &Arc<Backends>)> {
+        self.numbers().into_iter().filter_map(|number| Some((number, self.backends.get(&number)?)))
+    }
+
+    /// Forgets the numbers that nothing carries and no rule speaks of.
     pub(super) fn retain(&mut self, is_known: impl Fn(u32) -> bool) {
-        let Self { backends, addresses } = self;
-        backends.retain(|number, _| is_known(*number) || addresses.values().any(|used| used == number));
+        let in_use = self.numbers();
+        self.backends.retain(|number, _| is_known(*number) || in_use.contains(number));
     }
 }
 
-fn backends_of(targets: &Targets, desired: &Desired, classes: &Classes) -> Backends {
-    let backend = |(address, port): &(IpAddr, u16), leads: &Leads| {
+fn backends_of<'t>(
+    targets: impl IntoIterator<Item = (&'t (Protocol, u16), &'t Leads)>,
+    desired: &Desired,
+    classes: &Classes,
+) -> Backends {
+    let backend = |(address, port): &(IpAddr, u16), keeps_source: bool| {
         let owner = desired.addresses.get(address);
         Backend {
             identity: owner.map_or(IDENTITY_WORLD, |owner| owner.identity),
             class: classes.class_of(*address),
             port: *port,
-            is_local: owner.is_some_and(|owner| owner.endpoint != 0 && leads.keeps_source),
+            is_local: keeps_source && owner.is_some_and(|owner| owner.endpoint != 0),
         }
     };
-    let of_port = |leads: &Leads| leads.backends.iter().map(|own| backend(own, leads)).collect();
-    Backends { ports: targets.iter().map(|(port, leads)| (*port, of_port(leads))).collect() }
+    let ports = targets.into_iter().map(|(port, leads)| {
+        let backends = leads.backends.iter().map(|at| backend(at, leads.keeps_source));
+        (*port, backends.collect())
+    });
+    Backends { ports: ports.collect() }
 }
 
 #[cfg(test)]
 mod tests {
-    use palomar_model::packet::Protocol;
+    use palomar_policy::service::Targets;
 
     use super::*;
     use crate::enforce::DesiredAddress;

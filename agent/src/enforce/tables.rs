@@ -3,7 +3,7 @@
 
 use std::io;
 
-use palomar_bpf::abi::{Address, CidrKey, Endpoint, PolicyWord, Rule, RuleKey};
+use palomar_bpf::abi::{Address, CidrKey, Endpoint, NodePort, PolicyWord, Rule, RuleKey};
 
 /// Why a write to the kernel's tables failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,8 @@ pub struct Contents {
     pub addresses: Vec<([u8; 16], Address)>,
     /// Table `cidrs`.
     pub cidrs: Vec<(CidrKey, u32)>,
+    /// Table `node_ports`.
+    pub node_ports: Vec<(NodePort, u32)>,
     /// Table `rules`.
     pub rules: Vec<(RuleKey, Rule)>,
     /// Tables `endpoints` and `endpoints_high`: the observed interfaces, by interface index.
@@ -47,6 +49,10 @@ pub trait PolicyTables {
     fn set_cidr(&mut self, prefix: CidrKey, class: u32) -> Result<(), TableError>;
     /// Removes a prefix; one that is not there is no error.
     fn remove_cidr(&mut self, prefix: CidrKey) -> Result<(), TableError>;
+    /// Inserts or replaces the number of the backends behind a port of the node's addresses.
+    fn set_node_port(&mut self, port: NodePort, backends: u32) -> Result<(), TableError>;
+    /// Removes such a port: it is the node's own from now on. One that is not there is no error.
+    fn remove_node_port(&mut self, port: NodePort) -> Result<(), TableError>;
     /// Begins to observe an interface, or replaces all that is known of it.
     fn set_endpoint(&mut self, ifindex: u32, endpoint: Endpoint) -> Result<(), TableError>;
     /// Stores the policy word of an observed interface at once, leaving the rest.

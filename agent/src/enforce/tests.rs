@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, PolicyWord, Rule, RuleKey};
+use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, NodePort, PolicyWord, Rule, RuleKey};
 use palomar_model::labels::Labels;
 use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, PortRule, Ports, Rule as PolicyRule};
 use palomar_model::object::ObjectName;
@@ -25,6 +25,7 @@ const WEB: u32 = 7;
 const PODS: [(&str, u32); 3] = [("10.0.0.1", 300), ("10.0.0.2", 301), ("10.0.0.3", 302)];
 const OUTSIDE: [&str; 3] = ["192.0.2.1", "192.0.2.130", "198.51.100.1"];
 const SERVICE: &str = "10.96.0.1";
+const NODE_PORT: NodePort = NodePort { port: 30_443_u16.to_be(), protocol: 6, family: 4 };
 const PORTS: [u16; 3] = [80, 8080, 9000];
 
 /// The kernel's tables, and what they said about every probe after every write.
@@ -32,6 +33,7 @@ const PORTS: [u16; 3] = [80, 8080, 9000];
 struct Kernel {
     addresses: BTreeMap<[u8; 16], Address>,
     cidrs: BTreeMap<CidrKey, u32>,
+    node_ports: BTreeMap<NodePort, u32>,
     rules: BTreeMap<RuleKey, Rule>,
     endpoints: BTreeMap<u32, Endpoint>,
     verdicts: Vec<Vec<bool>>,
@@ -83,23 +85,33 @@ impl Kernel {
             || class != 0 && self.finds(set, abi::PEER_CLASS | class, port)
     }
 
-    /// Whether the pod may connect to the service; at the place after those of the probes.
+    /// Whether the pod may connect to the service at its own address.
     fn serves(&self) -> bool {
         let Some(endpoint) = self.endpoints.get(&WEB) else { return true };
         let Some(address) = self.addresses.get(&abi::address_bytes(SERVICE.parse().unwrap())) else {
             return false;
         };
         assert_eq!((address.identity, address.flags), (abi::IDENTITY_WORLD, abi::ADDRESS_SERVICE));
+        self.finds_service(endpoint.policy.set(), address.class, 443_u16.to_be())
+    }
+
+    /// Whether it may connect to the service at the node's; no rule speaks of the node itself.
+    fn serves_at_node(&self) -> bool {
+        let Some(endpoint) = self.endpoints.get(&WEB) else { return true };
+        let number = self.node_ports.get(&NODE_PORT);
+        number.is_some_and(|number| self.finds_service(endpoint.policy.set(), *number, NODE_PORT.port))
+    }
+
+    fn finds_service(&self, set: u32, backends: u32, port: u16) -> bool {
         self.rules.keys().any(|key| {
-            (key.set, key.peer, key.direction)
-                == (endpoint.policy.set(), address.class, abi::DIRECTION_SERVICE)
-                && (key.protocol, key.port, key.prefix_len) == (6, 443_u16.to_be(), abi::RULE_PREFIX_PORT)
+            (key.set, key.peer, key.direction) == (set, backends, abi::DIRECTION_SERVICE)
+                && (key.protocol, key.port, key.prefix_len) == (6, port, abi::RULE_PREFIX_PORT)
         })
     }
 
     fn judge(&self) -> Vec<bool> {
         let verdicts = probes().map(|(source, port)| self.allows(source, port));
-        verdicts.chain([self.serves()]).collect()
+        verdicts.chain([self.serves(), self.serves_at_node()]).collect()
     }
 }
 
@@ -125,6 +137,7 @@ impl PolicyTables for Fake {
         Ok(Contents {
             addresses: kernel.addresses.clone().into_iter().collect(),
             cidrs: kernel.cidrs.clone().into_iter().collect(),
+            node_ports: kernel.node_ports.clone().into_iter().collect(),
             rules: kernel.rules.clone().into_iter().collect(),
             endpoints: kernel.endpoints.clone().into_iter().collect(),
         })
@@ -156,6 +169,14 @@ impl PolicyTables for Fake {
 
     fn remove_cidr(&mut self, prefix: CidrKey) -> Result<(), TableError> {
         self.write(|kernel| kernel.cidrs.remove(&prefix))
+    }
+
+    fn set_node_port(&mut self, port: NodePort, backends: u32) -> Result<(), TableError> {
+        self.write(|kernel| kernel.node_ports.insert(port, backends))
+    }
+
+    fn remove_node_port(&mut self, port: NodePort) -> Result<(), TableError> {
+        self.write(|kernel| kernel.node_ports.remove(&port))
     }
 
     fn set_endpoint(&mut self, ifindex: u32, endpoint: Endpoint) -> Result<(), TableError> {
@@ -196,6 +217,7 @@ fn desired(policies: &[NetworkPolicy], roles: [u32; 3]) -> Desired {
         addresses,
         identities: roles.into_iter().map(|role| (300 + role, labels(role))).collect(),
         services: BTreeMap::new(),
+        node_ports: [BTreeMap::new(), BTreeMap::new()],
         blocks: cidr::blocks_of(policies).into_iter().cloned().collect(),
         port_names: cidr::port_names_in_blocks(policies),
     }
@@ -460,7 +482,8 @@ fn a_pod_that_goes_is_a_new_revision_only_where_rules_speak_of_it() {
     assert_eq!((second, revision(&world)), (first, first + 1), "of another role, and of role 0");
 }
 
-/// The world in which the pod may connect to roles 0 and 2 on port 80, and the service has these backends.
+/// The world in which the pod may connect to roles 0 and 2 on port 80, and the service has these backends, at its own
+/// address and at the node's; none: it has no node port.
 fn with_service(backends: &[(&str, u16)]) -> Desired {
     let role =
         |role: &str| Peer::Pods { namespaces: None, pods: Some(Selector::of_labels([("role", role)])) };
@@ -473,9 +496,12 @@ fn with_service(backends: &[(&str, u16)]) -> Desired {
         egress: Some(vec![PolicyRule { peers, ports: vec![port] }]),
     };
     let backends = backends.iter().map(|(address, port)| (address.parse().unwrap(), *port)).collect();
-    let targets = BTreeMap::from([((Protocol::Tcp, 443), Leads { backends, keeps_source: true })]);
+    let leads = Leads { backends, keeps_source: true };
+    let at_node = (!leads.backends.is_empty()).then(|| ((Protocol::Tcp, 30_443), leads.clone()));
+    let targets = BTreeMap::from([((Protocol::Tcp, 443), leads)]);
     Desired {
         services: BTreeMap::from([(SERVICE.parse().unwrap(), targets)]),
+        node_ports: [at_node.into_iter().collect(), BTreeMap::new()],
         ..desired(&[policy], [0, 2, 1])
     }
 }
@@ -497,11 +523,13 @@ fn a_service_whose_backends_change_is_judged_by_the_old_ones_or_the_new_ones() {
     ] {
         fake.0.borrow_mut().verdicts.clear();
         let before = fake.0.borrow().serves();
+        assert_eq!(fake.0.borrow().serves_at_node(), before);
         let is_first = fake.0.borrow().endpoints.is_empty();
         enforcer.apply(&with_service(&backends), now, 0, |_| ()).unwrap();
-        let seen: Vec<bool> =
-            fake.0.borrow().verdicts.iter().map(|verdicts| *verdicts.last().unwrap()).collect();
+        let last_two = |verdicts: &Vec<bool>| verdicts[verdicts.len() - 2..].to_vec();
+        let seen: Vec<bool> = fake.0.borrow().verdicts.iter().flat_map(last_two).collect();
         assert_eq!(fake.0.borrow().serves(), serves, "{what}");
+        assert_eq!(fake.0.borrow().serves_at_node(), serves, "{what}, at the node");
         let allowed = |verdict: &bool| *verdict == before || *verdict == serves;
         assert!(
             is_first || seen.iter().all(allowed),
@@ -518,6 +546,6 @@ fn a_service_whose_backends_change_is_judged_by_the_old_ones_or_the_new_ones() {
             .filter(|key| key.direction == abi::DIRECTION_SERVICE)
             .map(|key| key.peer)
             .collect();
-        assert_eq!(numbers.len(), usize::from(serves), "{what}: rules of one number at most");
+        assert_eq!(numbers.len(), 2 * usize::from(serves), "{what}: rules of one number each at most");
     }
 }

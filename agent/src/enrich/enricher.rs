@@ -16,6 +16,7 @@ use super::foreign::{KernelWords, ToldDrop, ToldDrops};
 use super::hits::{HitWriter, Hits};
 use super::known::{Known, KnownDecision, KnownEnd};
 use super::namespaces::{NamespaceWriter, SeenNamespaces};
+use super::node_ports;
 use super::owners::Owners;
 use super::watched::Watched;
 use crate::clock::{TimeAnchor, monotonic_now_ns, wall_now_ns};
@@ -295,6 +296,12 @@ impl Enricher {
         let [source, destination] = event_ends(event);
         let source = self.end(&source, event.monotonic_ns, time_ns);
         let destination = self.end(&destination, event.monotonic_ns, time_ns);
+        let (mut source_service, mut destination_service) = (source.service, destination.service);
+        match node_ports::service(&self.directory, event) {
+            Some(node_ports::At::Source(name)) => source_service = Some(self.writer.service(name)),
+            Some(node_ports::At::Destination(name)) => destination_service = Some(self.writer.service(name)),
+            None => {}
+        }
         let (seen, rest) = match event.foreign {
             None => (event.event, None),
             Some(drop) => self.foreign_drop(drop, event),
@@ -305,8 +312,8 @@ impl Enricher {
             destination_address: event.destination_address,
             source: source.endpoint,
             destination: destination.endpoint,
-            source_service: source.service,
-            destination_service: destination.service,
+            source_service,
+            destination_service,
             interface: source
                 .interface
                 .or(destination.interface)

@@ -13,7 +13,7 @@ use palomar_model::flow::{Event, Flow, FlowEndpoint};
 use palomar_model::identity::Identity;
 use palomar_model::labels::{Label, LabelSet};
 use palomar_model::object::ObjectName;
-use palomar_model::packet::{TcpFlags, Transport};
+use palomar_model::packet::{Protocol, TcpFlags, Transport};
 use palomar_model::verdict::{ConnectionState, Direction, MatchType, ObservationPoint, Verdict};
 use palomar_model::world::Pod;
 
@@ -280,6 +280,53 @@ fn a_service_address_names_its_service() {
     });
     assert_eq!(flow.destination_service, Some(ObjectName::new("np-demo", "web")));
     assert_eq!(flow.source_service, None);
+}
+
+#[test]
+fn a_port_of_this_node_names_its_service_where_a_pod_connects_to_it_and_where_it_answers() {
+    let web = || Some(ObjectName::new("np-demo", "web"));
+    let to = |address: [u8; 4], port, state| KernelEvent {
+        direction: Direction::Egress,
+        state,
+        source_address: WEB.into(),
+        source_identity: 10,
+        destination_address: address.into(),
+        destination_identity: IDENTITY_WORLD,
+        transport: Transport::Tcp { source: 40_000, destination: port, flags: TcpFlags(TcpFlags::SYN) },
+        ..event()
+    };
+    let from = |port, state| KernelEvent {
+        direction: Direction::Ingress,
+        state,
+        source_address: NODE.into(),
+        source_identity: IDENTITY_HOST,
+        destination_address: WEB.into(),
+        destination_identity: 10,
+        transport: Transport::Tcp { source: port, destination: 40_000, flags: TcpFlags(TcpFlags::ACK) },
+        ..event()
+    };
+    for (what, event, expected) in [
+        ("a pod connects", to(NODE, 30_080, ConnectionState::New), (None, web())),
+        ("a later packet", to(NODE, 30_080, ConnectionState::Established), (None, web())),
+        ("an answer", from(30_080, ConnectionState::Reply), (web(), None)),
+        ("another port", to(NODE, 30_081, ConnectionState::New), (None, None)),
+        ("another node", to(OTHER_NODE, 30_080, ConnectionState::New), (None, None)),
+        (
+            "a pod answers what a node connected to from such a port",
+            to(NODE, 30_080, ConnectionState::Reply),
+            (None, None),
+        ),
+        ("a node connects from such a port", from(30_080, ConnectionState::New), (None, None)),
+        ("nobody knows who began", to(NODE, 30_080, ConnectionState::Unknown), (None, None)),
+    ] {
+        let mut bench = bench();
+        bench.change(|directory| {
+            let name = Arc::new(ObjectName::new("np-demo", "web"));
+            directory.node_ports.insert((Protocol::Tcp, 30_080), name);
+        });
+        let flow = bench.flow(event);
+        assert_eq!((flow.source_service, flow.destination_service), expected, "{what}");
+    }
 }
 
 #[test]

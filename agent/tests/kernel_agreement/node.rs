@@ -1,7 +1,7 @@
 //! The kernel's side of a node: real programs and tables, one pod's interface, packets without a wire.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use palomar_agent::decode::KernelEvent;
 use palomar_agent::enforce::{Desired, DesiredAddress, DesiredEndpoint, Enforcer, Saved, SharedAttributions};
 use palomar_agent::enrich::{self, Attribution, Attributions as _};
 use palomar_agent::kernel::KernelTables;
-use palomar_bpf::abi::Mode;
+use palomar_bpf::abi::{IDENTITY_HOST, Mode};
 use palomar_bpf::{Constant, Datapath, EventReader, Options};
 use palomar_model::attribution::PolicyRef;
 use palomar_model::flow::Event;
@@ -41,6 +41,17 @@ pub enum Seen {
     Allowed(RuleSet, BTreeSet<PolicyRef>),
     /// Dropped; these policies isolate the pod.
     Denied(BTreeSet<PolicyRef>),
+}
+
+/// Addresses of the node itself.
+pub const ADDRESSES: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(172, 31, 0, 1)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x31, 0, 0, 0, 0, 0, 1))];
+
+/// Where services lead: by their addresses, and by the node's ports in IPv4 and IPv6.
+#[derive(Debug, Default)]
+pub struct ServiceTargets {
+    pub services: BTreeMap<IpAddr, Targets>,
+    pub node_ports: [Targets; 2],
 }
 
 pub struct Node {
@@ -85,7 +96,7 @@ impl Node {
     }
 
     /// Makes the pod the one behind the interface, and the cluster what the kernel knows.
-    pub fn enforce(&mut self, cluster: &Cluster, services: &BTreeMap<IpAddr, Targets>, pod: &Pod) {
+    pub fn enforce(&mut self, cluster: &Cluster, targets: &ServiceTargets, pod: &Pod) {
         if self.next_port > LAST_PORT {
             // with the connections that it tracks
             *self = Self { packets: self.packets, next_identity: self.next_identity, ..Self::new() };
@@ -100,11 +111,14 @@ impl Node {
             enforced: true,
             check_source: true,
         };
+        let of_pods = pods.clone().flat_map(|pod| pod.addresses.map(|at| (at, address(pod))));
+        let node = DesiredAddress { identity: IDENTITY_HOST, endpoint: 0, node: true };
         let desired = Desired {
             endpoints: [(LOOPBACK, endpoint)].into(),
-            addresses: pods.clone().flat_map(|pod| pod.addresses.map(|at| (at, address(pod)))).collect(),
+            addresses: of_pods.chain(ADDRESSES.map(|at| (at, node))).collect(),
             identities: pods.map(|pod| (pod.identity, pod.labels.clone())).collect(),
-            services: services.clone(),
+            services: targets.services.clone(),
+            node_ports: targets.node_ports.clone(),
             blocks: blocks_of(policies()).into_iter().cloned().collect(),
             port_names: port_names_in_blocks(policies()),
         };

@@ -24,6 +24,21 @@ pub struct Address {
 
 const _: () = assert!(size_of::<Address>() == 16);
 
+/// Key of map `node_ports`, whose value is the number (`u32`) of the backends that connections from pods to this port of
+/// this node's own addresses are rewritten to. An absent port is the node's own.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Pod, Zeroable)]
+pub struct NodePort {
+    /// Network order.
+    pub port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub family: u8,
+}
+
+const _: () = assert!(size_of::<NodePort>() == 4);
+
 /// Key of map `cidrs`, a longest-prefix trie whose value is a CIDR class (`u32`).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Pod, Zeroable)]

@@ -12,7 +12,7 @@ mod event;
 mod policy;
 mod rule;
 
-pub use address::{ADDRESS_NODE, ADDRESS_SERVICE, Address, CidrKey};
+pub use address::{ADDRESS_NODE, ADDRESS_SERVICE, Address, CidrKey, NodePort};
 pub use connection::{
     CONNECTION_AUDITED, CONNECTION_DENIED, CONNECTION_MASKED, CONNECTION_UNORIENTED, Connection,
     ConnectionKey, Fragment, FragmentKey, Lifetimes, Limit, LimitKey,
@@ -33,7 +33,7 @@ pub use rule::{
 
 /// `PALOMAR_ABI_VERSION`: raised with every change of a layout or of a meaning. Pinned maps live under it, and every
 /// event carries it.
-pub const ABI_VERSION: u8 = 5;
+pub const ABI_VERSION: u8 = 6;
 
 /// Declares an enum whose numbers are those of `abi.h`, with a checked conversion from the number.
 macro_rules! numbered {

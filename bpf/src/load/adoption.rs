@@ -12,7 +12,8 @@ use crate::sys::map::Shape;
 
 /// What the agent writes: adopted together or not at all, because the entries of one refer to those of another. Each of the
 /// others, which the programs write, is adopted where its shape is the wanted one.
-const CONTROL: [&str; 6] = ["settings", "endpoints", "endpoints_high", "addresses", "cidrs", "rules"];
+const CONTROL: [&str; 7] =
+    ["settings", "endpoints", "endpoints_high", "addresses", "cidrs", "node_ports", "rules"];
 
 /// What was found pinned, and what that means for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]

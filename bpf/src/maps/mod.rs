@@ -19,13 +19,15 @@ pub use events::EventReader;
 pub use settings::SettingsMap;
 pub use table::{Entries, Table, Walk};
 
-use crate::abi::{Address, CidrKey, Limit, LimitKey, Rule, RuleKey};
+use crate::abi::{Address, CidrKey, Limit, LimitKey, NodePort, Rule, RuleKey};
 use crate::sys;
 
 /// Address → what the kernel knows of it.
 pub type Addresses = Table<[u8; 16], Address>;
 /// Prefix → CIDR class.
 pub type Cidrs = Table<CidrKey, u32>;
+/// Node port → number of its backends.
+pub type NodePorts = Table<NodePort, u32>;
 /// The policy table.
 pub type Rules = Table<RuleKey, Rule>;
 
@@ -88,6 +90,8 @@ pub struct Maps {
     pub addresses: Addresses,
     /// CIDR classes.
     pub cidrs: Cidrs,
+    /// Services' ports at this node's addresses.
+    pub node_ports: NodePorts,
     /// Policy rules.
     pub rules: Rules,
     /// Tracked connections.
@@ -108,6 +112,7 @@ impl Maps {
             settings: SettingsMap::open(&fd("settings")?)?,
             addresses: Table::open("addresses", fd("addresses")?)?,
             cidrs: Table::open("cidrs", fd("cidrs")?)?,
+            node_ports: Table::open("node_ports", fd("node_ports")?)?,
             rules: Table::open("rules", fd("rules")?)?,
             connections: Connections::open(fd("connections")?)?,
             limits: Table::open("limits", fd("limits")?)?,

@@ -6,8 +6,8 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use bytemuck::{AnyBitPattern, cast};
 use palomar_bpf::abi::{
-    Address, Connection, ConnectionKey, Counter, Direction, Endpoint, Event, Mode, PolicyWord, Rule, RuleKey,
-    Settings, address_bytes,
+    Address, Connection, ConnectionKey, Counter, Direction, Endpoint, Event, Mode, NodePort, PolicyWord,
+    Rule, RuleKey, Settings, address_bytes,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -159,6 +159,12 @@ impl Datapath {
             LpmTrie::try_from(self.ebpf.map_mut("cidrs").unwrap()).unwrap();
         let prefix_len = if address.is_ipv4() { 96 + prefix_len } else { prefix_len };
         map.insert(&Key::new(prefix_len, address_bytes(address)), class, 0).unwrap();
+    }
+
+    pub fn node_port(&mut self, port: NodePort, backends: u32) {
+        let mut map: HashMap<_, [u8; 4], u32> =
+            HashMap::try_from(self.ebpf.map_mut("node_ports").unwrap()).unwrap();
+        map.insert(cast::<_, [u8; 4]>(port), backends, 0).unwrap();
     }
 
     /// `prefix_len` of the key goes into the value too.

@@ -1,12 +1,12 @@
 //! Service addresses: judged by the number of their backends at the source, and by the backend where that shows.
 
-use crate::craft::{ACK, SYN, TCP, address, tcp, udp};
+use crate::craft::{ACK, SYN, TCP, address, icmp, tcp, udp};
 use crate::datapath::{DROP, Datapath, IDENTITY, IFINDEX, Load, PASS};
 use crate::told::{line, told};
 use crate::world::{FRIEND, SET, isolated, peer_rule, port_rule, world};
 use palomar_bpf::abi::{
-    ADDRESS_SERVICE, Address, DIRECTION_SERVICE, Direction, IDENTITY_ANY, IDENTITY_WORLD, Mode,
-    POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, RULES_LATER, RuleKey,
+    ADDRESS_SERVICE, Address, DIRECTION_SERVICE, Direction, IDENTITY_ANY, IDENTITY_HOST, IDENTITY_WORLD,
+    Mode, NodePort, POLICY_ENFORCED, POLICY_ISOLATED_EGRESS, RULES_LATER, RuleKey,
 };
 
 const POD: &str = "10.0.0.10:1000";
@@ -79,6 +79,66 @@ fn a_service_is_asked_for_by_its_backends_and_its_port_and_by_nothing_else() {
         let events = datapath.events();
         assert!(events.iter().all(|event| event.class == 0), "{what}: backends are no class");
         assert_eq!(events.iter().map(line).collect::<Vec<_>>(), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_node_port_of_this_node_is_asked_for_by_its_backends_and_the_nodes_other_ports_as_the_node() {
+    const NODE: &str = "10.0.0.1:30443";
+    let to_node_port = || RuleKey { port: 30_443_u16.to_be(), ..to_service() };
+    let node = peer_rule(IDENTITY_HOST, Direction::Egress);
+    let anyone = peer_rule(IDENTITY_ANY, Direction::Egress);
+    let denied: &[&str] = &["policy 0 denied new", "drop 133 denied new"];
+    let allowed: &[&str] = &["policy 2 allowed new", "to-stack new"];
+    let by_node: &[&str] = &["policy 1 allowed new", "to-stack new"];
+    for (what, rules, frame, verdict, expected) in [
+        ("allowed", vec![(to_node_port(), 7)], tcp(POD, NODE, SYN), PASS, allowed),
+        (
+            "to be judged later",
+            vec![(to_node_port(), RULES_LATER)],
+            tcp(POD, NODE, SYN),
+            PASS,
+            &["to-stack new"],
+        ),
+        ("no backend allowed, and a rule for the node", vec![(node, 7)], tcp(POD, NODE, SYN), DROP, denied),
+        (
+            "a rule for any peer and every port",
+            vec![(anyone, 7)],
+            tcp(POD, NODE, SYN),
+            PASS,
+            &["policy 4 allowed new", "to-stack new"],
+        ),
+        ("another port", vec![(to_node_port(), 7)], tcp(POD, "10.0.0.1:30444", SYN), DROP, denied),
+        (
+            "another port, and a rule for the node",
+            vec![(node, 7)],
+            tcp(POD, "10.0.0.1:30444", SYN),
+            PASS,
+            by_node,
+        ),
+        ("another protocol, and a rule for the node", vec![(node, 7)], udp(POD, NODE), PASS, by_node),
+        (
+            "without ports, and a rule for the node",
+            vec![(node, 7)],
+            icmp("10.0.0.10", "10.0.0.1", 8, 1, &[]),
+            PASS,
+            by_node,
+        ),
+        (
+            "an address that is not the node's",
+            vec![(to_node_port(), 7)],
+            tcp(POD, "10.0.0.20:30443", SYN),
+            DROP,
+            denied,
+        ),
+    ] {
+        let mut datapath = with_service(Mode::Enforce);
+        datapath.node_port(NodePort { port: 30_443_u16.to_be(), protocol: TCP, family: 4 }, BACKENDS);
+        for (rule, rule_set) in rules {
+            datapath.rule(rule, rule_set);
+        }
+        assert_eq!(datapath.pod_sends(&frame), verdict, "{what}");
+        assert_eq!(told(&mut datapath), expected, "{what}");
     }
 }
 
