@@ -1,11 +1,12 @@
 //! Random clusters and policies, written to the kernel as the agent writes them, and packets through the real programs:
-//! each is let through or dropped as the oracle decides, and the event names the rules, or the isolating policies, that
-//! the oracle names; of a service, by its address or by a port of the node, it is what the pods behind it come to. One
+//! each is let through or dropped as the oracle decides, and the event names the rules, with how specific they are, or the
+//! isolating policies, that the oracle names; of a service, by its address or by a port of the node, it is what the pods behind it come to. One
 //! enforcer and its tables live through all clusters, so each case is also a change from the one before. Needs root, and
 //! fails without.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod match_type;
 mod node;
 mod services;
 
@@ -89,7 +90,9 @@ fn expected(cluster: &Cluster, question: Question<'_>) -> Seen {
         Decision::NotIsolated => Seen::Unjudged,
         Decision::Allowed(rules) => {
             let policies = rules.iter().map(|rule| PolicyRef::network_policy(rule.policy.clone())).collect();
-            Seen::Allowed(RuleSet::new(rules.into_iter().collect()), policies)
+            let rules: Vec<_> = rules.into_iter().collect();
+            let match_type = match_type::expected(cluster, question, &rules);
+            Seen::Allowed(RuleSet::new(rules), policies, match_type)
         }
         Decision::Denied(policies) => Seen::Denied(policies.into_iter().collect()),
         Decision::Exempt(why) => panic!("no peer here is exempt: {why:?}"),

@@ -37,8 +37,8 @@ const BETWEEN: Duration = Duration::from_mins(2);
 pub enum Seen {
     /// Let through, by no policy.
     Unjudged,
-    /// Let through by these rules, which are of these policies.
-    Allowed(RuleSet, BTreeSet<PolicyRef>),
+    /// Let through by these rules, which are of these policies, and so specific.
+    Allowed(RuleSet, BTreeSet<PolicyRef>, MatchType),
     /// Dropped; these policies isolate the pod.
     Denied(BTreeSet<PolicyRef>),
 }
@@ -145,8 +145,10 @@ impl Node {
         match judged.verdict {
             Verdict::Forwarded => {
                 assert_eq!(run.verdict, PASS, "{judged:?}");
-                assert_ne!(judged.event, Event::PolicyVerdict(MatchType::None), "{judged:?}");
-                Seen::Allowed(self.rules(judged), policies)
+                let Event::PolicyVerdict(match_type) = judged.event else {
+                    unreachable!("it was looked for")
+                };
+                Seen::Allowed(self.rules(judged), policies, match_type)
             }
             Verdict::Dropped => {
                 assert_eq!(run.verdict, DROP, "{judged:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use palomar_model::packet::Protocol;
-use palomar_model::verdict::Direction;
+use palomar_model::verdict::{Direction, MatchType};
 use palomar_policy::service::Leads;
 use palomar_policy::{RuleSet, Traffic};
 
@@ -111,14 +111,15 @@ impl Way<'_> {
             match seen {
                 Seen::Unjudged => return Seen::Unjudged,
                 Seen::Denied(by) => is_denied = Some(by),
-                Seen::Allowed(of_pod, of) => {
+                Seen::Allowed(of_pod, of, _) => {
                     rules.extend(of_pod.iter().cloned());
                     policies.extend(of);
                 }
             }
         }
         match is_denied {
-            None => Seen::Allowed(RuleSet::new(rules), policies),
+            // the port is the service's, and so are its backends
+            None => Seen::Allowed(RuleSet::new(rules), policies, MatchType::L3L4),
             Some(by) if rules.is_empty() || !self.keeps_source => Seen::Denied(by),
             // by whom shows where it is delivered
             Some(_) => Seen::Unjudged,
