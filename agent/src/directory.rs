@@ -112,6 +112,17 @@ impl Directory {
         }
     }
 
+    /// Interfaces that are no pod's, and have the address of a pod that is said to run on another node: most likely one of
+    /// the two names of this node is wrong.
+    pub fn misplaced(&self) -> impl Iterator<Item = (&LocalEndpoint, &PodEntry)> {
+        let unbound = self.endpoints.values().filter(|endpoint| endpoint.pod.is_none());
+        unbound.filter_map(|endpoint| {
+            let owner = endpoint.addresses.iter().find_map(|address| self.addresses.get(address))?;
+            let is_elsewhere = !owner.pod.node.is_empty() && *owner.pod.node != *self.node_name;
+            is_elsewhere.then_some((&**endpoint, &**owner))
+        })
+    }
+
     /// Takes over from the directory before it: what is in it is in force from `now_ns` of the kernel's clock on. The
     /// pods of the first directory may have had their addresses for ever.
     pub fn succeed(&mut self, before: &Self, now_ns: u64) {

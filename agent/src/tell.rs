@@ -202,7 +202,7 @@ fn attachments(state: &AttachState) -> (v1::Attachment, v1::Attachment) {
     }
 }
 
-/// The pods that are said to be on this node, or to share its network, and cannot be seen.
+/// The pods that are said to be on this node, to share its network, or seem to be here, and are not seen.
 fn unseen(facts: &Facts) -> Vec<v1::UnseenPod> {
     let directory = &facts.directory;
     let here = |entry: &PodEntry| *entry.pod.node == *directory.node_name;
@@ -231,6 +231,13 @@ fn unseen(facts: &Facts) -> Vec<v1::UnseenPod> {
             unseen.push(unseen_pod(&entry.pod.name, v1::UnseenReason::NotAttached, error.clone()));
         }
     }
+    unseen.extend(directory.misplaced().map(|(endpoint, entry)| {
+        let (node, ours, interface) = (&entry.pod.node, &directory.node_name, &endpoint.interface);
+        let detail = format!(
+            "it is said to run on node {node}, and {interface} of this node, {ours}, has its address (--node-name)"
+        );
+        unseen_pod(&entry.pod.name, v1::UnseenReason::OtherNode, detail)
+    }));
     unseen.sort_by(|a, b| (&a.namespace, &a.pod_name).cmp(&(&b.namespace, &b.pod_name)));
     unseen
 }

@@ -138,6 +138,7 @@ fn unseen_reason(reason: i32) -> &'static str {
         Ok(UnseenReason::NoVeth) => "no veth",
         Ok(UnseenReason::Ambiguous) => "shared address",
         Ok(UnseenReason::NotAttached) => "not attached",
+        Ok(UnseenReason::OtherNode) => "other node",
         Ok(UnseenReason::Unspecified) | Err(_) => "see detail",
     }
 }

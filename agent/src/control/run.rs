@@ -213,6 +213,17 @@ impl Control {
         for (pod, address, owner) in &contested {
             tracing::warn!(%pod, %address, %owner, "two pods claim one address: the first by name has it");
         }
+        // once, not with each change of anything else
+        if before.misplaced().next().is_none()
+            && let Some((endpoint, entry)) = directory.misplaced().next()
+        {
+            let (pod, of, ours) = (&entry.pod.name, &entry.pod.node, &directory.node_name);
+            tracing::warn!(
+                interface = %endpoint.interface, %pod, node = %of, %ours,
+                "an interface has the address of a pod that is said to run on another node, and is not taken for it: \
+                 is --node-name right?"
+            );
+        }
         directory.succeed(&before, monotonic_now_ns());
         let directory = Arc::new(directory);
         let desired = wanted(&directory, self.universe(), &self.scope);

@@ -126,6 +126,24 @@ fn a_veth_is_the_pod_whose_address_is_behind_it_and_one_that_nobody_names_is_unm
 }
 
 #[test]
+fn a_veth_with_the_address_of_a_pod_of_another_node_is_told_and_taken_for_nobodys() {
+    let of_node = |node: &str| {
+        let web = pod("a", "web", &["10.0.0.1"], false);
+        let web = Arc::new(Pod { node: node.into(), ..(*web).clone() });
+        let View { directory, .. } = made(&[web], &[link(7, &["10.0.0.1"]), link(8, &["10.0.0.9"])]);
+        let names = directory
+            .misplaced()
+            .map(|(endpoint, entry)| (endpoint.id, entry.pod.name.to_string()))
+            .collect();
+        let names: Vec<(u32, String)> = names;
+        (directory.endpoints[&7].pod.is_some(), names)
+    };
+    assert_eq!(of_node("there"), (false, vec![(7, "a/web".to_owned())]));
+    assert_eq!(of_node("here"), (true, vec![]), "of this node");
+    assert_eq!(of_node(""), (true, vec![]), "nobody said of which");
+}
+
+#[test]
 fn a_host_network_pod_is_the_node_and_has_no_address_of_its_own() {
     let proxy = pod("a", "proxy", &["192.0.2.1"], true);
     let View { directory, .. } = made(&[proxy], &[]);
