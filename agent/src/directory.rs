@@ -41,7 +41,7 @@ pub struct Directory {
     pub came_at_ns: HashMap<IpAddr, u64>,
     /// Who had an address last and lost it, less than an hour ago; also of addresses that others have now.
     pub former: HashMap<IpAddr, Former>,
-    /// Services by cluster address.
+    /// Services by cluster or external address; of several that claim one, the first by name.
     pub services: HashMap<IpAddr, ObjectName>,
     /// Services by their ports at this node's own addresses.
     pub node_ports: HashMap<(Protocol, u16), Arc<ObjectName>>,

@@ -38,7 +38,9 @@ pub(crate) fn classify(api_version: &str, kind: &str) -> Result<Class, Misfit> {
     let Some(ours) = Kind::from_name(item) else {
         let is_list_of_others = kind != item;
         return match near_kind(kind) {
-            Some(meant) if !is_list_of_others && matches!(group, "" | "networking.k8s.io") => {
+            Some(meant)
+                if !is_list_of_others && matches!(group, "" | "networking.k8s.io" | "discovery.k8s.io") =>
+            {
                 Err(Misfit { field: "kind", reason: format!("unknown kind; did you mean {meant}?") })
             }
             _ => Ok(ignored()),
@@ -63,7 +65,7 @@ fn is_foreign(group: &str) -> bool {
     group.contains('.')
         && group != "k8s.io"
         && !group.ends_with(".k8s.io")
-        && nearest(group, &["networking.k8s.io"]).is_none()
+        && nearest(group, &["networking.k8s.io", "discovery.k8s.io"]).is_none()
 }
 
 #[cfg(test)]
@@ -76,6 +78,8 @@ mod tests {
         let table = [
             ("a pod", "v1", "Pod", Ok(Class::Ours(Kind::Pod))),
             ("a policy", "networking.k8s.io/v1", "NetworkPolicy", Ok(Class::Ours(Kind::NetworkPolicy))),
+            ("a slice", "discovery.k8s.io/v1", "EndpointSlice", Ok(Class::Ours(Kind::EndpointSlice))),
+            ("endpoints of the old kind", "v1", "Endpoints", ignored("v1 Endpoints")),
             ("a list of anything", "v1", "List", Ok(Class::List(None))),
             ("a list of pods", "v1", "PodList", Ok(Class::List(Some(Kind::Pod)))),
             ("a deployment", "apps/v1", "Deployment", ignored("apps/v1 Deployment")),
@@ -120,6 +124,12 @@ mod tests {
                 "NetworkPolicy",
                 "apiVersion",
                 "\"networking.k8s.oi/v1\" has no NetworkPolicy; write networking.k8s.io/v1",
+            ),
+            (
+                "discovery.k8s.io/v1beta1",
+                "EndpointSlice",
+                "apiVersion",
+                "\"discovery.k8s.io/v1beta1\" has no EndpointSlice; write discovery.k8s.io/v1",
             ),
             ("v2", "Pod", "apiVersion", "\"v2\" has no Pod; write v1"),
             ("v1", "pod", "kind", "unknown kind; did you mean Pod?"),

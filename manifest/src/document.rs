@@ -9,10 +9,12 @@ use crate::error::Problem;
 use crate::fields::{At, Known, Problems};
 use crate::key::{Kind, ObjectKey};
 use crate::tree::Node;
-use crate::{ManifestObject, Object, cluster, keep, meta, pod, policy, service, syntax};
+use crate::{ManifestObject, Object, cluster, endpoint_slice, keep, meta, pod, policy, service, syntax};
 
 const TYPE: Known<'_> = Known::read(&["apiVersion", "kind"]);
 const OBJECT: Known<'_> = Known::read(&["apiVersion", "kind", "metadata", "spec", "status"]);
+const SLICE: Known<'_> =
+    Known::read(&["apiVersion", "kind", "metadata", "addressType", "endpoints", "ports"]);
 const LIST: Known<'_> = Known::read(&["apiVersion", "kind", "metadata", "items"]);
 
 /// What a file's documents held.
@@ -102,6 +104,7 @@ fn object(kind: Kind, root: &Node, at: &At<'_>, problems: &mut Problems) -> Opti
     let fields = match kind {
         // It names every unknown field itself.
         Kind::NetworkPolicy => at.fields(problems, Known::read(&[]))?,
+        Kind::EndpointSlice => at.fields(problems, SLICE)?,
         _ => at.fields(problems, OBJECT)?,
     };
     let metadata = meta::read(&fields, kind, problems)?;
@@ -111,6 +114,9 @@ fn object(kind: Kind, root: &Node, at: &At<'_>, problems: &mut Problems) -> Opti
         ObjectKey::Node(name) => Object::Node(cluster::node(name, metadata, &fields, problems)),
         ObjectKey::Pod(name) => Object::Pod(pod::read(name, metadata, &fields, problems)),
         ObjectKey::Service(name) => Object::Service(service::read(name, &fields, problems)),
+        ObjectKey::EndpointSlice(name) => {
+            Object::EndpointSlice(endpoint_slice::read(name, metadata, &fields, problems))
+        }
         ObjectKey::NetworkPolicy(name) => Object::NetworkPolicy(policy::read(name, root, &fields, problems)?),
     };
     (problems.0.len() == before).then(|| ManifestObject {

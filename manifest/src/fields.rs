@@ -149,13 +149,7 @@ impl<'a> At<'a> {
 
     /// A protocol that has ports.
     pub(crate) fn protocol(&self, problems: &mut Problems) -> Option<Protocol> {
-        let text = self.string(problems)?;
-        let found = PROTOCOLS.iter().find(|(name, _)| *name == text);
-        if found.is_none() {
-            let names = PROTOCOLS.map(|(name, _)| name);
-            problems.add(self, format!("{} is not a protocol {}", quoted(text), choices(&names)));
-        }
-        found.map(|(_, protocol)| *protocol)
+        self.one_of(&PROTOCOLS, "a protocol", problems)
     }
 
     /// The items of a list; nothing at all (`null`) counts as an empty one.
@@ -187,6 +181,36 @@ impl<'a> At<'a> {
                 None
             }
         }
+    }
+
+    /// An address that an endpoint of a service can have, and one outside the cluster that leads to a service.
+    pub(crate) fn address_beyond_link(&self, problems: &mut Problems) -> Option<IpAddr> {
+        let address = self.address(problems)?;
+        let is_link_local = match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        if is_link_local {
+            problems.add(self, format!("{address} is good on one link only: no service can lead there"));
+            return None;
+        }
+        Some(address)
+    }
+
+    /// What a text means that may be only one of these.
+    pub(crate) fn one_of<T: Copy>(
+        &self,
+        known: &[(&str, T)],
+        what: &str,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let text = self.string(problems)?;
+        let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            problems.add(self, format!("{} is not {what} {}", quoted(text), choices(&names)));
+        }
+        found
     }
 
     /// A mapping of labels, keys and values checked.

@@ -40,7 +40,15 @@ const POD: Keep = Keep::Fields(&[
             ("initContainers", CONTAINERS),
         ]),
     ),
-    ("status", Keep::Fields(&[("phase", Keep::All), ("podIP", Keep::All), ("podIPs", Keep::All)])),
+    (
+        "status",
+        Keep::Fields(&[
+            ("phase", Keep::All),
+            ("podIP", Keep::All),
+            ("podIPs", Keep::All),
+            ("conditions", Keep::Fields(&[("type", Keep::All), ("status", Keep::All)])),
+        ]),
+    ),
 ]);
 const CONTAINERS: Keep = Keep::Fields(&[
     ("restartPolicy", Keep::All),
@@ -67,6 +75,7 @@ const SERVICE: Keep = Keep::Fields(&[
                 ]),
             ),
             ("selector", Keep::All),
+            ("publishNotReadyAddresses", Keep::All),
         ]),
     ),
     (
@@ -76,6 +85,12 @@ const SERVICE: Keep = Keep::Fields(&[
             Keep::Fields(&[("ingress", Keep::Fields(&[("ip", Keep::All), ("ipMode", Keep::All)]))]),
         )]),
     ),
+]);
+const ENDPOINT_SLICE: Keep = Keep::Fields(&[
+    METADATA,
+    ("addressType", Keep::All),
+    ("ports", Keep::Fields(&[("name", Keep::All), ("protocol", Keep::All), ("port", Keep::All)])),
+    ("endpoints", Keep::Fields(&[("addresses", Keep::All), ("conditions", Keep::All)])),
 ]);
 const NODE: Keep = Keep::Fields(&[METADATA, ("status", Keep::Fields(&[("addresses", Keep::All)]))]);
 const NAMESPACE: Keep = Keep::Fields(&[METADATA]);
@@ -88,6 +103,7 @@ pub(crate) fn source(kind: Kind, root: &Node) -> String {
         Kind::Node => NODE,
         Kind::Pod => POD,
         Kind::Service => SERVICE,
+        Kind::EndpointSlice => ENDPOINT_SLICE,
         Kind::NetworkPolicy => POLICY,
     };
     let mut json = Map::new();

@@ -15,13 +15,16 @@ pub enum Kind {
     Pod,
     /// `v1` `Service`.
     Service,
+    /// `discovery.k8s.io/v1` `EndpointSlice`.
+    EndpointSlice,
     /// `networking.k8s.io/v1` `NetworkPolicy`.
     NetworkPolicy,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Namespace, Self::Node, Self::Pod, Self::Service, Self::NetworkPolicy];
+    pub const ALL: [Self; 6] =
+        [Self::Namespace, Self::Node, Self::Pod, Self::Service, Self::EndpointSlice, Self::NetworkPolicy];
 
     /// The kind as Kubernetes writes it.
     pub const fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl Kind {
             Self::Node => "Node",
             Self::Pod => "Pod",
             Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
             Self::NetworkPolicy => "NetworkPolicy",
         }
     }
@@ -38,6 +42,7 @@ impl Kind {
     pub const fn api_version(self) -> &'static str {
         match self {
             Self::NetworkPolicy => "networking.k8s.io/v1",
+            Self::EndpointSlice => "discovery.k8s.io/v1",
             Self::Namespace | Self::Node | Self::Pod | Self::Service => "v1",
         }
     }
@@ -46,7 +51,7 @@ impl Kind {
     pub const fn is_namespaced(self) -> bool {
         match self {
             Self::Namespace | Self::Node => false,
-            Self::Pod | Self::Service | Self::NetworkPolicy => true,
+            Self::Pod | Self::Service | Self::EndpointSlice | Self::NetworkPolicy => true,
         }
     }
 
@@ -67,6 +72,8 @@ pub enum ObjectKey {
     Pod(ObjectName),
     /// A service.
     Service(ObjectName),
+    /// An endpoint slice.
+    EndpointSlice(ObjectName),
     /// A network policy.
     NetworkPolicy(ObjectName),
 }
@@ -79,6 +86,7 @@ impl ObjectKey {
             Kind::Node => Self::Node(name.to_owned()),
             Kind::Pod => Self::Pod(ObjectName::new(namespace, name)),
             Kind::Service => Self::Service(ObjectName::new(namespace, name)),
+            Kind::EndpointSlice => Self::EndpointSlice(ObjectName::new(namespace, name)),
             Kind::NetworkPolicy => Self::NetworkPolicy(ObjectName::new(namespace, name)),
         }
     }
@@ -90,6 +98,7 @@ impl ObjectKey {
             Self::Node(_) => Kind::Node,
             Self::Pod(_) => Kind::Pod,
             Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::NetworkPolicy(_) => Kind::NetworkPolicy,
         }
     }
@@ -100,7 +109,9 @@ impl fmt::Display for ObjectKey {
         let kind = self.kind().name();
         match self {
             Self::Namespace(name) | Self::Node(name) => write!(f, "{kind} {name}"),
-            Self::Pod(name) | Self::Service(name) | Self::NetworkPolicy(name) => write!(f, "{kind} {name}"),
+            Self::Pod(name) | Self::Service(name) | Self::EndpointSlice(name) | Self::NetworkPolicy(name) => {
+                write!(f, "{kind} {name}")
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Kubernetes YAML text to Palomar's objects, with errors that name file, line and field.
 //!
 //! [`parse`] takes what `kubectl` takes: several documents in a file, lists (`kind: List`, `PodList`), JSON. It reads
-//! Pods, Namespaces, Services, Nodes and `NetworkPolicies`; other kinds are counted. No files are opened here.
+//! Pods, Namespaces, Services, `EndpointSlices`, Nodes and `NetworkPolicies`; other kinds are counted, the older
+//! `Endpoints` among them. No files are opened here.
 //!
 //! A file is taken whole or refused whole. A `NetworkPolicy` may hold no unknown field at all. The other kinds hold
 //! many fields that nobody here reads; among them only a name that looks like a slip of one that *is* read is an error.
@@ -13,6 +14,7 @@ mod cluster;
 mod containers;
 mod de;
 mod document;
+mod endpoint_slice;
 mod error;
 pub mod expectations;
 mod fields;
@@ -31,6 +33,7 @@ mod tree;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use palomar_model::endpoint_slice::EndpointSlice;
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::world::{Namespace, Node, Pod, Service, World};
 
@@ -56,6 +59,8 @@ pub enum Object {
     Pod(Pod),
     /// A service.
     Service(Service),
+    /// An endpoint slice.
+    EndpointSlice(EndpointSlice),
     /// A network policy.
     NetworkPolicy(NetworkPolicy),
 }
@@ -75,6 +80,9 @@ impl Object {
             }
             Self::Service(service) => {
                 world.services.insert(service.name.clone(), Arc::new(service));
+            }
+            Self::EndpointSlice(slice) => {
+                world.endpoint_slices.insert(slice.name.clone(), Arc::new(slice));
             }
             Self::NetworkPolicy(policy) => {
                 world.policies.insert(policy.name.clone(), Arc::new(policy));

@@ -48,7 +48,7 @@ pub(crate) fn read(root: &Fields<'_>, kind: Kind, problems: &mut Problems) -> Op
     }
     let name_rule = match kind {
         Kind::Namespace | Kind::Service => syntax::dns_label,
-        Kind::Node | Kind::Pod | Kind::NetworkPolicy => syntax::dns_subdomain,
+        Kind::Node | Kind::Pod | Kind::EndpointSlice | Kind::NetworkPolicy => syntax::dns_subdomain,
     };
     let name = fields.get("name");
     if name.is_none() {

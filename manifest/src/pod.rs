@@ -22,7 +22,9 @@ const SPEC: Known<'_> = Known {
     ],
     others: &["hostname", "nodeSelector"],
 };
-const STATUS: Known<'_> = Known { read: &["phase", "podIP", "podIPs"], others: &["hostIP", "hostIPs"] };
+const STATUS: Known<'_> =
+    Known { read: &["phase", "podIP", "podIPs", "conditions"], others: &["hostIP", "hostIPs"] };
+const CONDITION: Known<'_> = Known::read(&["type", "status"]);
 const POD_IP: Known<'_> = Known::read(&["ip"]);
 const PHASES: [&str; 5] = ["Pending", "Running", "Succeeded", "Failed", "Unknown"];
 
@@ -47,6 +49,7 @@ pub(crate) fn read(name: ObjectName, metadata: Metadata, root: &Fields<'_>, prob
     }
     if let Some(status) = root.get("status").and_then(|at| at.fields(problems, STATUS)) {
         let addresses = addresses(&status, problems);
+        pod.is_ready = is_ready(&status, problems);
         let phase = status.get_text("phase").and_then(|at| phase(&at, problems));
         pod.has_ended = matches!(phase, Some("Succeeded" | "Failed"));
         if !pod.has_ended {
@@ -62,6 +65,19 @@ fn phase<'a>(at: &At<'a>, problems: &mut Problems) -> Option<&'a str> {
         problems.add(at, format!("unknown phase (known: {})", PHASES.join(", ")));
     }
     Some(phase)
+}
+
+/// A pod of which it is not told is ready: nobody keeps a status for those who write theirs by hand.
+fn is_ready(status: &Fields<'_>, problems: &mut Problems) -> bool {
+    let mut is_ready = true;
+    for at in status.get("conditions").map(|at| at.items(problems)).unwrap_or_default() {
+        let Some(fields) = at.fields(problems, CONDITION) else { continue };
+        let mut text = |name| fields.get(name).and_then(|at| at.string(problems));
+        if let (Some("Ready"), Some(status)) = (text("type"), text("status")) {
+            is_ready = status == "True";
+        }
+    }
+    is_ready
 }
 
 /// `podIPs`, and `podIP` where it is not among them.

@@ -6,13 +6,22 @@ use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::world::{Service, ServicePort, TargetPort};
 
-use crate::error::{Problem, quoted};
-use crate::fields::{At, Fields, Known, Problems, choices};
+use crate::error::Problem;
+use crate::fields::{At, Fields, Known, Problems};
 use crate::syntax;
 use crate::tree::Value;
 
 const SPEC: Known<'_> = Known {
-    read: &["clusterIP", "clusterIPs", "externalIPs", "externalTrafficPolicy", "ports", "selector", "type"],
+    read: &[
+        "clusterIP",
+        "clusterIPs",
+        "externalIPs",
+        "externalTrafficPolicy",
+        "ports",
+        "publishNotReadyAddresses",
+        "selector",
+        "type",
+    ],
     others: &["externalName", "internalTrafficPolicy", "ipFamilies"],
 };
 const PORT: Known<'_> =
@@ -49,12 +58,13 @@ pub(crate) fn read(name: ObjectName, root: &Fields<'_>, problems: &mut Problems)
         keeps_source: false,
         ports: Vec::new(),
         selector: None,
+        takes_unready: false,
     };
     let Some(spec) = root.get("spec").and_then(|at| at.fields(problems, SPEC)) else {
         return service;
     };
     let kind =
-        spec.get_text("type").map_or(Some(Type::ClusterIp), |at| one_of(&at, &TYPES, "type", problems));
+        spec.get_text("type").map_or(Some(Type::ClusterIp), |at| at.one_of(&TYPES, "a type", problems));
     let is_headless = cluster_addresses(&mut service, &spec, kind, problems);
     let mut external = external_addresses(&spec, problems);
     service.keeps_source = keeps_source(&spec, kind, !external.is_empty(), problems);
@@ -64,6 +74,8 @@ pub(crate) fn read(name: ObjectName, root: &Fields<'_>, problems: &mut Problems)
         service.external_addresses = once(external);
     }
     service.ports = ports(&spec, kind, problems);
+    let takes_unready = spec.get("publishNotReadyAddresses").and_then(|at| at.boolean(problems));
+    service.takes_unready = takes_unready.unwrap_or(false);
     service.selector =
         spec.get("selector").map(|at| at.labels(problems)).filter(|selector| !selector.is_empty());
     service
@@ -96,24 +108,12 @@ fn cluster_addresses(
 
 fn external_addresses(spec: &Fields<'_>, problems: &mut Problems) -> Vec<IpAddr> {
     let listed = spec.get("externalIPs").map(|at| at.items(problems)).unwrap_or_default();
-    let mut addresses = Vec::new();
-    for at in listed {
-        let Some(address) = at.address(problems) else { continue };
-        let is_link_local = match address {
-            IpAddr::V4(address) => address.is_link_local(),
-            IpAddr::V6(address) => address.is_unicast_link_local(),
-        };
-        if is_link_local {
-            problems.add(&at, format!("{address} is good on one link only: no service can have it"));
-        }
-        addresses.push(address);
-    }
-    addresses
+    listed.iter().filter_map(|at| at.address_beyond_link(problems)).collect()
 }
 
 fn keeps_source(spec: &Fields<'_>, kind: Option<Type>, has_external: bool, problems: &mut Problems) -> bool {
     let Some(at) = spec.get_text("externalTrafficPolicy") else { return false };
-    let keeps_source = one_of(&at, &TRAFFIC_POLICIES, "traffic policy", problems);
+    let keeps_source = at.one_of(&TRAFFIC_POLICIES, "a traffic policy", problems);
     let is_external = match kind {
         Some(Type::NodePort | Type::LoadBalancer) | None => true,
         Some(Type::ClusterIp) => has_external,
@@ -140,7 +140,7 @@ fn announced(root: &Fields<'_>, problems: &mut Problems) -> Vec<IpAddr> {
     for at in ingress.map(|at| at.items(problems)).unwrap_or_default() {
         let Some(fields) = at.fields(problems, INGRESS) else { continue };
         let mode = fields.get_text("ipMode");
-        let is_left = mode.is_none_or(|at| one_of(&at, &IP_MODES, "mode", problems).unwrap_or(false));
+        let is_left = mode.is_none_or(|at| at.one_of(&IP_MODES, "a mode", problems).unwrap_or(false));
         let address = fields.get_text("ip").filter(|at| {
             at.node.as_str().and_then(|text| text.parse().ok()).is_none_or(|own: IpAddr| !own.is_loopback())
         });
@@ -212,17 +212,6 @@ fn target(at: &At<'_>, problems: &mut Problems) -> Option<TargetPort> {
         }
         _ => at.port(problems).map(TargetPort::Number),
     }
-}
-
-/// The value of a text that may be only one of these.
-fn one_of<T: Copy>(at: &At<'_>, known: &[(&str, T)], what: &str, problems: &mut Problems) -> Option<T> {
-    let text = at.string(problems)?;
-    let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-    if found.is_none() {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        problems.add(at, format!("{} is not a {what} {}", quoted(text), choices(&names)));
-    }
-    found
 }
 
 fn once(addresses: Vec<IpAddr>) -> Vec<IpAddr> {

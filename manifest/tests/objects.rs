@@ -39,6 +39,7 @@ fn service(name: &str) -> Service {
         keeps_source: false,
         ports: Vec::new(),
         selector: None,
+        takes_unready: false,
     }
 }
 
@@ -69,6 +70,7 @@ fn every_field_that_is_read_arrives() {
             host_network: false,
             addresses: vec![address("10.1.0.1"), address("fd00::1")],
             has_ended: false,
+            is_ready: true,
             workload: Some(Workload { name: "web".into(), kind: "Deployment".into() }),
             named_ports: ports(&[
                 ("http", Protocol::Tcp, 8080),
@@ -89,25 +91,6 @@ fn every_field_that_is_read_arrives() {
             ..service("web")
         }),
         Object::Service(service("headless")),
-        Object::Service(Service {
-            cluster_ips: vec![address("10.96.0.10")],
-            external_addresses: ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.4"].map(address).into(),
-            keeps_source: true,
-            ports: vec![
-                ServicePort {
-                    node_port: Some(30_080),
-                    ..port("", Protocol::Tcp, 80, TargetPort::Number(80))
-                },
-                ServicePort {
-                    node_port: Some(30_080),
-                    ..port("dns", Protocol::Udp, 80, TargetPort::Number(80))
-                },
-                port("later", Protocol::Tcp, 81, TargetPort::Number(81)),
-            ],
-            selector: Some(labels(&[("app", "web")])),
-            ..service("open")
-        }),
-        Object::Service(service("headless-external")),
         Object::Node(Node {
             name: "n1".into(),
             addresses: vec![address("192.168.1.1")],
@@ -120,8 +103,6 @@ fn every_field_that_is_read_arrives() {
         ObjectKey::Pod(demo("done")),
         ObjectKey::Service(demo("web")),
         ObjectKey::Service(demo("headless")),
-        ObjectKey::Service(demo("open")),
-        ObjectKey::Service(demo("headless-external")),
         ObjectKey::Node("n1".into()),
     ];
     for (key, object) in keys.iter().zip(&expected) {

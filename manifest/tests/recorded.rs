@@ -60,6 +60,7 @@ fn the_source_of_an_object_makes_the_same_object() {
         include_str!("fixtures/ns-list.json"),
         include_str!("fixtures/nodes-list.json"),
         include_str!("table.yaml"),
+        include_str!("services.yaml"),
         include_str!("fixtures/netpol-list.json"),
     ];
     for text in texts {

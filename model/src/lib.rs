@@ -7,6 +7,7 @@
 
 pub mod attribution;
 pub mod drop_reason;
+pub mod endpoint_slice;
 pub mod flow;
 pub mod identity;
 pub mod kernel_drop;

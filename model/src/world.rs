@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::endpoint_slice::EndpointSlice;
 use crate::labels::Labels;
 use crate::netpol::NetworkPolicy;
 use crate::object::{ObjectName, Workload};
@@ -21,6 +22,8 @@ pub struct World {
     pub pods: BTreeMap<ObjectName, Arc<Pod>>,
     /// Services by name.
     pub services: BTreeMap<ObjectName, Arc<Service>>,
+    /// Endpoint slices by name.
+    pub endpoint_slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
     /// Nodes by name.
     pub nodes: BTreeMap<String, Arc<Node>>,
     /// Policies by name.
@@ -70,6 +73,9 @@ pub struct Pod {
     pub addresses: Vec<IpAddr>,
     /// Whether all of its containers have ended for good: what was its address may be another pod's.
     pub has_ended: bool,
+    /// Whether it is ready for what comes to a service. It is not where the source says so (`status.conditions`), and is
+    /// where it does not say.
+    pub is_ready: bool,
     /// What owns it; `None` for a bare pod.
     pub workload: Option<Workload>,
     /// The ports that its containers give names to; those of init containers only where they keep running
@@ -89,6 +95,7 @@ impl Pod {
             host_network: false,
             addresses: Vec::new(),
             has_ended: false,
+            is_ready: true,
             workload: None,
             named_ports: NamedPorts::default(),
         }
@@ -114,15 +121,18 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Which pods stand behind it; `None` for a service without a selector.
     pub selector: Option<Labels>,
+    /// Whether pods that are not ready stand behind it as well (`publishNotReadyAddresses`).
+    pub takes_unready: bool,
 }
 
 impl Service {
-    /// Whether a pod stands behind it; never for a service without a selector.
+    /// Whether its selector puts a pod behind it; never for a service without a selector.
     pub fn is_before(&self, pod: &Pod) -> bool {
         let selects =
             |selector: &Labels| selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
         self.name.namespace == pod.name.namespace
             && !pod.has_ended
+            && (pod.is_ready || self.takes_unready)
             && self.selector.as_ref().is_some_and(selects)
     }
 }

@@ -11,6 +11,7 @@
 //! | [`universe`] | the internal identities and classes that a table is compiled for |
 //! | [`mod@compile`] | a set of policies → the entries of the kernel's `rules` map |
 //! | [`compiled`] | those entries, and the kernel's look-up as a function |
+//! | `behind` | who stands behind a service: its endpoint slices, or the pods of its selector |
 //! | [`service`] | service addresses, judged by their backends |
 //! | [`scope`] | protocols and ports as prefixes |
 //! | [`yaml`] | a policy as text that kubectl takes |
@@ -20,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod behind;
 pub mod cidr;
 pub mod compile;
 pub mod compiled;

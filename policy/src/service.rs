@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map};
 use std::net::IpAddr;
 
 use palomar_model::attribution::RuleRef;
-use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
-use palomar_model::world::{Pod, Service, ServicePort, World};
+use palomar_model::world::{Service, World};
 
+use crate::behind::{Behind, Slices};
 use crate::compiled::{Entry, PeerKey};
 use crate::rule_sets::RuleSet;
 use crate::scope::{PortPrefix, Scope};
@@ -20,26 +20,26 @@ pub type Targets = BTreeMap<(Protocol, u16), Leads>;
 /// Where a port leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leads {
-    /// Addresses and ports of pods; empty: nobody stands behind it.
+    /// Addresses and ports, of pods and of others; empty: nobody stands behind it.
     pub backends: BTreeSet<(IpAddr, u16)>,
     /// Whether they see the source's own address, not a node's in its place.
     pub keeps_source: bool,
 }
 
-/// Where the ports of each service's cluster and external addresses lead, by address. Services without a selector are
-/// left out: who stands behind them is not known.
+/// Where the ports of each service's cluster and external addresses lead, by address. Services without a selector
+/// and without endpoint slices are left out: who stands behind them is not known.
 ///
 /// Where several services claim one port of an address, the backends of all of them stand behind it, and the source is
 /// kept only where all keep it: which of them a node takes is not known, and this is right for each.
 pub fn targets(world: &World) -> BTreeMap<IpAddr, Targets> {
     let mut targets: BTreeMap<IpAddr, Targets> = BTreeMap::new();
-    for (service, pods) in services(world) {
+    for (service, behind) in services(world) {
         let cluster = service.cluster_ips.iter().map(|address| (address, true));
         let external = service.external_addresses.iter().map(|address| (address, service.keeps_source));
         for (address, keeps_source) in cluster.chain(external) {
             let of_address = targets.entry(*address).or_default();
             for port in &service.ports {
-                let leads = Leads { backends: backends(&pods, port, address.is_ipv4()), keeps_source };
+                let leads = Leads { backends: behind.backends(port, address.is_ipv4()), keeps_source };
                 leads.join(of_address, (port.protocol, port.port));
             }
         }
@@ -50,36 +50,22 @@ pub fn targets(world: &World) -> BTreeMap<IpAddr, Targets> {
 /// Where each node port leads in one address family. Several services that claim one are treated as in [`targets`].
 pub fn node_ports(world: &World, is_ipv4: bool) -> Targets {
     let mut targets = Targets::new();
-    for (service, pods) in services(world) {
+    for (service, behind) in services(world) {
         for port in &service.ports {
             let Some(number) = port.node_port else { continue };
             let leads =
-                Leads { backends: backends(&pods, port, is_ipv4), keeps_source: service.keeps_source };
+                Leads { backends: behind.backends(port, is_ipv4), keeps_source: service.keeps_source };
             leads.join(&mut targets, (port.protocol, number));
         }
     }
     targets
 }
 
-/// The services with a selector, and the pods behind each.
-fn services(world: &World) -> impl Iterator<Item = (&Service, Vec<&Pod>)> {
-    let services = world.services.values().filter(|service| service.selector.is_some());
-    services.map(|service| {
-        // pods are sorted by namespace first
-        let namespace = &service.name.namespace;
-        let from = world.pods.range(ObjectName::new(namespace, "")..);
-        let pods = from.take_while(|(name, _)| name.namespace == *namespace).map(|(_, pod)| &**pod);
-        (&**service, pods.filter(|pod| service.is_before(pod)).collect())
-    })
-}
-
-fn backends(pods: &[&Pod], port: &ServicePort, is_ipv4: bool) -> BTreeSet<(IpAddr, u16)> {
-    let of_pod = |pod: &&Pod| {
-        let numbers = port.numbers_in(pod);
-        let own: Vec<_> = pod.addresses.iter().copied().filter(|own| own.is_ipv4() == is_ipv4).collect();
-        own.into_iter().flat_map(move |own| numbers.clone().into_iter().map(move |number| (own, number)))
-    };
-    pods.iter().flat_map(of_pod).collect()
+/// The services of which it is known who stands behind them, and who does.
+fn services(world: &World) -> impl Iterator<Item = (&Service, Behind<'_>)> {
+    let slices = Slices::of(world);
+    let services = world.services.values().map(move |service| (&**service, slices.behind(world, service)));
+    services.filter(|(_, behind)| !matches!(behind, Behind::Unknown))
 }
 
 // === impl Leads ===

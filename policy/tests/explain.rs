@@ -73,6 +73,7 @@ fn world(policies: &[(&str, Value)]) -> World {
             keeps_source: false,
             ports: vec![port(80, TargetPort::Named("http".into())), port(81, TargetPort::Number(8080))],
             selector,
+            takes_unready: false,
         };
         world.services.insert(service.name.clone(), Arc::new(service));
     }
@@ -293,13 +294,13 @@ fn what_cannot_be_known_is_said_and_never_guessed() {
             "a service without a selector",
             "shop/front",
             "shop/far",
-            "who stands behind service shop/far, which has no selector",
+            "who stands behind service shop/far: it has neither a selector nor an endpoint slice",
         ),
         (
             "a service without pods",
             "shop/front",
             "shop/empty",
-            "a pod with an address behind TCP 80 of service shop/empty",
+            "a ready endpoint behind TCP 80 of service shop/empty",
         ),
         (
             "a service that connects",
@@ -402,7 +403,7 @@ fn a_service_is_judged_by_the_pods_behind_it_and_their_ports() {
     some.pods.retain(|name, _| !name.name.starts_with("twin"));
     let (verdict, missing) = answer(&some, "bank/teller", "shop/store", 81);
     assert_eq!(verdict, Verdict::Undecidable);
-    assert_eq!(missing, ["which pod behind service shop/store answers: 3 of 4 may be reached"]);
+    assert_eq!(missing, ["which endpoint behind service shop/store answers: 3 of 4 may be reached"]);
 }
 
 #[test]

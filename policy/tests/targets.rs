@@ -1,9 +1,10 @@
 //! Where the addresses and node ports of services lead.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use palomar_model::endpoint_slice::{AddressType, Endpoint, EndpointSlice, EndpointState, SlicePort};
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
@@ -50,6 +51,7 @@ fn service(name: &str, app: &str, ports: Vec<ServicePort>) -> Service {
         keeps_source: false,
         ports,
         selector: Some(labels(app)),
+        takes_unready: false,
     }
 }
 
@@ -134,4 +136,108 @@ fn a_port_that_two_services_claim_leads_to_the_pods_of_both() {
     let expected = leads(&[(80, false, all), (81, true, web), (82, false, &[("10.1.0.9", 90)])]);
     assert_eq!(targets(&world), BTreeMap::from([(address("192.0.2.1"), expected)]));
     assert_eq!(node_ports(&world, true), leads(&[(30_080, false, all)]));
+}
+
+/// A slice of the service `web`: its type, its port's name and number, and its endpoints.
+fn slice(
+    name: &str,
+    address_type: AddressType,
+    port: (&str, Option<u16>),
+    endpoints: &[(&str, EndpointState)],
+) -> EndpointSlice {
+    let endpoint = |(own, state): &(&str, _)| Endpoint { address: address(own), state: *state };
+    EndpointSlice {
+        name: ObjectName::new("shop", name),
+        service: "web".into(),
+        address_type,
+        ports: vec![SlicePort { name: port.0.into(), protocol: Protocol::Tcp, number: port.1 }],
+        endpoints: endpoints.iter().map(endpoint).collect(),
+    }
+}
+
+/// Where port 80 of the service `web` leads, whose port is called `http`, in the family of the address.
+fn behind(own: &str, selector: Option<Labels>, slices: Vec<EndpointSlice>) -> Option<Vec<String>> {
+    let http = ServicePort { name: "http".into(), ..port(80, TargetPort::Number(80), None) };
+    let web = Service { cluster_ips: vec![address(own)], selector, ..service("web", "", vec![http]) };
+    let mut world = world(vec![web]);
+    world.endpoint_slices.extend(slices.into_iter().map(|slice| (slice.name.clone(), Arc::new(slice))));
+    let found = targets(&world).remove(&address(own))?.remove(&(Protocol::Tcp, 80))?;
+    Some(found.backends.iter().map(|backend| SocketAddr::from(*backend).to_string()).collect())
+}
+
+#[test]
+fn slices_tell_who_stands_behind_a_service_as_nodes_take_them() {
+    use AddressType::{Fqdn, Ipv4, Ipv6};
+    use EndpointState::{Ending, Ready, Unready};
+    let four = |name, number, endpoints: &[_]| slice(name, Ipv4, ("http", number), endpoints);
+    let http = Some(8080);
+    let table = [
+        ("no slice and no selector", vec![], None),
+        (
+            "those that are ready, whoever they are",
+            vec![four("a", http, &[("10.1.0.1", Ready), ("192.0.2.7", Ready), ("10.1.0.2", Unready)])],
+            Some(vec!["10.1.0.1:8080", "192.0.2.7:8080"]),
+        ),
+        (
+            "those of all slices, each with its own number",
+            vec![four("a", http, &[("10.1.0.1", Ready)]), four("b", Some(81), &[("10.1.0.2", Ready)])],
+            Some(vec!["10.1.0.1:8080", "10.1.0.2:81"]),
+        ),
+        (
+            "none that ends where one is ready",
+            vec![four("a", http, &[("10.1.0.1", Ending)]), four("b", http, &[("10.1.0.2", Ready)])],
+            Some(vec!["10.1.0.2:8080"]),
+        ),
+        (
+            "those that end where none is ready",
+            vec![four("a", http, &[("10.1.0.1", Ending), ("10.1.0.2", Unready)])],
+            Some(vec!["10.1.0.1:8080"]),
+        ),
+        ("a slice of nobody", vec![four("a", http, &[])], Some(vec![])),
+        ("a port of another name", vec![slice("a", Ipv4, ("", http), &[("10.1.0.1", Ready)])], Some(vec![])),
+        ("a port without a number", vec![four("a", None, &[("10.1.0.1", Ready)])], Some(vec![])),
+        ("the other family", vec![slice("a", Ipv6, ("http", http), &[("fd00::1", Ready)])], Some(vec![])),
+        ("names", vec![slice("a", Fqdn, ("http", http), &[])], None),
+        (
+            "a slice of another service",
+            vec![EndpointSlice { service: "db".into(), ..four("a", http, &[("10.1.0.1", Ready)]) }],
+            None,
+        ),
+        (
+            "a slice of another namespace",
+            vec![EndpointSlice {
+                name: ObjectName::new("bank", "a"),
+                ..four("a", http, &[("10.1.0.1", Ready)])
+            }],
+            None,
+        ),
+    ];
+    for (what, slices, expected) in table {
+        let expected: Option<Vec<String>> =
+            expected.map(|expected| expected.into_iter().map(str::to_owned).collect());
+        assert_eq!(behind("10.96.0.1", None, slices.clone()), expected, "{what}");
+        // the selector tells only where no slice does
+        let selected = ["10.1.0.1:80", "10.1.0.2:80"].map(str::to_owned).to_vec();
+        assert_eq!(
+            behind("10.96.0.1", Some(labels("web")), slices),
+            Some(expected.unwrap_or(selected)),
+            "{what}, with a selector"
+        );
+    }
+    let six = slice("a", Ipv6, ("http", http), &[("fd00::7", Ready)]);
+    assert_eq!(behind("fd96::1", None, vec![six]), Some(vec!["[fd00::7]:8080".to_owned()]));
+}
+
+#[test]
+fn a_pod_that_is_not_ready_stands_behind_a_service_only_where_it_takes_such() {
+    for (takes_unready, expected) in
+        [(false, &[("10.1.0.1", 80)][..]), (true, &[("10.1.0.1", 80), ("10.1.0.2", 80)])]
+    {
+        let web = service("web", "web", vec![port(80, TargetPort::Number(80), Some(30_080))]);
+        let mut world = world(vec![Service { takes_unready, ..web }]);
+        let name = ObjectName::new("shop", "web-2");
+        let pod = Pod { is_ready: false, ..(*world.pods[&name]).clone() };
+        world.pods.insert(name, Arc::new(pod));
+        assert_eq!(node_ports(&world, true), leads(&[(30_080, false, expected)]));
+    }
 }

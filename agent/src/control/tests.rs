@@ -9,8 +9,9 @@ use palomar_model::identity::Identity;
 use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
 use palomar_model::selector::Selector;
-use palomar_model::world::{Node, Pod, World};
+use palomar_model::world::{Node, Pod, Service, ServicePort, TargetPort, World};
 
 use super::bindings::Bindings;
 use super::view::{Inputs, View, view};
@@ -58,7 +59,25 @@ fn made_after(pods: &[Arc<Pod>], links: &[Link], bindings: &mut Bindings) -> Vie
         addresses: vec![address(text)],
         labels: Labels::new(),
     };
+    // both claim the address outside the cluster
+    let service = |name: &str, own: &str, node_port| Service {
+        name: ObjectName::new("a", name),
+        cluster_ips: vec![address(own)],
+        external_addresses: vec![address("192.0.2.9")],
+        keeps_source: false,
+        ports: vec![ServicePort {
+            name: String::new(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            target: TargetPort::Number(80),
+            node_port,
+        }],
+        selector: None,
+        takes_unready: false,
+    };
+    let services = [service("db", "10.96.0.1", None), service("web", "10.96.0.2", Some(30_080))];
     let world = Arc::new(World {
+        services: services.map(|service| (service.name.clone(), Arc::new(service))).into(),
         pods: pods.iter().map(|pod| (pod.name.clone(), Arc::clone(pod))).collect(),
         policies: BTreeMap::from([(policy.name.clone(), Arc::new(policy))]),
         nodes: BTreeMap::from([
@@ -141,6 +160,17 @@ fn a_veth_with_the_address_of_a_pod_of_another_node_is_told_and_taken_for_nobody
     assert_eq!(of_node("there"), (false, vec![(7, "a/web".to_owned())]));
     assert_eq!(of_node("here"), (true, vec![]), "of this node");
     assert_eq!(of_node(""), (true, vec![]), "nobody said of which");
+}
+
+#[test]
+fn a_service_is_known_by_its_own_addresses_those_outside_and_its_ports_at_the_node() {
+    let View { directory, .. } = made(&[], &[]);
+    let known = |text: &str| directory.services.get(&address(text)).map(|name| name.name.as_str());
+    assert_eq!((known("10.96.0.1"), known("10.96.0.2")), (Some("db"), Some("web")));
+    assert_eq!((known("192.0.2.9"), known("192.0.2.1")), (Some("db"), None));
+    let ports = directory.node_ports.iter();
+    let ports: Vec<_> = ports.map(|((_, port), name)| (*port, name.name.as_str())).collect();
+    assert_eq!(ports, [(30_080, "web")]);
 }
 
 #[test]

@@ -76,6 +76,9 @@ pub fn view(inputs: Inputs<'_>) -> View {
         directory.services.extend(service.cluster_ips.iter().map(|address| (*address, service.name.clone())));
     }
     for service in world.services.values() {
+        for address in &service.external_addresses {
+            directory.services.entry(*address).or_insert_with(|| service.name.clone());
+        }
         let name = Arc::new(service.name.clone());
         for port in &service.ports {
             let Some(number) = port.node_port else { continue };

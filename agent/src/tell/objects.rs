@@ -43,9 +43,10 @@ fn object(held: &Held) -> v1::ClusterObject {
 fn removed(key: &ObjectKey, at_ns: i64) -> v1::RemovedObject {
     let (namespace, name) = match key {
         ObjectKey::Namespace(name) | ObjectKey::Node(name) => (String::new(), name.clone()),
-        ObjectKey::Pod(name) | ObjectKey::Service(name) | ObjectKey::NetworkPolicy(name) => {
-            (name.namespace.clone(), name.name.clone())
-        }
+        ObjectKey::Pod(name)
+        | ObjectKey::Service(name)
+        | ObjectKey::EndpointSlice(name)
+        | ObjectKey::NetworkPolicy(name) => (name.namespace.clone(), name.name.clone()),
     };
     v1::RemovedObject {
         kind: key.kind().name().to_owned(),

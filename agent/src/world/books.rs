@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use palomar_manifest::{Manifest, ManifestError, ManifestObject, Object, ObjectKey};
+use palomar_model::endpoint_slice::EndpointSlice;
 use palomar_model::netpol::NetworkPolicy;
 use palomar_model::world::{Namespace, Node, Pod, Service, World};
 
@@ -36,6 +37,7 @@ enum Shared {
     Node(Arc<Node>),
     Pod(Arc<Pod>),
     Service(Arc<Service>),
+    EndpointSlice(Arc<EndpointSlice>),
     NetworkPolicy(Arc<NetworkPolicy>),
 }
 
@@ -89,6 +91,7 @@ impl From<ManifestObject> for Entry {
             Object::Node(node) => Shared::Node(Arc::new(node)),
             Object::Pod(pod) => Shared::Pod(Arc::new(pod)),
             Object::Service(service) => Shared::Service(Arc::new(service)),
+            Object::EndpointSlice(slice) => Shared::EndpointSlice(Arc::new(slice)),
             Object::NetworkPolicy(policy) => Shared::NetworkPolicy(Arc::new(policy)),
         };
         Self { key, line, source: source.into(), object }
@@ -114,6 +117,9 @@ impl Entry {
             }
             Shared::Service(service) => {
                 world.services.insert(service.name.clone(), Arc::clone(service));
+            }
+            Shared::EndpointSlice(slice) => {
+                world.endpoint_slices.insert(slice.name.clone(), Arc::clone(slice));
             }
             Shared::NetworkPolicy(policy) => {
                 world.policies.insert(policy.name.clone(), Arc::clone(policy));

@@ -139,6 +139,35 @@ fn a_broken_file_leaves_its_objects_as_they_were_even_after_a_restart() {
 }
 
 #[test]
+fn slices_of_a_broken_file_stay_as_they_were_even_after_a_restart() {
+    let node = Node::new();
+    let slice = |address: &str| {
+        format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: web-1\n  labels: \
+             {{kubernetes.io/service-name: web}}\naddressType: IPv4\nports: [{{port: 80}}]\n\
+             endpoints: [{{addresses: [{address}]}}]\n"
+        )
+    };
+    let ends = |world: &VersionedWorld| -> Vec<String> {
+        let slices = world.world.endpoint_slices.values();
+        let ends = slices.flat_map(|slice| {
+            slice.endpoints.iter().map(move |end| format!("{} {}", slice.service, end.address))
+        });
+        ends.collect()
+    };
+    node.write("a.yaml", &slice("10.0.0.1"));
+    let source = node.start();
+    assert_eq!(ends(&now(&source)), ["web 10.0.0.1"]);
+    node.write("a.yaml", &slice("10.0.0.2"));
+    wait(&source, "an edit", |world| ends(world) == ["web 10.0.0.2"]);
+    node.write("a.yaml", &slice("fd00::1"));
+    wait(&source, "a refusal", |world| !world.refused.is_empty());
+    drop(source);
+    let again = now(&node.start());
+    assert_eq!((ends(&again), again.refused.len()), (vec!["web 10.0.0.2".to_owned()], 1));
+}
+
+#[test]
 fn files_deleted_while_no_agent_ran_take_their_objects_along() {
     let node = Node::new();
     node.write("a.yaml", &policy("deny"));

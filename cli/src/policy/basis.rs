@@ -123,15 +123,22 @@ impl History {
 /// Whether a change of this object may change what is said of an end.
 fn concerns(key: &ObjectKey, end: &ObjectKey) -> bool {
     let namespace = match end {
-        ObjectKey::Pod(name) | ObjectKey::Service(name) | ObjectKey::NetworkPolicy(name) => &name.namespace,
+        ObjectKey::Pod(name)
+        | ObjectKey::Service(name)
+        | ObjectKey::EndpointSlice(name)
+        | ObjectKey::NetworkPolicy(name) => &name.namespace,
         ObjectKey::Namespace(_) | ObjectKey::Node(_) => return key == end,
     };
     match key {
         ObjectKey::Namespace(name) => name == namespace,
         ObjectKey::NetworkPolicy(policy) => policy.namespace == *namespace,
-        // the pods behind a service
-        ObjectKey::Pod(pod) if matches!(end, ObjectKey::Service(_)) => pod.namespace == *namespace,
-        ObjectKey::Pod(_) | ObjectKey::Service(_) | ObjectKey::Node(_) => key == end,
+        // those behind a service
+        ObjectKey::Pod(name) | ObjectKey::EndpointSlice(name) if matches!(end, ObjectKey::Service(_)) => {
+            name.namespace == *namespace
+        }
+        ObjectKey::Pod(_) | ObjectKey::Service(_) | ObjectKey::EndpointSlice(_) | ObjectKey::Node(_) => {
+            key == end
+        }
     }
 }
 

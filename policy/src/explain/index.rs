@@ -9,6 +9,7 @@ use palomar_model::object::ObjectName;
 use palomar_model::world::{Pod, Service, World};
 
 use super::missing::Missing;
+use crate::behind::{Behind, Slices};
 use crate::subject::Subject;
 
 /// Who has which address.
@@ -16,6 +17,7 @@ use crate::subject::Subject;
 pub struct Index<'w> {
     world: &'w World,
     owners: HashMap<IpAddr, Owner<'w>>,
+    slices: Slices<'w>,
     namespace_labels: HashMap<&'w str, Labels>,
 }
 
@@ -33,7 +35,12 @@ pub(super) enum Owner<'w> {
 impl<'w> Index<'w> {
     /// Prepares a world; work in proportion to it.
     pub fn new(world: &'w World) -> Self {
-        let mut index = Self { world, owners: HashMap::new(), namespace_labels: HashMap::new() };
+        let mut index = Self {
+            world,
+            owners: HashMap::new(),
+            slices: Slices::of(world),
+            namespace_labels: HashMap::new(),
+        };
         for service in world.services.values() {
             for address in &service.cluster_ips {
                 index.owners.insert(*address, Owner::Service(service));
@@ -82,6 +89,11 @@ impl<'w> Index<'w> {
     /// Who has an address; `None`: nobody of this world.
     pub(super) fn owner(&self, address: IpAddr) -> Option<&Owner<'w>> {
         self.owners.get(&address)
+    }
+
+    /// Who stands behind a service.
+    pub(super) fn behind(&self, service: &Service) -> Behind<'w> {
+        self.slices.behind(self.world, service)
     }
 
     /// Whether other pods say that they have this pod's address too.

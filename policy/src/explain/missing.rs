@@ -72,14 +72,14 @@ pub enum Missing {
         /// The service.
         service: ObjectName,
     },
-    /// A service that selects no pods.
-    #[error("who stands behind service {service}, which has no selector")]
+    /// A service without a selector and without endpoint slices.
+    #[error("who stands behind service {service}: it has neither a selector nor an endpoint slice")]
     Backends {
         /// The service.
         service: ObjectName,
     },
-    /// A service that selects none that has an address.
-    #[error("a pod with an address behind {} of service {service}", shown_port(*protocol, *port))]
+    /// A service behind which nobody stands who is ready and has an address.
+    #[error("a ready endpoint behind {} of service {service}", shown_port(*protocol, *port))]
     Backend {
         /// The service.
         service: ObjectName,
@@ -100,8 +100,8 @@ pub enum Missing {
         /// The ports that it has, in words.
         choices: String,
     },
-    /// The service's pods do not all have the same verdict.
-    #[error("which pod behind service {service} answers: {allowed} of {of} may be reached")]
+    /// The service's endpoints do not all have the same verdict.
+    #[error("which endpoint behind service {service} answers: {allowed} of {of} may be reached")]
     WhichBackend {
         /// The service.
         service: ObjectName,

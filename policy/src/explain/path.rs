@@ -1,6 +1,7 @@
 //! From a question to the ways that the connection may take: one for each address family, and for each pod behind a
 //! service.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -11,6 +12,7 @@ use palomar_model::world::{Pod, Service, ServicePort};
 use super::index::{Index, Owner};
 use super::missing::Missing;
 use super::question::{End, Question};
+use crate::behind::Behind;
 
 /// A way that the connection may take, from pod to pod: what a service was in between has been resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +184,7 @@ fn backend(pod: &Pod) -> Standing<'_> {
     if pod.host_network { Standing::Node { name: &pod.node, pod: Some(pod) } } else { Standing::Pod(pod) }
 }
 
-/// The pods behind a service's port, each with an address of a family that the service has, and the port there.
+/// Those behind a service's port, each with an address of a family that the service has, and the port there.
 fn backends<'w>(
     index: &Index<'w>,
     service: &'w Service,
@@ -190,33 +192,46 @@ fn backends<'w>(
     protocol: Protocol,
     port: Option<u16>,
 ) -> Result<Vec<Target<'w>>, Missing> {
-    if service.selector.is_none() {
+    let behind = index.behind(service);
+    if matches!(behind, Behind::Unknown) {
         return Err(Missing::Backends { service: service.name.clone() });
     }
-    // The name of a headless service leads to the pods themselves, whichever port is asked for.
+    // The name of a headless service leads to the endpoints themselves, whichever port is asked for.
     let is_headless = service.cluster_ips.is_empty();
-    let target = if is_headless { None } else { Some(target(service, protocol, port)?) };
-    let asked = |own: &IpAddr| address.is_none_or(|address| address.is_ipv4() == own.is_ipv4());
-    let families: Vec<bool> =
-        service.cluster_ips.iter().filter(|own| asked(own)).map(IpAddr::is_ipv4).collect();
-    let pods = index.world().pods.values().filter(|pod| service.is_before(pod));
-    let mut found = Vec::new();
-    for pod in pods {
-        let ports: Vec<Option<u16>> = match target {
-            None => vec![port],
-            Some(target) => target.numbers_in(pod).into_iter().map(Some).collect(),
-        };
-        for own in pod.addresses.iter().filter(|own| is_headless || families.contains(&own.is_ipv4())) {
-            index.check_owner(pod, *own)?;
-            let party = Party { standing: backend(pod), address: Some(*own) };
-            let service = (!is_headless).then_some(&service.name);
-            found.extend(ports.iter().map(|port| Target { party, port: *port, service }));
-        }
-    }
-    if found.is_empty() {
+    let found: BTreeSet<(IpAddr, Option<u16>)> = if is_headless {
+        behind.addresses().into_iter().map(|own| (own, port)).collect()
+    } else {
+        let target = target(service, protocol, port)?;
+        let asked = |own: &IpAddr| address.is_none_or(|address| address.is_ipv4() == own.is_ipv4());
+        let families: BTreeSet<bool> =
+            service.cluster_ips.iter().filter(|own| asked(own)).map(IpAddr::is_ipv4).collect();
+        let backends = families.into_iter().flat_map(|is_ipv4| behind.backends(target, is_ipv4));
+        backends.map(|(own, number)| (own, Some(number))).collect()
+    };
+    let target = |(address, port): (IpAddr, Option<u16>)| {
+        let party = Party { standing: standing(index, &behind, address)?, address: Some(address) };
+        Ok(Target { party, port, service: (!is_headless).then_some(&service.name) })
+    };
+    let targets = found.into_iter().map(target).collect::<Result<Vec<_>, Missing>>()?;
+    if targets.is_empty() {
         return Err(Missing::Backend { service: service.name.clone(), protocol, port });
     }
-    Ok(found)
+    Ok(targets)
+}
+
+/// Who an address behind a service is.
+fn standing<'w>(index: &Index<'w>, behind: &Behind<'w>, address: IpAddr) -> Result<Standing<'w>, Missing> {
+    if let Behind::Pods(pods) = behind
+        && let Some(pod) = pods.iter().find(|pod| pod.addresses.contains(&address))
+    {
+        index.check_owner(pod, address)?;
+        return Ok(backend(pod));
+    }
+    match find_address(index, address)? {
+        Found::Party(standing, _) => Ok(standing),
+        // what was led on once is not led on again
+        Found::Service(..) => Ok(Standing::World),
+    }
 }
 
 /// Where the port that was asked for leads.

@@ -67,6 +67,7 @@ fn world(cluster: &Cluster, kinds: &[u8]) -> World {
             keeps_source: false,
             ports: vec![port(80, TargetPort::Number(81)), port(81, TargetPort::Named("http".into()))],
             selector: Some(Labels::new()),
+            takes_unready: false,
         };
         world.services.insert(service.name.clone(), Arc::new(service));
     }

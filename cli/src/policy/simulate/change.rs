@@ -26,12 +26,12 @@ pub fn from_flags(given: &Given, now: &Manifests) -> Result<Changed> {
         bail!("what would change? name new policies with --file, or one to take away with --delete");
     }
     let new = Manifests::load(&files)?;
-    let World { namespaces, pods, services, nodes, policies } = &new.world;
-    let others = namespaces.len() + pods.len() + services.len() + nodes.len();
+    let World { namespaces, pods, services, endpoint_slices, nodes, policies } = &new.world;
+    let others = namespaces.len() + pods.len() + services.len() + endpoint_slices.len() + nodes.len();
     if others > 0 {
         bail!(
             "--file changes policies only, and holds {others} other objects; choose from: NetworkPolicy \
-             (pods, namespaces, services and nodes belong into --manifests)"
+             (pods, namespaces, services, endpoint slices and nodes belong into --manifests)"
         );
     }
     if policies.is_empty() && deleted.is_empty() {
