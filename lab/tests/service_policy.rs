@@ -18,7 +18,7 @@ spec: {containers: [{name: c, image: none}]}
 ---
 apiVersion: v1
 kind: Pod
-metadata: {namespace: np-demo, name: good, labels: {app: shop, side: good}}
+metadata: {namespace: np-demo, name: good, labels: {app: shop, side: good, tier: any}}
 spec: {containers: [{name: c, image: none}]}
 ---
 apiVersion: v1
@@ -251,6 +251,46 @@ fn where_the_node_masks_the_client_backends_that_differ_are_closed_and_others_ju
     let good = agent.flows(&["--to-pod", "np-demo/good", "--type", "trace"]);
     let masked = |flow: &&Value| *field(flow, "/source/identity") == 2;
     assert!(good.iter().any(|flow| masked(&flow)), "told as world, since the node hides who it is: {good:?}");
+}
+
+/// A pod elsewhere stands behind the good server's service, or behind that of both.
+fn far(lab: &Lab, labels: &str) -> String {
+    let [v4, v6] = [lab.outside().v4(), lab.outside().v6()].map(Result::unwrap);
+    format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{namespace: np-demo, name: far, labels: {{{labels}}}}}
+spec: {{nodeName: elsewhere, containers: [{{name: c, image: none}}]}}
+status: {{phase: Running, podIP: '{v4}', podIPs: [{{ip: '{v4}'}}, {{ip: '{v6}'}}]}}
+"
+    )
+}
+
+#[test]
+fn with_a_pod_elsewhere_behind_it_a_service_is_open_where_it_is_allowed_and_closed_where_it_is_not() {
+    let lab = Lab::new("svcfar", Topology::Routed, read_pods("pods.yaml", PODS).unwrap()).unwrap();
+    let client = pod(&lab, "client");
+    let _servers = [echo(pod(&lab, "good")), echo(lab.outside())];
+    for family in [Place::v4, Place::v6] {
+        let [good, far] =
+            [pod(&lab, "good"), lab.outside()].map(|place| SocketAddr::new(family(place).unwrap(), PORT));
+        lab.add_service(service(1, good.is_ipv4()), &[good, far]).unwrap();
+    }
+    let mut agent = Agent::prepare(&lab, Options::mode("enforce"));
+    let file = "12-far.yaml";
+    agent.apply_all(&[SERVICES, EGRESS, (file, &far(&lab, "side: good"))]);
+    agent.start_again();
+    agent.wait_for_endpoint("np-demo/client", "isolated", |client| client["egress_isolated"] == true);
+    let both = || [true, false].map(|is_ipv4| answers(client, service(1, is_ipv4), SHORT));
+    for _ in 0..2 {
+        assert_eq!(both(), [true; 2], "both of them are allowed\n{}", agent.log());
+    }
+    let services = SERVICES.1.replace("selector: {side: good}", "selector: {tier: any}");
+    agent.apply_all(&[(SERVICES.0, &services), (file, &far(&lab, "side: far, tier: any"))]);
+    support::wait_for("closed, since where it leads does not show here", || {
+        (0..2).all(|_| both() == [false; 2]).then_some(())
+    });
 }
 
 #[test]
