@@ -73,6 +73,7 @@ fn party(party: &Party<'_>) -> Value {
         Standing::Pod(pod) => ("pod", Some(pod.name.to_string())),
         Standing::Node { name: _, pod: Some(pod) } => ("host-network pod", Some(pod.name.to_string())),
         Standing::Node { name, pod: None } => ("node", Some(name.to_owned())),
+        Standing::Masked => ("masked", None),
         Standing::World => ("world", None),
     };
     json!({ "kind": kind, "name": name, "address": address })

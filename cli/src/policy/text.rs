@@ -8,7 +8,8 @@ use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_policy::Exemption;
 use palomar_policy::explain::{
-    Change, DirectionExplanation, Edit, Missing, Outcome, Party, PathExplanation, RuleExplanation, Verdict,
+    Change, DirectionExplanation, Edit, Missing, Outcome, Party, PathExplanation, RuleExplanation, Standing,
+    Verdict,
 };
 
 use super::explain::Told;
@@ -99,6 +100,10 @@ impl Text<'_> {
 
     fn side(&mut self, party: &Party<'_>, side: &DirectionExplanation<'_>) {
         let DirectionExplanation { answer: _, isolated_by, exemption, rules, not_selecting, missing } = side;
+        if party.standing == Standing::Masked {
+            return self
+                .line(1, "it was judged where it came from, before a node put its own address in place");
+        }
         if party.judged_pod().is_none() {
             return self.line(1, "no policy judges it: it is no pod with an address of its own");
         }

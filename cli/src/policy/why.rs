@@ -96,7 +96,7 @@ fn find(flow: &Flow, side: Side, directory: &Directory<'_>) -> Option<FlowEnd> {
         Address::Ip(address) => address,
         Address::Text(text) => text.parse().ok()?,
     };
-    Some(directory.find(flow.endpoint(side), address))
+    Some(directory.find(flow.endpoint(side), side, address))
 }
 
 /// When a flow was.

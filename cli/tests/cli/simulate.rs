@@ -160,6 +160,25 @@ fn the_exit_code_is_3_only_where_something_allowed_would_be_denied() {
     }
 }
 
+/// Whoever it is has had its egress judged before; what comes to the pod is the node's address, and nobody's labels.
+#[test]
+fn a_client_that_a_node_hides_is_judged_by_the_nodes_address_alone() {
+    let hidden = syn((&WORLD.to_string(), "192.168.0.1"), WEB, 1, 8080);
+    let by_block = |cidr: &str| {
+        CHANGED.replace("podSelector: {matchLabels: {role: backend}}", &format!("ipBlock: {{cidr: {cidr}}}"))
+    };
+    for (what, policy, allowed) in [
+        ("a block with the node", by_block("192.168.0.0/24"), 1),
+        ("a block without it", by_block("192.168.1.0/24"), 0),
+        ("labels of anybody", CHANGED.replace("{matchLabels: {role: backend}}", "{}"), 0),
+    ] {
+        let outcome = Change::new(&policy).run(&lines(std::slice::from_ref(&hidden)), &[]);
+        let expected = format!("Would be allowed: {allowed} flow");
+        assert!(outcome.out.contains(&expected), "{what}: {}{}", outcome.out, outcome.err);
+        assert!(outcome.out.contains("Cannot know: 0 flows"), "{what}: {}{}", outcome.out, outcome.err);
+    }
+}
+
 #[test]
 fn what_cannot_be_judged_is_counted_with_the_fact_that_is_missing() {
     let change = Change::new(CHANGED);
@@ -184,8 +203,8 @@ fn what_cannot_be_judged_is_counted_with_the_fact_that_is_missing() {
             "who had 10.1.0.3: the flow names no pod, and the manifests say pod np-demo/other",
         ),
         (
-            "a node's address that hides a client",
-            syn((&world, "192.168.0.1"), WEB, 1, 8080),
+            "a node's address that may hide a server",
+            syn(FRONTEND, (&world, "192.168.0.1"), 1, 8080),
             "who is behind 192.168.0.1: that is a node's address, and it may hide another end",
         ),
         (

@@ -144,6 +144,7 @@ fn no_pod(party: &Party<'_>) -> String {
         Standing::Node { .. } => format!("the peer is {party}, which no selector reaches"),
         // A pod to itself by way of a service.
         Standing::Pod(_) => "the peer's address may be a node's, which no selector reaches".to_owned(),
+        Standing::Masked => format!("the peer is {party}, and no selector reaches a node's address"),
         Standing::World => format!("the peer {party} is no pod"),
     }
 }

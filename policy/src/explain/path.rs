@@ -48,6 +48,8 @@ pub enum Standing<'w> {
         /// The host-network pod that was asked for, if it was one.
         pod: Option<&'w Pod>,
     },
+    /// Whoever a node hides behind its address, which is all that is seen. Egress was judged where it came from.
+    Masked,
     /// Anyone else.
     World,
 }
@@ -84,6 +86,7 @@ pub(super) fn find<'w>(index: &Index<'w>, end: &End) -> Result<Found<'w>, Missin
     let world = index.world();
     match end {
         End::Address(address) => find_address(index, *address),
+        End::Masked(address) => Ok(Found::Party(Standing::Masked, vec![*address])),
         End::Pod(name) => match world.pods.get(name) {
             Some(pod) => find_pod(index, pod),
             None => Err(Missing::Pod { name: name.clone(), near_names: index.near_names(name) }),
@@ -270,7 +273,7 @@ impl<'w> Party<'w> {
     pub const fn judged_pod(&self) -> Option<&'w Pod> {
         match self.standing {
             Standing::Pod(pod) => Some(pod),
-            Standing::Node { .. } | Standing::World => None,
+            Standing::Node { .. } | Standing::Masked | Standing::World => None,
         }
     }
 }
@@ -286,8 +289,9 @@ impl fmt::Display for Party<'_> {
             }
             (Standing::Node { name, pod: None }, Some(address)) => write!(f, "node {name} ({address})"),
             (Standing::Node { name, pod: None }, None) => write!(f, "node {name}"),
+            (Standing::Masked, Some(address)) => write!(f, "whoever {address} hides"),
             (Standing::World, Some(address)) => write!(f, "{address}"),
-            (Standing::World, None) => f.write_str("the world"),
+            (Standing::Masked | Standing::World, None) => f.write_str("the world"),
         }
     }
 }

@@ -109,6 +109,8 @@ impl Relation {
                 };
                 Self { exempt, masked: masked(), is_selectable: false }
             }
+            // what it is seen by is known already
+            Standing::Masked => Self { is_selectable: false, ..Self::PLAIN },
             Standing::World => Self { masked: masked(), is_selectable: false, ..Self::PLAIN },
         }
     }
@@ -137,7 +139,9 @@ pub(super) fn seen_address(party: &Party<'_>) -> Result<IpAddr, Missing> {
         Standing::Pod(pod) | Standing::Node { name: _, pod: Some(pod) } => {
             Missing::Address { name: pod.name.clone() }
         }
-        Standing::Node { name: _, pod: None } | Standing::World => Missing::Node { who: party.to_string() },
+        Standing::Node { name: _, pod: None } | Standing::Masked | Standing::World => {
+            Missing::Node { who: party.to_string() }
+        }
     })
 }
 

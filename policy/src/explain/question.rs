@@ -31,6 +31,9 @@ pub enum End {
     Pod(ObjectName),
     /// The service of this name.
     Service(ObjectName),
+    /// Whoever a node hides behind this address of its own: rules see the address alone. As the end that connects; users
+    /// have no word for it.
+    Masked(IpAddr),
 }
 
 /// A text that names no end.
@@ -77,6 +80,7 @@ impl fmt::Display for End {
             Self::Named(name) => write!(f, "{name}"),
             Self::Pod(name) => write!(f, "pod/{name}"),
             Self::Service(name) => write!(f, "svc/{name}"),
+            Self::Masked(address) => write!(f, "{address} (a node's, which hides who it is)"),
         }
     }
 }

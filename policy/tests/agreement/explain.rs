@@ -111,7 +111,7 @@ fn by_oracle(
         Standing::Pod(pod) if pod.name == endpoint.name => PeerKind::Itself,
         Standing::Pod(pod) => PeerKind::Pod(index.subject(pod)?),
         Standing::Node { name, .. } if name == endpoint.node && !name.is_empty() => PeerKind::OwnNode,
-        Standing::Node { .. } | Standing::World => PeerKind::Other,
+        Standing::Node { .. } | Standing::Masked | Standing::World => PeerKind::Other,
     };
     let traffic = Traffic { direction, protocol, port: path.port };
     Some(decide(policies(index.world()), index.subject(endpoint)?, PeerView { kind, address }, traffic))

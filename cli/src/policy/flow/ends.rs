@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use palomar_flow::view::EndpointView;
+use palomar_flow::view::{EndpointView, Side};
 use palomar_manifest::ObjectKey;
 use palomar_model::identity::Identity;
 use palomar_model::object::ObjectName;
@@ -72,12 +72,12 @@ impl<'w> Directory<'w> {
         Self { world, owners }
     }
 
-    /// An end as a flow has it, at its address.
-    pub fn find<E: EndpointView>(&self, end: Option<&E>, address: IpAddr) -> FlowEnd {
+    /// An end as a flow has it, at its address: of the source, or of the destination, of a packet of the end that connects.
+    pub fn find<E: EndpointView>(&self, end: Option<&E>, side: Side, address: IpAddr) -> FlowEnd {
         let address = address.to_canonical();
         match end.filter(|end| !end.pod_name().is_empty()) {
             Some(end) => self.pod(end, address),
-            None => self.other(end.map_or(0, EndpointView::identity), address),
+            None => self.other(end.map_or(0, EndpointView::identity), side, address),
         }
     }
 
@@ -113,13 +113,16 @@ impl<'w> Directory<'w> {
     }
 
     /// An end that the flow names no pod of.
-    fn other(&self, identity: u32, address: IpAddr) -> FlowEnd {
+    fn other(&self, identity: u32, side: Side, address: IpAddr) -> FlowEnd {
         let party = |kind: &str| Party { kind: kind.to_owned(), name: String::new() };
         let (end, party) = match (self.owners.get(&address), Class::of(identity)) {
             (Some(Owner::Service(name)), _) => {
                 (Ok(End::Address(address)), Party { kind: "Service".to_owned(), name: name.to_string() })
             }
             (Some(Owner::Node), Class::Node) => (Ok(End::Address(address)), party("node")),
+            (Some(Owner::Node), Class::World) if side == Side::Source => {
+                (Ok(End::Masked(address)), party("masked"))
+            }
             (Some(Owner::Node), _) => (
                 Err(format!(
                     "who is behind {address}: that is a node's address, and it may hide another end"

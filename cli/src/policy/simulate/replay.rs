@@ -98,7 +98,7 @@ pub struct Replay<'i, 'w> {
     /// Told of an end just now.
     telling: Telling,
     /// By what a source of flows calls it; valid for one source only.
-    by_number: HashMap<(u64, IpAddr), usize>,
+    by_number: HashMap<(u64, bool, IpAddr), usize>,
     /// By what flows tell of it, and its address.
     by_telling: HashMap<Box<[u8]>, usize>,
     by_value: HashMap<FlowEnd, usize>,
@@ -249,11 +249,11 @@ impl<'i, 'w> Replay<'i, 'w> {
         tell: impl Fn(Side, &mut Telling),
     ) -> usize {
         // number 0 is for no end at all, which says as much as any other value
-        let number = flow.key(Part::End(side)).map(|number| (number, address));
+        let number = flow.key(Part::End(side)).map(|number| (number, side == Side::Source, address));
         if let Some(known) = number.and_then(|number| self.by_number.get(&number)) {
             return *known;
         }
-        self.telling.begin(address);
+        self.telling.begin(side, address);
         tell(side, &mut self.telling);
         let known = match self.by_telling.get(self.telling.bytes()) {
             Some(known) => *known,
@@ -267,7 +267,7 @@ impl<'i, 'w> Replay<'i, 'w> {
 
     /// The end of a flow that tells of it what none has told before.
     fn find<V: FlowView>(&mut self, flow: &V, side: Side, address: IpAddr) -> usize {
-        let found = self.directory.find(flow.endpoint(side), address);
+        let found = self.directory.find(flow.endpoint(side), side, address);
         let known = match self.by_value.get(&found) {
             Some(known) => *known,
             None => self.add(found),

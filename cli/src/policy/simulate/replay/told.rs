@@ -12,8 +12,9 @@ pub struct Telling(Vec<u8>);
 
 impl Telling {
     /// Begins anew, for an end at an address.
-    pub fn begin(&mut self, address: IpAddr) {
+    pub fn begin(&mut self, side: Side, address: IpAddr) {
         self.0.clear();
+        self.0.push(u8::from(side == Side::Source));
         match address {
             IpAddr::V4(address) => {
                 self.0.push(4);
