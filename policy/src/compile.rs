@@ -17,6 +17,7 @@ use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::verdict::Direction;
 
 use crate::compiled::{CompiledSet, Entry, PeerKey};
+use crate::decide::selects;
 use crate::rule_sets::RuleSet;
 use crate::scope::Scope;
 use crate::service::ByPeer;
@@ -91,7 +92,7 @@ impl<'u> Compiler<'u> {
             self.compile_direction(&mut Rules::of(set, direction), &mut entries);
         }
         if set.isolates(Direction::Egress) {
-            entries.extend(self.services(&entries));
+            entries.extend(self.services(set, &entries));
         }
         entries.sort_by_key(|entry| (entry.peer, entry.direction, entry.scope));
         CompiledSet {
@@ -102,13 +103,20 @@ impl<'u> Compiler<'u> {
     }
 
     /// The entries of services, made from those of their backends.
-    fn services(&self, entries: &[Entry]) -> Vec<Entry> {
+    fn services(&self, set: &PolicySet, entries: &[Entry]) -> Vec<Entry> {
         let services = self.universe.services();
         if services.is_empty() {
             return Vec::new();
         }
         let by_peer = ByPeer::of_egress(entries);
-        services.iter().flat_map(|(number, backends)| backends.entries(*number, &by_peer)).collect()
+        // pods that policies beyond these select have another set; not to know which is on the safe side
+        let may_be_own = |identity: u32| {
+            let pods = self.universe.identities().get(&identity);
+            pods.is_some_and(|pods| set.iter().all(|policy| selects(policy, pods.subject())))
+        };
+        let entries =
+            services.iter().flat_map(|(number, backends)| backends.entries(*number, &by_peer, may_be_own));
+        entries.collect()
     }
 
     fn compile_direction(&mut self, rules: &mut Rules<'_>, entries: &mut Vec<Entry>) {

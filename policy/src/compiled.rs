@@ -27,9 +27,10 @@ pub struct Entry {
     pub direction: Direction,
     /// Which of its traffic.
     pub scope: Scope,
-    /// Every rule that allows it, those of less specific entries included; never empty.
+    /// Every rule that allows it, those of less specific entries included; empty only where
+    /// it is for a pod behind the service alone that may connect to itself.
     pub rules: RuleSet,
-    /// Of a service: not all of its backends are allowed, so each connection is judged where it is delivered.
+    /// Of a service: not all of its backends are allowed by rules, so each connection is judged where it is delivered.
     pub later: bool,
 }
 

@@ -123,18 +123,29 @@ impl Backends {
     /// The entries of a service with these backends. A port has one where every backend is allowed, or where those that
     /// are not are local: their egress is judged again at their own interface. It has none where no backend is
     /// allowed, or where one that is not is elsewhere: nobody could tell it from the others any more.
-    pub(crate) fn entries(&self, number: u32, by_peer: &ByPeer<'_>) -> Vec<Entry> {
+    ///
+    /// A pod may always connect to itself. Of a local backend for which `may_be_own` says that it may be the very pod
+    /// that connects, this too shows only where it is delivered: the pods of a set share its entries.
+    pub(crate) fn entries(
+        &self,
+        number: u32,
+        by_peer: &ByPeer<'_>,
+        may_be_own: impl Fn(u32) -> bool,
+    ) -> Vec<Entry> {
         let entries = self.ports.iter().filter_map(|((protocol, port), backends)| {
             let mut rules: BTreeSet<RuleRef> = BTreeSet::new();
-            let mut later = false;
+            let (mut later, mut to_itself) = (false, false);
             for backend in backends {
                 match by_peer.allowing(*backend, *protocol) {
                     Some(allowing) => rules.extend(allowing),
-                    None if backend.is_local => later = true,
+                    None if backend.is_local => {
+                        later = true;
+                        to_itself = to_itself || may_be_own(backend.identity);
+                    }
                     None => return None,
                 }
             }
-            (!rules.is_empty()).then(|| Entry {
+            (to_itself || !rules.is_empty()).then(|| Entry {
                 peer: PeerKey::Service(number),
                 direction: Direction::Egress,
                 scope: Scope::Ports(*protocol, PortPrefix::new(*port, 16)),

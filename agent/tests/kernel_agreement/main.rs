@@ -27,7 +27,7 @@ use palomar_model::attribution::PolicyRef;
 use palomar_model::netpol::Ports;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
-use palomar_policy::{Decision, PeerKind, PeerView, RuleSet, Traffic, decide};
+use palomar_policy::{Decision, PeerKind, PeerView, RuleSet, Traffic, decide, select_subject};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -126,17 +126,18 @@ fn the_kernel_lets_through_what_the_oracle_allows_and_names_the_same_rules() {
         let targets = services::targets(&services, &ports);
         for pod in &cluster.pods {
             node.enforce(&cluster, &targets, pod);
-            // a pod that connects to itself may do so, which none of the others is to be taken for
-            let others =
-                services.iter().filter(|service| service.behind.iter().all(|of| of.identity != pod.identity));
-            for way in others.flat_map(|service| service.ways(&ports)) {
+            let selecting = |pod: &Pod| select_subject(&cluster.world, pod.labels.subject());
+            let own_policies = selecting(pod);
+            for way in services.iter().flat_map(|service| service.ways(&ports)) {
                 let own = pod.addresses[usize::from(way.address.is_ipv6())];
                 let seen = node.send(own, way.address, way.asked());
                 count(&mut kinds.borrow_mut(), &seen);
                 let each = way.behind.iter().map(|peer| {
                     let address = peer.addresses[usize::from(way.address.is_ipv6())];
                     let traffic = way.given();
-                    expected(&cluster, Question { pod, own, peer: Some(peer), address, traffic })
+                    let seen = expected(&cluster, Question { pod, own, peer: Some(peer), address, traffic });
+                    let of_peer = selecting(peer);
+                    (seen, own_policies.iter().all(|own| of_peer.iter().any(|of| of.name == own.name)))
                 });
                 prop_assert_eq!(seen, way.expected(each), "{:?}", way);
             }

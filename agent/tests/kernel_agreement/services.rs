@@ -104,13 +104,18 @@ impl Way<'_> {
         Traffic { port: Some(self.target), ..self.asked() }
     }
 
-    /// What the oracle says of each pod behind it comes to: all here are local.
-    pub fn expected(&self, each: impl Iterator<Item = Seen>) -> Seen {
+    /// What the oracle says of each pod behind it comes to: all here are local. Each is given with whether it may be the
+    /// pod itself that connects, for all that the policies of that pod know.
+    pub fn expected(&self, each: impl Iterator<Item = (Seen, bool)>) -> Seen {
         let (mut rules, mut policies, mut is_denied) = (Vec::new(), BTreeSet::new(), None);
-        for seen in each {
+        let mut to_itself = false;
+        for (seen, may_be_own) in each {
             match seen {
                 Seen::Unjudged => return Seen::Unjudged,
-                Seen::Denied(by) => is_denied = Some(by),
+                Seen::Denied(by) => {
+                    is_denied = Some(by);
+                    to_itself |= may_be_own;
+                }
                 Seen::Allowed(of_pod, of, _) => {
                     rules.extend(of_pod.iter().cloned());
                     policies.extend(of);
@@ -120,8 +125,8 @@ impl Way<'_> {
         match is_denied {
             // the port is the service's, and so are its backends
             None => Seen::Allowed(RuleSet::new(rules), policies, MatchType::L3L4),
-            Some(by) if rules.is_empty() || !self.keeps_source => Seen::Denied(by),
-            // by whom shows where it is delivered
+            Some(by) if rules.is_empty() && !to_itself || !self.keeps_source => Seen::Denied(by),
+            // by whom, or that it may connect to itself, shows where it is delivered
             Some(_) => Seen::Unjudged,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_policy::{
-    Backend, Backends, Decision, Entry, PeerKey, PortPrefix, Scope, Traffic, compile, compile_for, decide,
+    Backend, Backends, Decision, Entry, PeerKey, PortPrefix, Scope, Traffic, compile, compile_for,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -47,13 +47,23 @@ proptest! {
         let decisions = chosen.iter().map(|((identity, address), port, is_local)| {
             let pod = prepared.cluster.pods.iter().find(|pod| pod.identity == *identity);
             let traffic = Traffic { direction: Direction::Egress, protocol, port: Some(*port) };
-            (decide(prepared.policies(), endpoint, Peer { pod, address: *address }.view(), traffic), *is_local)
+            (prepared.naive(endpoint, Peer { pod, address: *address }, traffic), *is_local)
         });
         let decisions: Vec<_> = decisions.collect();
+        // a pod that every policy of the set selects may be the one that connects, and may do so
+        let may_be_own = |identity: u32| {
+            let pod = prepared.cluster.pods.iter().find(|pod| pod.identity == identity).expect("a pod of the cluster");
+            let of_pod = prepared.select(pod.labels.subject());
+            set.iter().all(|policy| of_pod.iter().any(|own| own.name == policy.name))
+        };
+        let is_denied = |decision: &Decision, local: bool| !decision.passes() && local;
+        let to_itself = chosen.iter().zip(&decisions).any(|(((identity, _), ..), (decision, local))| {
+            is_denied(decision, *local) && may_be_own(*identity)
+        });
         let rules: BTreeSet<_> =
             decisions.iter().flat_map(|(decision, _)| decision.rules().to_vec()).collect();
         let denied_elsewhere = decisions.iter().any(|(decision, local)| !decision.passes() && !local);
-        let expected = (set.isolates(Direction::Egress) && !rules.is_empty() && !denied_elsewhere).then(|| Entry {
+        let expected = (set.isolates(Direction::Egress) && (to_itself || !rules.is_empty()) && !denied_elsewhere).then(|| Entry {
             peer: PeerKey::Service(NUMBER),
             direction: Direction::Egress,
             scope: Scope::Ports(protocol, PortPrefix::new(PORT, 16)),
@@ -63,6 +73,17 @@ proptest! {
         prop_assert!(set.isolates(Direction::Egress) || decisions.iter().all(|(d, _)| *d == Decision::NotIsolated));
         let whole = compile(&set, &prepared.universe).entries;
         let found: Vec<_> = whole.iter().filter(|entry| matches!(entry.peer, PeerKey::Service(_))).cloned().collect();
+        let is_itself = |identity: u32| {
+            let pod = prepared.cluster.pods.iter().find(|pod| pod.identity == identity).expect("a pod of the cluster");
+            pod.labels.subject() == endpoint
+        };
+        let mut each = chosen.iter().zip(&decisions);
+        let may_connect = each.all(|(((identity, _), ..), (decision, local))| {
+            decision.passes() || *local && is_itself(*identity)
+        });
+        if set.isolates(Direction::Egress) && may_connect && !chosen.is_empty() {
+            prop_assert_eq!(found.len(), 1, "whether it is another or the pod itself that answers");
+        }
         prop_assert_eq!(&found, &expected.into_iter().collect::<Vec<_>>());
         prop_assert_eq!(compile_for(&set, &prepared.universe, &[PeerKey::Service(NUMBER)]), found);
     }
