@@ -7,8 +7,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess
 use serde::forward_to_deserialize_any;
 
 use crate::error::Problem;
-use crate::fields::choices;
-use crate::suggest::nearest;
+use crate::fields::unknown_field;
 use crate::tree::{Key, Node, Value};
 
 /// Reads a node as a type whose unknown fields are errors. The path of a problem begins with `path`.
@@ -63,8 +62,8 @@ impl de::Error for Mismatch {
         Self { line: None, path_backwards: Vec::new(), reason: message.to_string() }
     }
 
-    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let (found, advice) = match found {
+    fn invalid_type(unexpected: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let (found, advice) = match unexpected {
             de::Unexpected::Unit | de::Unexpected::Option => ("nothing", ""),
             de::Unexpected::Bool(_) => ("a boolean", "; put it in quotes if it is meant as a string"),
             de::Unexpected::Signed(_) | de::Unexpected::Unsigned(_) | de::Unexpected::Float(_) => {
@@ -79,17 +78,19 @@ impl de::Error for Mismatch {
         let (expected, advice) = match expected.as_str() {
             "a string" => ("a string", advice),
             "a sequence" => ("a list", ""),
-            "i64" | "u64" | "u16" | "i32" => ("a number", ""),
+            "i64" | "u64" | "u16" | "i32" => ("a whole number", ""),
             text if text == "a map" || text.starts_with("struct ") => ("a mapping", ""),
             other => (other, ""),
         };
+        // One number in place of another: what is wrong with it is how it is written.
+        if let (true, de::Unexpected::Float(number)) = (expected.ends_with(" number"), unexpected) {
+            return Self::custom(format_args!("must be {expected}, not {number}"));
+        }
         Self::custom(format_args!("must be {expected}, not {found}{advice}"))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        let meant =
-            nearest(field, expected).map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
-        Self::custom(format_args!("unknown field; {meant}{}", choices(expected)))
+        Self::custom(unknown_field(field, expected))
     }
 }
 

@@ -84,10 +84,9 @@ impl<'a> At<'a> {
                     if is_known {
                         continue;
                     }
-                    if let Some(meant) = nearest(&key.text, known.read) {
+                    if nearest(&key.text, known.read).is_some() {
                         let path = self.child(self.node, &key.text).path;
-                        let reason = format!("unknown field; did you mean {meant}? {}", choices(known.read));
-                        problems.push(Problem::new(key.line, path, reason));
+                        problems.push(Problem::new(key.line, path, unknown_field(&key.text, known.read)));
                     }
                 }
             }
@@ -263,6 +262,14 @@ impl<'a> Fields<'a> {
     /// The place of the mapping itself, under the path of one of its fields: for a field that is missing.
     pub(crate) fn missing(&self, name: &str) -> At<'a> {
         self.at.child(self.at.node, name)
+    }
+}
+
+/// What is said of a field that is none of the known ones, and which of them it may be a slip of.
+pub(crate) fn unknown_field(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(meant) => format!("unknown field; did you mean {meant}? {}", choices(known)),
+        None => format!("unknown field {}", choices(known)),
     }
 }
 

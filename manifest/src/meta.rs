@@ -4,7 +4,7 @@ use palomar_model::labels::Labels;
 use palomar_model::object::Workload;
 
 use crate::error::Problem;
-use crate::fields::{At, Fields, Known, Problems, choices};
+use crate::fields::{At, Fields, Known, Problems, unknown_field};
 use crate::key::{Kind, ObjectKey};
 use crate::suggest::nearest;
 use crate::syntax;
@@ -76,8 +76,8 @@ fn unknown_fields(at: &At<'_>, problems: &mut Problems) {
     let known = [METADATA.read, METADATA.others, &FURTHER].concat();
     for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&&*key.text)) {
         if nearest(&key.text, METADATA.read).is_none() {
-            let reason = format!("unknown field; {}", choices(&known));
-            problems.push(Problem::new(key.line, format!("{}.{}", at.path, key.text), reason));
+            let path = format!("{}.{}", at.path, key.text);
+            problems.push(Problem::new(key.line, path, unknown_field(&key.text, &known)));
         }
     }
 }

@@ -7,8 +7,7 @@ use palomar_policy::validate::Segment;
 
 use crate::de;
 use crate::error::Problem;
-use crate::fields::{Fields, Problems, choices};
-use crate::suggest::nearest;
+use crate::fields::{Fields, Problems, unknown_field};
 use crate::tree::{Node, Value};
 
 const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
@@ -49,9 +48,7 @@ pub(crate) fn read(
 fn unknown_fields(root: &Node, fields: &Fields<'_>, problems: &mut Problems) {
     let Value::Map(entries) = &root.value else { return };
     for (key, _) in entries.iter().filter(|(key, _)| !FIELDS.contains(&&*key.text)) {
-        let meant =
-            nearest(&key.text, &FIELDS).map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
-        let reason = format!("unknown field; {meant}{}", choices(&FIELDS));
+        let reason = unknown_field(&key.text, &FIELDS);
         problems.push(Problem::new(key.line, fields.path_of(&key.text), reason));
     }
 }

@@ -58,6 +58,8 @@ impl FromStr for End {
         }
         match parts.as_slice() {
             [name] => Ok(Self::Named(ObjectName::new("default", *name))),
+            // A range of addresses is no end, though it looks like two names.
+            [namespace, _] if namespace.contains('.') => Err(InvalidEnd(text.to_owned())),
             [namespace, name] => Ok(Self::Named(ObjectName::new(*namespace, *name))),
             ["pod", namespace, name] => Ok(Self::Pod(ObjectName::new(*namespace, *name))),
             ["svc" | "service", namespace, name] => Ok(Self::Service(ObjectName::new(*namespace, *name))),
@@ -106,6 +108,7 @@ mod tests {
             ("", None),
             ("Shop/web", None),
             ("shop/web\u{1b}[2J", None),
+            ("10.0.0.0/8", None),
             ("10.0.0.0/8/1", None),
         ];
         for (text, expected) in table {

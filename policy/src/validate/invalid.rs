@@ -34,9 +34,6 @@ pub enum Reason {
     /// A required field is absent.
     #[error("is required")]
     Missing,
-    /// Absent is never taken for empty, which would select every pod.
-    #[error("is required; to select every pod of the namespace write podSelector: {{}}")]
-    MissingPodSelector,
     /// A policy type that is none.
     #[error("policy type {written:?} is unknown; choose from: Ingress, Egress")]
     UnknownPolicyType {
