@@ -11,7 +11,7 @@
 //! | `reason` | why one direction is as it is |
 //! | `explain` | one question, with all reasons |
 //! | `text`, `json` | an explanation for people, and for programs |
-//! | `probes` | many questions, one JSON line each |
+//! | `probes`, `probe_line` | many questions, one JSON line each |
 //! | `expectations`, `junit` | what a team expects, and how it came out |
 //! | `list` | what an agent enforces for each endpoint |
 //! | `simulate` | recorded flows under changed policies |
@@ -27,6 +27,7 @@ mod json;
 mod junit;
 mod list;
 mod manifests;
+mod probe_line;
 mod probes;
 mod question;
 mod reason;

@@ -1,17 +1,17 @@
 //! Many questions, one JSON line each, and as many answers in their order.
 
-use std::borrow::Cow;
 use std::io::{self, BufWriter, Read, Write};
 use std::ptr;
 
 use anyhow::{Context, Result, bail};
 use foldhash::{HashMap, HashMapExt as _};
+use palomar_manifest::Escaped;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, End, EndId, Index, InvalidEnd, Prober};
-use serde::Deserialize;
 
-use super::manifests::{Manifests, counted};
+use super::manifests::Manifests;
+use super::probe_line::ProbeLine;
 use super::question::{checked_port, protocol, protocol_name};
 use crate::arguments::Given;
 use crate::observe::input::{LINE_LIMIT, Line, Lines, open, unpacked};
@@ -20,18 +20,16 @@ use crate::surroundings::Surroundings;
 /// Ends that are remembered; beyond that all are forgotten.
 const REMEMBERED: usize = 200_000;
 
-/// A question as a line holds it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProbeLine<'a> {
-    #[serde(borrow)]
-    from: Cow<'a, str>,
-    #[serde(borrow)]
-    to: Cow<'a, str>,
-    #[serde(default)]
-    port: Option<u16>,
-    #[serde(borrow, default)]
-    protocol: Option<Cow<'a, str>>,
+/// What some editors write before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Lines that were no probes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// How many.
+    pub count: usize,
+    /// The number of the first of them, and what is wrong with it.
+    pub first: Option<(u64, String)>,
 }
 
 /// `policy explain --probes`.
@@ -50,22 +48,34 @@ pub fn run(
     let out = BufWriter::with_capacity(64 * 1024, &mut *surroundings.out);
     let read = unpacked(reader).and_then(|reader| answer_all(manifests, reader, out));
     let refused = read.with_context(|| format!("read {name}"))?;
-    if refused > 0 {
-        bail!("{} could not be read; the answers to them say why", counted(refused, "probe"));
-    }
-    Ok(())
+    let Refused { count, first: Some((line, error)) } = refused else { return Ok(()) };
+    let place = match name {
+        "-" => format!("line {line}"),
+        name => format!("{}:{line}", Escaped(name)),
+    };
+    let others = match count - 1 {
+        0 => String::new(),
+        others => format!("; and {others} more could not be, as their answers say"),
+    };
+    bail!("{place}: a probe could not be read: {error}{others}");
 }
 
-/// Answers every line, and says how many of them were no probes. Those have an answer of the form
+/// Answers every line, and says which of them were no probes. Those have an answer of the form
 /// `{"line":3,"error":"…"}`; empty lines have none.
-pub fn answer_all(manifests: &Manifests, probes: impl Read, mut out: impl Write) -> io::Result<usize> {
+pub fn answer_all(manifests: &Manifests, probes: impl Read, mut out: impl Write) -> io::Result<Refused> {
     let index = Index::new(&manifests.world);
     let (ends, texts) = (HashMap::new(), HashMap::new());
     let mut answering = Answering { prober: Prober::new(&index), ends, texts, buffer: Vec::new() };
     let mut lines = Lines::new(probes);
-    let (mut number, mut refused) = (0, 0);
+    let (mut number, mut refused) = (0_u64, Refused::default());
     while let Some(line) = lines.next(|| out.flush())? {
         number += 1;
+        let line = match line {
+            Line::Whole(line) if number == 1 => {
+                Line::Whole(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line))
+            }
+            other => other,
+        };
         let answered = match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
             Line::Whole(line) => answering.answer(line),
@@ -74,9 +84,10 @@ pub fn answer_all(manifests: &Manifests, probes: impl Read, mut out: impl Write)
         match answered {
             Ok(()) => out.write_all(&answering.buffer)?,
             Err(error) => {
-                refused += 1;
-                let error = serde_json::json!({ "line": number, "error": error });
-                writeln!(out, "{error}")?;
+                refused.count += 1;
+                let told = serde_json::json!({ "line": number, "error": error });
+                writeln!(out, "{told}")?;
+                refused.first.get_or_insert((number, error));
             }
         }
     }
@@ -98,8 +109,7 @@ struct Answering<'i, 'w> {
 
 impl Answering<'_, '_> {
     fn answer(&mut self, line: &[u8]) -> Result<(), String> {
-        let probe: ProbeLine<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        let ProbeLine { from, to, port, protocol: name } = probe;
+        let ProbeLine { from, to, port, protocol: name } = ProbeLine::read(line)?;
         let protocol = match name {
             None => Protocol::Tcp,
             Some(name) => protocol(&name).map_err(|error| error.to_string())?,

@@ -127,7 +127,15 @@ fn a_line_that_is_no_probe_is_answered_by_its_error_and_the_rest_is_answered_all
         ("{", "EOF while parsing an object"),
         (r#"{"from":"np-demo/frontend","port":1}"#, "missing field `to`"),
         (r#"{"from":"a","to":"b","port":1,"prot":"TCP"}"#, "unknown field `prot`"),
-        (r#"{"from":"a","to":"b","port":65536}"#, "65536"),
+        (
+            r#"{"from":"a","to":"b","port":65536}"#,
+            "invalid value: integer `65536`, expected a port, from 1 to 65535, as a number (column 33)",
+        ),
+        (r#"{"from":"a","to":"b","port":"80"}"#, "expected a port, from 1 to 65535, as a number (column 32)"),
+        (r#"{"from":"a","to":"b","port":80.5}"#, "expected a port, from 1 to 65535, as a number (column 32)"),
+        (r#"["np-demo/frontend","np-demo/web-1",8080]"#, "a probe is one object"),
+        ("garbage", "a probe is one object"),
+        (r#"{"from":"10.0.0.0/8","to":"b","port":1}"#, "names no end of a connection"),
         (r#"{"from":"a","to":"b","port":0}"#, "port 0 is none"),
         (r#"{"from":"a","to":"b"}"#, "TCP needs a port"),
         (r#"{"from":"a","to":"b","port":1,"protocol":"ICMP"}"#, "ICMP has no ports"),
@@ -140,11 +148,32 @@ fn a_line_that_is_no_probe_is_answered_by_its_error_and_the_rest_is_answered_all
     for (bad, reason) in table {
         let answers = probes(&[good, bad, good]);
         assert_eq!(answers.code, 1, "{bad}");
-        assert_eq!(answers.err, "1 probe could not be read; the answers to them say why\n");
+        assert!(answers.err.starts_with("line 2: a probe could not be read: "), "{}", answers.err);
         let lines: Vec<&str> = answers.out.lines().collect();
         assert_eq!((lines.len(), lines[0]), (3, lines[2]), "{bad}");
         assert!(lines[1].starts_with(r#"{"line":2,"error":""#) && lines[1].contains(reason), "{}", lines[1]);
     }
+}
+
+#[test]
+fn a_mark_of_byte_order_and_ends_of_lines_of_another_system_are_no_part_of_probes() {
+    let good = r#"{"from":"np-demo/frontend","to":"np-demo/web-1","port":8080}"#;
+    let plain = probes(&[good, good]);
+    let other = probes(&[&format!("\u{feff}{good}\r"), &format!("{good}\r\n")]);
+    assert_eq!((other.code, other.out), (0, plain.out));
+}
+
+#[test]
+fn the_first_line_that_is_no_probe_is_told_with_its_file_and_the_others_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("probes").display().to_string();
+    fs::write(&file, "\n{\n\n[]\n").unwrap();
+    let outcome = policy(&["explain", "--probes", &file]);
+    let expected = format!(
+        "{file}:2: a probe could not be read: EOF while parsing an object (column 1); and 1 more could not be, \
+         as their answers say\n"
+    );
+    assert_eq!((outcome.code, outcome.err), (1, expected));
 }
 
 #[test]
