@@ -15,7 +15,7 @@ use serde::de::{Deserializer, Error, Unexpected, Visitor};
 pub struct NetworkPolicyDraft {
     /// From `metadata`.
     pub name: ObjectName,
-    /// Absent and empty mean the same: every pod of the namespace is isolated in ingress, and no rule lets anyone in.
+    /// `spec`; `None` where the object has none.
     pub spec: Option<SpecDraft>,
 }
 
@@ -23,7 +23,7 @@ pub struct NetworkPolicyDraft {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SpecDraft {
-    /// Which pods. Absent and empty mean the same: every pod of the namespace.
+    /// Which pods; required.
     pub pod_selector: Option<SelectorDraft>,
     /// `Ingress`, `Egress` or both. Absent or empty: `Ingress`, and `Egress` too if there is an egress rule.
     pub policy_types: Option<Vec<String>>,

@@ -177,12 +177,13 @@ fn blocks_lose_host_bits_and_repeated_exceptions() {
 }
 
 #[test]
-fn a_spec_or_its_pod_selector_left_out_is_an_empty_one_as_the_api_server_takes_it() {
+fn a_spec_or_its_pod_selector_left_out_is_an_error_and_never_selects_all() {
     let none = NetworkPolicyDraft { name: ObjectName::new("ns", "policy"), spec: None };
-    let empty = valid(json!({"podSelector": {}}));
-    assert_eq!(none.validate().expect("valid"), empty);
-    assert_eq!(valid(json!({})), empty);
-    assert_eq!(valid(json!({"podSelector": null})), empty);
+    assert_eq!(none.validate().unwrap_err().to_string(), "spec: is required");
+    let expected =
+        "spec.podSelector: is required; to select every pod of the namespace write podSelector: {}";
+    assert_eq!(error(json!({})), expected);
+    assert_eq!(error(json!({"podSelector": null})), expected);
 }
 
 #[test]

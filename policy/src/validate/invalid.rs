@@ -34,6 +34,10 @@ pub enum Reason {
     /// A required field is absent.
     #[error("is required")]
     Missing,
+    /// Absent is never taken for empty, which would select every pod. The API server takes it so; in a file it is more
+    /// likely a slip.
+    #[error("is required; to select every pod of the namespace write podSelector: {{}}")]
+    MissingPodSelector,
     /// A policy type that is none.
     #[error("policy type {written:?} is unknown; choose from: Ingress, Egress")]
     UnknownPolicyType {

@@ -22,8 +22,14 @@ impl NetworkPolicyDraft {
     pub fn validate(self) -> Result<NetworkPolicy, InvalidPolicy> {
         let Self { name, spec } = self;
         let path = FieldPath::root("spec");
-        let SpecDraft { pod_selector, policy_types, ingress, egress } = spec.unwrap_or_default();
-        let pod_selector = selector::validate(pod_selector.unwrap_or_default(), &path.key("podSelector"))?;
+        let Some(SpecDraft { pod_selector, policy_types, ingress, egress }) = spec else {
+            return Err(path.reject(Reason::Missing));
+        };
+        let at = path.key("podSelector");
+        let Some(pod_selector) = pod_selector else {
+            return Err(at.reject(Reason::MissingPodSelector));
+        };
+        let pod_selector = selector::validate(pod_selector, &at)?;
         let types = types(policy_types.unwrap_or_default(), egress.as_deref(), &path.key("policyTypes"))?;
         let ingress =
             rules(ingress, &path.key("ingress"), |IngressDraft { from, ports }| ("from", from, ports))?;
