@@ -344,6 +344,59 @@ fn what_cannot_be_known_is_said_and_never_guessed() {
 }
 
 #[test]
+fn the_labels_of_a_namespace_without_an_object_are_asked_for_only_where_they_decide() {
+    let of_team = |operator: &str, values: &[&str]| {
+        json!({"namespaceSelector": {"matchExpressions": [
+            {"key": "team", "operator": operator, "values": values},
+        ]}})
+    };
+    let name = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "bank"}}});
+    let other =
+        json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "x", "team": "a"}}});
+    let other_pods = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}, "podSelector": app("x")});
+    let missing = "the labels of namespace bank, of which there is no Namespace object";
+    let table = [
+        ("a label that it may have", of_team("In", &["bank"]), Verdict::Undecidable),
+        ("a label that it may lack", of_team("NotIn", &["bank"]), Verdict::Undecidable),
+        ("a label that it may lack altogether", of_team("DoesNotExist", &[]), Verdict::Undecidable),
+        ("its name, which every namespace has as a label", name, Verdict::Allowed),
+        ("every namespace", json!({"namespaceSelector": {}}), Verdict::Allowed),
+        ("another's name beside a label", other, Verdict::Denied),
+        ("pods that are not meant, whatever the namespace", other_pods, Verdict::Denied),
+        ("the policy's own namespace", json!({"podSelector": {}}), Verdict::Denied),
+    ];
+    for (sentence, peer, expected) in table {
+        let spec =
+            json!({"podSelector": app("web"), "ingress": [{"from": [peer], "ports": [{"port": 8080}]}]});
+        let mut world = world(&[("shop/p", spec)]);
+        world.namespaces.remove("bank");
+        let expected_missing =
+            if expected == Verdict::Undecidable { vec![missing.to_owned()] } else { vec![] };
+        assert_eq!(
+            answer(&world, "bank/teller", "shop/web", 8080),
+            (expected, expected_missing),
+            "{sentence}"
+        );
+        let at_another_port = answer(&world, "bank/teller", "shop/web", 8081);
+        assert_eq!(at_another_port, (Verdict::Denied, vec![]), "{sentence}, at another port");
+        world.namespaces.insert("bank".into(), world.namespaces["shop"].clone());
+        let told = answer(&world, "bank/teller", "shop/web", 8080);
+        assert_ne!(told.0, Verdict::Undecidable, "{sentence}, and the object is there");
+    }
+}
+
+#[test]
+fn a_clause_that_fails_is_never_one_that_hangs_on_labels_nobody_told_of() {
+    let peer = json!({"namespaceSelector": {"matchLabels": {"team": "a"}}, "podSelector": app("x")});
+    let mut world = world(&[("shop/p", json!({"podSelector": app("web"), "ingress": [{"from": [peer]}]}))]);
+    world.namespaces.remove("bank");
+    let index = Index::new(&world);
+    let explanation = explain(&index, &question("bank/teller", "shop/web", 8080));
+    let Outcome::Fails(clauses) = &explanation.paths[0].ingress.rules[0].outcome else { panic!("it fails") };
+    assert_eq!(clauses[0].to_string(), "from[0].podSelector app=x: the peer has app=teller");
+}
+
+#[test]
 fn facts_that_do_not_matter_are_not_asked_for() {
     let selectors = world(&[(
         "shop/front",

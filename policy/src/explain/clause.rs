@@ -55,21 +55,22 @@ pub(super) fn of_peer(candidate: &Peer, own: &str, peer: &PeerFacts<'_, '_>, fie
         }
         Peer::Pods { namespaces, pods } => {
             let selector = if pods.is_some() { "podSelector" } else { "namespaceSelector" };
-            let Some(subject) = peer.subject else {
+            let (Some(subject), Some(namespace)) = (peer.subject, peer.namespace) else {
                 return at(selector, selected(namespaces.as_ref(), pods.as_ref()), no_pod(&peer.party));
             };
-            match namespaces {
-                None if subject.namespace != own => at(
+            let failing = namespaces.as_ref().and_then(|selector| namespace.first_failing(selector));
+            match failing {
+                None if namespaces.is_none() && subject.namespace != own => at(
                     "podSelector",
                     format!("of namespace {own} (no namespaceSelector)"),
                     format!("the peer is in namespace {}", subject.namespace),
                 ),
-                Some(namespaces) if !namespaces.matches(subject.namespace_labels) => {
-                    let (wanted, found) = failure(namespaces, subject.namespace_labels);
+                Some(failed) => {
+                    let found = labels_found(failed, subject.namespace_labels);
                     let found = format!("the peer's namespace {} has {found}", subject.namespace);
-                    at("namespaceSelector", wanted, found)
+                    at("namespaceSelector", failed.to_string(), found)
                 }
-                _ => {
+                None => {
                     let (wanted, found) =
                         pods.as_ref().map(|pods| failure(pods, subject.pod_labels)).unwrap_or_default();
                     at("podSelector", wanted, format!("the peer has {found}"))

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::world::{Pod, Service, World};
 
 use super::missing::Missing;
+use super::namespace::NamespaceFacts;
 use crate::behind::{Behind, Slices};
 use crate::subject::Subject;
 
@@ -18,7 +18,7 @@ pub struct Index<'w> {
     world: &'w World,
     owners: HashMap<IpAddr, Owner<'w>>,
     slices: Slices<'w>,
-    namespace_labels: HashMap<&'w str, Labels>,
+    namespaces: HashMap<&'w str, NamespaceFacts>,
 }
 
 /// Who has an address.
@@ -35,12 +35,8 @@ pub(super) enum Owner<'w> {
 impl<'w> Index<'w> {
     /// Prepares a world; work in proportion to it.
     pub fn new(world: &'w World) -> Self {
-        let mut index = Self {
-            world,
-            owners: HashMap::new(),
-            slices: Slices::of(world),
-            namespace_labels: HashMap::new(),
-        };
+        let mut index =
+            Self { world, owners: HashMap::new(), slices: Slices::of(world), namespaces: HashMap::new() };
         for service in world.services.values() {
             for address in &service.cluster_ips {
                 index.owners.insert(*address, Owner::Service(service));
@@ -49,8 +45,8 @@ impl<'w> Index<'w> {
         let (host, own): (Vec<&Arc<Pod>>, Vec<_>) = world.pods.values().partition(|pod| pod.host_network);
         for pod in own {
             let namespace = pod.name.namespace.as_str();
-            let labels = || world.namespace_labels(namespace);
-            index.namespace_labels.entry(namespace).or_insert_with(labels);
+            let facts = || NamespaceFacts::of(world, namespace);
+            index.namespaces.entry(namespace).or_insert_with(facts);
             for address in &pod.addresses {
                 index.claim(*address, pod);
             }
@@ -106,6 +102,11 @@ impl<'w> Index<'w> {
         }
     }
 
+    /// The namespace of a pod; `None` where it holds host-network pods alone.
+    pub(super) fn namespace(&self, pod: &Pod) -> Option<&NamespaceFacts> {
+        self.namespaces.get(pod.name.namespace.as_str())
+    }
+
     /// A pod as selectors see it; `None` for a host-network pod.
     pub fn subject<'i>(&'i self, pod: &'i Pod) -> Option<Subject<'i>> {
         if pod.host_network {
@@ -113,7 +114,7 @@ impl<'w> Index<'w> {
         }
         Some(Subject {
             namespace: &pod.name.namespace,
-            namespace_labels: self.namespace_labels.get(pod.name.namespace.as_str())?,
+            namespace_labels: &self.namespace(pod)?.labels,
             pod_labels: &pod.labels,
             named_ports: &pod.named_ports,
         })

@@ -44,6 +44,12 @@ pub enum Missing {
         /// The pod.
         name: ObjectName,
     },
+    /// A selector asks for a label of a namespace of which there is no object.
+    #[error("the labels of namespace {name}, of which there is no Namespace object")]
+    NamespaceLabels {
+        /// The namespace.
+        name: String,
+    },
     /// Two pods say that they have the address.
     #[error("which of the pods {} has the address {address}", listed(pods))]
     Owner {

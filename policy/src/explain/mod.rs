@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `question` | the ends, as users write them |
 //! | `index` | a world, prepared: who has which address |
+//! | `namespace` | the labels of a namespace, as far as they are known |
 //! | `path` | the ways that a connection may take: address families, the pods behind a service |
 //! | `peer` | the other end of a direction, as far as it is known |
 //! | `rules` | one direction, rule by rule |
@@ -20,6 +21,7 @@ mod change;
 mod clause;
 mod index;
 mod missing;
+mod namespace;
 mod path;
 mod peer;
 mod prober;

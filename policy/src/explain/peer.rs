@@ -9,6 +9,7 @@ use palomar_model::world::Pod;
 
 use super::index::Index;
 use super::missing::Missing;
+use super::namespace::NamespaceFacts;
 use super::path::{Party, Path, Standing};
 use crate::decide::Exemption;
 use crate::subject::Subject;
@@ -30,6 +31,8 @@ pub(super) struct PeerFacts<'a, 'w> {
     pub(super) party: Party<'w>,
     /// As selectors see it; `None`: no selector reaches it.
     pub(super) subject: Option<Subject<'a>>,
+    /// The namespace of that subject.
+    pub(super) namespace: Option<&'a NamespaceFacts>,
     /// The address that ipBlocks are asked for, or why it is not known.
     pub(super) address: Result<IpAddr, Missing>,
     /// Whether it is always allowed.
@@ -125,10 +128,11 @@ impl<'a, 'w: 'a> Side<'a, 'w> {
         };
         let pod = own.judged_pod()?;
         let Relation { exempt, masked, is_selectable } = Relation::of(path, direction, pod);
-        let subject =
-            party.judged_pod().filter(|_| is_selectable).and_then(|selectable| index.subject(selectable));
+        let selectable = party.judged_pod().filter(|_| is_selectable);
+        let subject = selectable.and_then(|pod| index.subject(pod));
+        let namespace = selectable.and_then(|pod| index.namespace(pod));
         let address = masked.map_or_else(|| seen_address(&party), Err);
-        let peer = PeerFacts { party, subject, address, exempt };
+        let peer = PeerFacts { party, subject, namespace, address, exempt };
         Some(Self { direction, pod, endpoint: index.subject(pod)?, peer })
     }
 }
@@ -148,13 +152,20 @@ pub(super) fn seen_address(party: &Party<'_>) -> Result<IpAddr, Missing> {
 impl PeerFacts<'_, '_> {
     /// Whether a peer of a rule reaches it; `own` is the namespace of the rule's policy.
     pub(super) fn is_reached_by(&self, candidate: &Peer, own: &str) -> Match {
-        let reaches = match candidate {
-            Peer::Block(block) => match &self.address {
-                Ok(address) => block.contains(*address),
-                Err(missing) => return Match::Unknown(missing.clone()),
-            },
-            Peer::Pods { .. } => self.subject.is_some_and(|subject| subject.is_selected_by(candidate, own)),
+        let reaches = match (candidate, self.subject, self.namespace) {
+            (Peer::Block(block), _, _) => {
+                self.address.as_ref().map(|address| block.contains(*address)).map_err(Missing::clone)
+            }
+            (Peer::Pods { .. }, Some(subject), Some(namespace)) => {
+                let unknown = || Missing::NamespaceLabels { name: subject.namespace.to_owned() };
+                namespace.is_selected(subject, candidate, own).ok_or_else(unknown)
+            }
+            (Peer::Pods { .. }, _, _) => Ok(false),
         };
-        if reaches { Match::Yes } else { Match::No }
+        match reaches {
+            Ok(true) => Match::Yes,
+            Ok(false) => Match::No,
+            Err(missing) => Match::Unknown(missing),
+        }
     }
 }

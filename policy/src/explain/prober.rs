@@ -78,6 +78,8 @@ struct PodFacts<'w> {
     /// What judges it: ingress, egress; `None` where nothing isolates it.
     rules: [Option<Rc<Rules<'w>>>; 2],
     selected_by: Bits,
+    /// The peers that may select it besides, which hangs on labels of its namespace that nobody told of; `None`: none may.
+    maybe_selected_by: Option<Bits>,
     /// Its named ports that some rule asks for, by the number of the name.
     named_ports: Vec<(Protocol, usize, u16)>,
 }
@@ -264,7 +266,9 @@ impl<'i, 'w> Prober<'i, 'w> {
         let facts = Rc::new(PodFacts {
             pod,
             rules,
-            selected_by: self.peers.selecting(self.index, pod),
+            selected_by: self.peers.selecting(self.index, pod, Some(true)),
+            maybe_selected_by: Some(self.peers.selecting(self.index, pod, None))
+                .filter(|bits| bits.iter().any(|word| *word != 0)),
             named_ports: named_ports.collect(),
         });
         self.pods.insert(&pod.name, Rc::clone(&facts));
@@ -375,8 +379,14 @@ fn judge<'w>(
             || covered_by.is_ok_and(|bits| any(bits, blocks));
         if is_reached {
             by.push(*deciding);
-        } else if let (Err(missing), false) = (&covered_by, blocks.is_empty()) {
+            continue;
+        }
+        if let (Err(missing), false) = (&covered_by, blocks.is_empty()) {
             depends.push((*missing).clone());
+        }
+        let maybe = selectable.and_then(|facts| Some((facts.maybe_selected_by.as_ref()?, facts.pod)));
+        if let Some((_, pod)) = maybe.filter(|(bits, _)| any(bits, selectors)) {
+            depends.push(Missing::NamespaceLabels { name: pod.name.namespace.clone() });
         }
     }
     if !by.is_empty() {
@@ -441,10 +451,13 @@ impl<'w> Peers<'w> {
         (numbers(selectors), numbers(blocks))
     }
 
-    fn selecting(&self, index: &Index<'w>, pod: &'w Pod) -> Bits {
-        let subject = index.subject(pod);
+    /// The peers of which it is known, or not known, that they select a pod.
+    fn selecting(&self, index: &Index<'w>, pod: &'w Pod, known: Option<bool>) -> Bits {
+        let facts = index.subject(pod).zip(index.namespace(pod));
         self.bits(|own, peer| {
-            subject.is_some_and(|subject| subject.is_selected_by(peer, own.unwrap_or_default()))
+            facts.is_some_and(|(subject, namespace)| {
+                namespace.is_selected(subject, peer, own.unwrap_or_default()) == known
+            })
         })
     }
 

@@ -8,7 +8,7 @@ use palomar_model::netpol::NetworkPolicy;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
-use palomar_model::world::{Node, Pod, Service, ServicePort, TargetPort, World};
+use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
 use palomar_policy::explain::{
     Answer, DirectionExplanation, End, Explanation, Index, Missing, Outcome, Path, PathExplanation, Prober,
     Question, Standing, Verdict, explain, smallest_change,
@@ -189,6 +189,41 @@ proptest! {
             is_whole(&explanation.answer)?;
             prop_assert_eq!(&prober.answer(&question), &explanation.answer, "{:?}", question);
             prop_assert_eq!(&prober.answer(&question), &explanation.answer, "asked again");
+        }
+    }
+
+    #[test]
+    fn what_is_decided_without_the_labels_of_a_namespace_holds_whatever_they_are(
+        cluster in cluster(),
+        kinds in vec(0..8_u8, 4),
+        questions in vec(question(), 20),
+        untold in select(vec!["a", "b"]),
+    ) {
+        let mut told = world(&cluster, &kinds);
+        for (name, namespace) in &mut told.namespaces {
+            Arc::make_mut(namespace).labels.extend(Namespace::default_labels(name));
+        }
+        let mut without = told.clone();
+        without.namespaces.remove(untold);
+        let (full_index, index) = (Index::new(&told), Index::new(&without));
+        let mut prober = Prober::new(&index);
+        let ends = ends(&without);
+        for (from, to, protocol, port) in questions {
+            let question = Question { from: from.get(&ends).clone(), to: to.get(&ends).clone(), protocol, port };
+            let explanation = explain(&index, &question);
+            is_whole(&explanation.answer)?;
+            prop_assert_eq!(&prober.answer(&question), &explanation.answer, "{:?}", question);
+            let full = explain(&full_index, &question).answer;
+            if explanation.answer.verdict != Verdict::Undecidable {
+                prop_assert_eq!(explanation.answer.verdict, full.verdict, "{:?}", question);
+            }
+            for (side, full) in [
+                (&explanation.answer.egress, full.egress),
+                (&explanation.answer.ingress, full.ingress),
+            ] {
+                prop_assert!(side.verdict == Verdict::Undecidable || side.verdict == full.verdict);
+                prop_assert!(side.by.iter().all(|by| full.by.contains(by)), "{:?}", question);
+            }
         }
     }
 
