@@ -97,9 +97,10 @@ SUBPROGRAM int judge(const struct packet *p, struct finding *f, __u32 direction,
   /* in the order of preference where two are equally specific */
   __u32 longest = 0;
   f->rule_set = rules_of(&key, identity, &longest, f);
-  if (f->peer.class && !(f->peer.flags & ADDRESS_SERVICE)) f->class_rule_set = rules_of(&key, PEER_CLASS | f->peer.class, &longest, f);
-  __u32 any = rules_of(&key, IDENTITY_ANY, &longest, f);
-  if (!f->rule_set) f->rule_set = any;
+  if (f->peer.class && !(f->peer.flags & ADDRESS_SERVICE))
+    f->class_rule_set = rules_of(&key, PEER_CLASS | f->peer.class, &longest, f);
+  /* what an identity finds holds what is said of any peer, and is as specific */
+  if (!f->rule_set) f->rule_set = rules_of(&key, IDENTITY_ANY, &longest, f);
   return f->rule_set || f->class_rule_set ? JUDGED_ALLOWED : JUDGED_DENIED;
 }
 
