@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use palomar_model::endpoint_slice::{AddressType, Endpoint, EndpointSlice, EndpointState, SlicePort};
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
@@ -519,4 +520,151 @@ fn a_new_policy_isolates_nobody_who_was_not_isolated() {
     let yaml = change(&[("shop/picky", picky)], "shop/front", "shop/web", 80).unwrap();
     assert!(yaml.contains("- key: tier\n      operator: DoesNotExist"), "{yaml}");
     assert!(yaml.contains("- key: pod-template-hash\n      operator: In"), "{yaml}");
+}
+
+/// The world with the service `web` open at every node's port 30080 and at 192.0.2.80, and `front` on node n1.
+fn outside(policies: &[(&str, Value)], keeps_source: bool) -> World {
+    let mut world = world(policies);
+    let web = Arc::make_mut(world.services.get_mut(&ObjectName::new("shop", "web")).expect("a service"));
+    web.external_addresses.push("192.0.2.80".parse().expect("an address"));
+    web.ports[0].node_port = Some(30_080);
+    web.keeps_source = keeps_source;
+    world
+}
+
+#[test]
+fn a_port_at_a_node_and_an_address_outside_lead_to_the_pods_behind_the_service() {
+    use Verdict::{Allowed, Denied, Undecidable};
+
+    let to_web = json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": app("web")}], "ports": [{"port": 8080}]}]});
+    let to_db = json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": app("db")}]}]});
+    for (what, to, port, to_the_pods, to_others) in [
+        ("an address outside", "192.0.2.80", 80, Allowed, Denied),
+        ("a port of the own node", "10.0.0.1", 30_080, Allowed, Denied),
+        (
+            "a port of another node, which the own one takes for the node's",
+            "10.0.0.2",
+            30_080,
+            Denied,
+            Denied,
+        ),
+        ("a port that is no service's", "10.0.0.1", 30_081, Denied, Denied),
+        ("a port that the service does not have", "192.0.2.80", 30_080, Denied, Denied),
+    ] {
+        for keeps_source in [false, true] {
+            let found = |policy: &Value| {
+                answer(&outside(&[("shop/p", policy.clone())], keeps_source), "shop/front", to, port).0
+            };
+            assert_eq!((found(&to_web), found(&to_db)), (to_the_pods, to_others), "{what}");
+        }
+    }
+    let block = json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.2/32"}}]}]});
+    let (verdict, missing) = answer(&outside(&[("shop/p", block)], false), "shop/front", "10.0.0.2", 30_080);
+    assert_eq!(verdict, Undecidable, "what the other node does with it");
+    assert_eq!(
+        missing,
+        [
+            "what node n2 (10.0.0.2) does with TCP 30080, where it leads to service shop/web: another node judges that \
+          connection as one to this node"
+        ]
+    );
+}
+
+#[test]
+fn a_source_that_a_node_hides_is_reached_by_no_selector_and_its_address_is_not_known() {
+    use Verdict::{Allowed, Denied, Undecidable};
+
+    let from = |peers: Value| json!({"podSelector": app("web"), "ingress": [{"from": peers}]});
+    let front = from(json!([{"podSelector": app("front")}]));
+    let block = from(json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}]));
+    let anyone = json!({"podSelector": app("web"), "ingress": [{}]});
+    // of the selector, the block and anyone
+    for (what, source, to, keeps_source, expected) in [
+        ("a cluster address", "shop/front", "svc/shop/web", false, [Allowed, Allowed, Allowed]),
+        ("outside, kept", "shop/front", "192.0.2.80", true, [Allowed, Allowed, Allowed]),
+        ("outside, hidden", "shop/front", "192.0.2.80", false, [Denied, Undecidable, Allowed]),
+        ("the own node, kept", "shop/front", "10.0.0.1", true, [Allowed, Allowed, Allowed]),
+        ("the own node, hidden", "shop/front", "10.0.0.1", false, [Denied, Undecidable, Allowed]),
+        (
+            "another node, which may hide it",
+            "shop/front",
+            "10.0.0.2",
+            true,
+            [Undecidable, Undecidable, Allowed],
+        ),
+        ("another node, which hides it", "shop/front", "10.0.0.2", false, [Denied, Undecidable, Allowed]),
+        ("the pod itself, hidden", "shop/web", "192.0.2.80", false, [Undecidable, Undecidable, Allowed]),
+        ("the world, hidden", "198.51.100.1", "192.0.2.80", false, [Denied, Undecidable, Allowed]),
+    ] {
+        let port = if to.starts_with("10.0.") { 30_080 } else { 80 };
+        let found = [&front, &block, &anyone].map(|policy| {
+            let mut world = outside(&[("shop/p", policy.clone())], keeps_source);
+            // one family
+            Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", "web")).unwrap()).addresses.pop();
+            answer(&world, source, to, port).0
+        });
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+#[test]
+fn where_nobody_can_answer_only_a_rule_for_anyone_on_every_port_lets_a_pod_out() {
+    use Verdict::{Denied, Undecidable};
+
+    let egress =
+        |rule: Value| json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [rule]});
+    for (what, rule, expected) in [
+        ("anyone on every port", json!({}), Undecidable),
+        ("anyone on every TCP port", json!({"ports": [{"protocol": "TCP"}]}), Undecidable),
+        ("anyone on that port", json!({"ports": [{"port": 8080}]}), Denied),
+        ("anyone on every UDP port", json!({"ports": [{"protocol": "UDP"}]}), Denied),
+        ("every pod", json!({"to": [{"namespaceSelector": {}}]}), Denied),
+        ("every address", json!({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}), Denied),
+    ] {
+        let world = outside(&[("shop/p", egress(rule))], false);
+        for (to, port, lacks) in [
+            ("svc/shop/web", 8080, "a port TCP 8080 of service shop/web; it has TCP 80, TCP 81"),
+            ("10.96.0.1", 8080, "a port TCP 8080 of service shop/web; it has TCP 80, TCP 81"),
+            ("192.0.2.80", 8080, "a port TCP 8080 of service shop/web; it has TCP 80, TCP 81"),
+            ("svc/shop/empty", 80, "a ready endpoint behind TCP 80 of service shop/empty"),
+        ] {
+            let (verdict, missing) = answer(&world, "shop/front", to, port);
+            assert_eq!(verdict, expected, "{what}, to {to}");
+            assert_eq!(missing, if verdict == Undecidable { vec![lacks] } else { vec![] }, "{what}, to {to}");
+            let explanation = explain(&Index::new(&world), &question("shop/front", to, port));
+            assert_eq!(smallest_change(&Index::new(&world), Protocol::Tcp, &explanation), None, "{what}");
+        }
+    }
+}
+
+#[test]
+fn slices_lead_to_pods_and_to_others_whom_ip_blocks_reach() {
+    use Verdict::{Allowed, Denied, Undecidable};
+
+    let to = |peer: Value| json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [peer]}]});
+    let slice = |ends: &[&str]| EndpointSlice {
+        name: ObjectName::new("shop", "far-1"),
+        service: "far".into(),
+        address_type: AddressType::Ipv4,
+        ports: vec![SlicePort { name: String::new(), protocol: Protocol::Tcp, number: Some(443) }],
+        endpoints: ends
+            .iter()
+            .map(|own| Endpoint { address: own.parse().unwrap(), state: EndpointState::Ready })
+            .collect(),
+    };
+    let (pod, outside) = (json!({"podSelector": app("db")}), json!({"ipBlock": {"cidr": "198.51.100.0/24"}}));
+    for (what, ends, to_pod, to_block) in [
+        ("a pod", &["10.1.0.3"][..], Allowed, Denied),
+        ("an address outside", &["198.51.100.7"], Denied, Allowed),
+        ("both", &["10.1.0.3", "198.51.100.7"], Undecidable, Undecidable),
+        ("nobody", &[], Denied, Denied),
+    ] {
+        let found = |peer: &Value| {
+            let mut world = world(&[("shop/p", to(peer.clone()))]);
+            let slice = slice(ends);
+            world.endpoint_slices.insert(slice.name.clone(), Arc::new(slice));
+            answer(&world, "shop/front", "svc/shop/far", 80).0
+        };
+        assert_eq!((found(&pod), found(&outside)), (to_pod, to_block), "{what}");
+    }
 }

@@ -74,6 +74,7 @@ fn party(party: &Party<'_>) -> Value {
         Standing::Node { name: _, pod: Some(pod) } => ("host-network pod", Some(pod.name.to_string())),
         Standing::Node { name, pod: None } => ("node", Some(name.to_owned())),
         Standing::Masked => ("masked", None),
+        Standing::Service(service) => ("service", Some(service.name.to_string())),
         Standing::World => ("world", None),
     };
     json!({ "kind": kind, "name": name, "address": address })

@@ -104,6 +104,10 @@ impl Text<'_> {
             return self
                 .line(1, "it was judged where it came from, before a node put its own address in place");
         }
+        if party.judged_pod().is_none() && side.answer.verdict == Verdict::Undecidable {
+            self.line(1, "who answers there is not known");
+            return self.missing(missing);
+        }
         if party.judged_pod().is_none() {
             return self.line(1, "no policy judges it: it is no pod with an address of its own");
         }
@@ -118,9 +122,7 @@ impl Text<'_> {
             let policies: Vec<String> = isolated_by.iter().map(|policy| self.policy(policy)).collect();
             self.line(1, &format!("isolated by {}", policies.join(", ")));
         }
-        for missing in missing.iter().filter(|missing| !self.told.contains(missing)) {
-            self.line(1, &format!("not known: {missing}"));
-        }
+        self.missing(missing);
         // What decides comes first.
         let (allowing, others): (Vec<_>, Vec<_>) =
             rules.iter().partition(|rule| rule.outcome == Outcome::Allows);
@@ -134,6 +136,13 @@ impl Text<'_> {
         }
         if let Some(more) = not_selecting.len().checked_sub(NOT_SELECTING_SHOWN).filter(|more| *more > 0) {
             self.line(2, &format!("and {more} more, all of them with --output json"));
+        }
+    }
+
+    /// What has not been told yet.
+    fn missing(&mut self, missing: &[Missing]) {
+        for missing in missing.iter().filter(|missing| !self.told.contains(missing)) {
+            self.line(1, &format!("not known: {missing}"));
         }
     }
 

@@ -87,8 +87,8 @@ pub(super) fn combine<'w>(paths: impl IntoIterator<Item = (Path<'w>, Answer<'w>)
 impl Answer<'_> {
     /// The answer where an end is not known.
     pub(super) fn unknown(missing: Vec<Missing>) -> Self {
-        let unknown = || DirectionAnswer { verdict: Verdict::Undecidable, isolated: false, by: Vec::new() };
-        Self { verdict: Verdict::Undecidable, egress: unknown(), ingress: unknown(), missing }
+        let (egress, ingress) = (DirectionAnswer::UNKNOWN, DirectionAnswer::UNKNOWN);
+        Self { verdict: Verdict::Undecidable, egress, ingress, missing }
     }
 
     fn merge(&mut self, other: Self) {
@@ -136,6 +136,9 @@ impl fmt::Display for Verdict {
 impl DirectionAnswer<'_> {
     /// An end that no policy judges.
     pub const NOT_JUDGED: Self = Self { verdict: Verdict::Allowed, isolated: false, by: Vec::new() };
+
+    /// An end of which it is not known who it is.
+    pub(super) const UNKNOWN: Self = Self { verdict: Verdict::Undecidable, isolated: false, by: Vec::new() };
 
     /// Both of two ways that a connection may take.
     pub(super) fn merge(&mut self, other: Self) {

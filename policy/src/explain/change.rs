@@ -277,10 +277,13 @@ fn short_name(pod: &Pod) -> &str {
 fn short_party(party: &Party<'_>) -> String {
     match (party.standing, party.address) {
         (Standing::Pod(pod) | Standing::Node { name: _, pod: Some(pod) }, _) => short_name(pod).to_owned(),
-        (Standing::Node { .. } | Standing::Masked | Standing::World, Some(address)) => {
-            address.to_string().replace("::", "-x-").replace(':', "-").trim_matches('-').to_owned()
+        (
+            Standing::Node { .. } | Standing::Masked | Standing::Service(_) | Standing::World,
+            Some(address),
+        ) => address.to_string().replace("::", "-x-").replace(':', "-").trim_matches('-').to_owned(),
+        (Standing::Node { .. } | Standing::Masked | Standing::Service(_) | Standing::World, None) => {
+            "world".to_owned()
         }
-        (Standing::Node { .. } | Standing::Masked | Standing::World, None) => "world".to_owned(),
     }
 }
 

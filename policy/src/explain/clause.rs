@@ -91,6 +91,7 @@ pub(super) fn of_ports(
     let wanted: Vec<String> = rules.iter().map(|rule| wanted_port(rule, named)).collect();
     let found = match port {
         Some(_) => format!("the connection goes to {}", shown_port(protocol, port)),
+        None if matches!(side.peer.party.standing, Standing::Service(_)) => no_pod(&side.peer.party),
         None if protocol.has_ports() => format!("the port of the {protocol} packet is not known"),
         None => format!("{protocol} has no ports"),
     };
@@ -117,6 +118,9 @@ fn wanted_port(rule: &PortRule, named: Option<&NamedPorts>) -> String {
 }
 
 fn block_failure(block: &IpBlock, peer: &PeerFacts<'_, '_>) -> (String, String) {
+    if matches!(peer.party.standing, Standing::Service(_)) {
+        return (block.to_string(), no_pod(&peer.party));
+    }
     let Ok(address) = peer.address else { return (block.to_string(), String::new()) };
     match block.except.iter().find(|except| except.contains(&address)) {
         Some(except) if block.cidr.contains(&address) => {
@@ -146,6 +150,7 @@ fn no_pod(party: &Party<'_>) -> String {
         // A pod to itself by way of a service.
         Standing::Pod(_) => "the peer's address may be a node's, which no selector reaches".to_owned(),
         Standing::Masked => format!("the peer is {party}, and no selector reaches a node's address"),
+        Standing::Service(_) => format!("nobody is known to answer for {party}"),
         Standing::World => format!("the peer {party} is no pod"),
     }
 }

@@ -5,11 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use palomar_model::object::ObjectName;
-use palomar_model::world::{Pod, Service, World};
+use palomar_model::packet::Protocol;
+use palomar_model::verdict::Direction;
+use palomar_model::world::{Pod, Service, ServicePort, World};
 
 use super::missing::Missing;
 use super::namespace::NamespaceFacts;
 use crate::behind::{Behind, Slices};
+use crate::decide::selects;
+use crate::set::policies_of_namespace;
 use crate::subject::Subject;
 
 /// Who has which address.
@@ -18,6 +22,7 @@ pub struct Index<'w> {
     world: &'w World,
     owners: HashMap<IpAddr, Owner<'w>>,
     slices: Slices<'w>,
+    node_ports: HashMap<(Protocol, u16), Vec<(&'w Service, &'w ServicePort)>>,
     namespaces: HashMap<&'w str, NamespaceFacts>,
 }
 
@@ -27,7 +32,8 @@ pub(super) enum Owner<'w> {
     Pod(&'w Pod),
     /// Pods that all say so; at least two.
     Pods(Vec<&'w Pod>),
-    Service(&'w Service),
+    /// Services that all claim it, as an address in the cluster or outside; at least one.
+    Services(Vec<&'w Service>),
     /// A node, and the host-network pod that told of it, if it was one. The name is empty where it is not known.
     Node(&'w str, Option<&'w Pod>),
 }
@@ -35,12 +41,15 @@ pub(super) enum Owner<'w> {
 impl<'w> Index<'w> {
     /// Prepares a world; work in proportion to it.
     pub fn new(world: &'w World) -> Self {
-        let mut index =
-            Self { world, owners: HashMap::new(), slices: Slices::of(world), namespaces: HashMap::new() };
+        let mut index = Self {
+            world,
+            owners: HashMap::new(),
+            slices: Slices::of(world),
+            node_ports: HashMap::new(),
+            namespaces: HashMap::new(),
+        };
         for service in world.services.values() {
-            for address in &service.cluster_ips {
-                index.owners.insert(*address, Owner::Service(service));
-            }
+            index.add_service(service);
         }
         let (host, own): (Vec<&Arc<Pod>>, Vec<_>) = world.pods.values().partition(|pod| pod.host_network);
         for pod in own {
@@ -65,9 +74,24 @@ impl<'w> Index<'w> {
         index
     }
 
+    fn add_service(&mut self, service: &'w Service) {
+        for address in service.cluster_ips.iter().chain(&service.external_addresses) {
+            match self.owners.entry(*address).or_insert_with(|| Owner::Services(Vec::new())) {
+                Owner::Services(services) if services.last().is_none_or(|last| last.name != service.name) => {
+                    services.push(service);
+                }
+                _ => {}
+            }
+        }
+        for port in &service.ports {
+            let Some(number) = port.node_port else { continue };
+            self.node_ports.entry((port.protocol, number)).or_default().push((service, port));
+        }
+    }
+
     fn claim(&mut self, address: IpAddr, pod: &'w Pod) {
         let owner = match self.owners.remove(&address) {
-            None | Some(Owner::Service(_) | Owner::Node(..)) => Owner::Pod(pod),
+            None | Some(Owner::Services(_) | Owner::Node(..)) => Owner::Pod(pod),
             Some(Owner::Pod(other)) => Owner::Pods(vec![other, pod]),
             Some(Owner::Pods(mut others)) => {
                 others.push(pod);
@@ -90,6 +114,30 @@ impl<'w> Index<'w> {
     /// Who stands behind a service.
     pub(super) fn behind(&self, service: &Service) -> Behind<'w> {
         self.slices.behind(self.world, service)
+    }
+
+    /// The ports of services that a port of every node leads to.
+    pub(super) fn at_nodes(
+        &self,
+        protocol: Protocol,
+        port: Option<u16>,
+    ) -> &[(&'w Service, &'w ServicePort)] {
+        let found = port.and_then(|port| self.node_ports.get(&(protocol, port)));
+        found.map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any port of the nodes leads to a service.
+    pub(super) fn has_node_ports(&self) -> bool {
+        !self.node_ports.is_empty()
+    }
+
+    /// Whether a policy isolates a pod for egress.
+    pub(super) fn isolates_egress(&self, pod: &Pod) -> bool {
+        let isolates = |subject: Subject<'_>| {
+            policies_of_namespace(self.world, subject.namespace)
+                .any(|policy| policy.rules(Direction::Egress).is_some() && selects(policy, subject))
+        };
+        self.subject(pod).is_some_and(isolates)
     }
 
     /// Whether other pods say that they have this pod's address too.

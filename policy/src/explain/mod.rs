@@ -36,7 +36,7 @@ pub use change::{Change, Edit, smallest_change};
 pub use clause::Clause;
 pub use index::Index;
 pub use missing::Missing;
-pub use path::{Party, Path, Standing};
+pub use path::{Party, Path, Source, Standing};
 pub use prober::{EndId, Prober};
 pub use question::{End, InvalidEnd, Question};
 pub use rules::{DirectionExplanation, Outcome, RuleExplanation};
@@ -82,9 +82,13 @@ pub fn explain<'w>(index: &Index<'w>, question: &Question) -> Explanation<'w> {
 
 impl<'w> PathExplanation<'w> {
     fn of(index: &Index<'w>, path: Path<'w>, protocol: Protocol) -> Self {
-        let direction = |direction| match Side::of(index, &path, direction) {
-            Some(side) => DirectionExplanation::of(index, &side, protocol, path.port),
-            None => DirectionExplanation::NOT_JUDGED,
+        let direction = |direction| {
+            let unknown = path.unknown(protocol).filter(|_| direction == Direction::Ingress);
+            match (unknown, Side::of(index, &path, direction)) {
+                (Some(missing), _) => DirectionExplanation::unknown(missing),
+                (None, Some(side)) => DirectionExplanation::of(index, &side, protocol, path.port),
+                (None, None) => DirectionExplanation::NOT_JUDGED,
+            }
         };
         let (egress, ingress) = (direction(Direction::Egress), direction(Direction::Ingress));
         let verdict = egress.answer.verdict.both(ingress.answer.verdict);

@@ -23,8 +23,37 @@ pub struct Path<'w> {
     pub to: Party<'w>,
     /// The destination port at the end that answers.
     pub port: Option<u16>,
-    /// The service whose address the client connects to; `None` where it connects to the other end itself.
+    /// The service whose address, or port at a node, the client connects to; `None` where it connects to the other end
+    /// itself.
     pub service: Option<&'w ObjectName>,
+    /// Whether the end that answers sees who connects.
+    pub source: Source,
+    /// Why it is not known who answers there; `None`: it is.
+    pub(super) open: Option<Open>,
+}
+
+/// Whether the end that answers sees the address of the end that connects, or a node's in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// It sees it.
+    Kept,
+    /// It sees it of pods. Of others from outside the cluster, nodes may have replaced it.
+    KeptOfPods,
+    /// Nodes may have replaced it.
+    MayBeMasked,
+    /// A node has replaced it by an address of its own.
+    Masked,
+}
+
+/// Why it is not known who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Open {
+    /// The service does not have this port.
+    Port(Option<u16>),
+    /// Nobody stands behind this port.
+    Backend(Option<u16>),
+    /// The port leads to the service only at that node.
+    AtNode(Option<u16>),
 }
 
 /// One end of a path.
@@ -50,6 +79,9 @@ pub enum Standing<'w> {
     },
     /// Whoever a node hides behind its address, which is all that is seen. Egress was judged where it came from.
     Masked,
+    /// A service's address, or a node's with a port of a service, where it is not known who answers. No selector and no
+    /// ipBlock reaches that.
+    Service(&'w Service),
     /// Anyone else.
     World,
 }
@@ -58,8 +90,8 @@ pub enum Standing<'w> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found<'w> {
     Party(Standing<'w>, Vec<IpAddr>),
-    /// A service, and the one of its addresses that was asked for.
-    Service(&'w Service, Option<IpAddr>),
+    /// A service, and the one of its addresses that was asked for; at least one. Of several any may answer.
+    Services(Vec<&'w Service>, Option<IpAddr>),
 }
 
 /// Where a connection may end.
@@ -68,6 +100,10 @@ pub(super) struct Target<'w> {
     pub(super) party: Party<'w>,
     pub(super) port: Option<u16>,
     pub(super) service: Option<&'w ObjectName>,
+    source: Source,
+    open: Option<Open>,
+    /// For a port at a node: its name, and whether this is where it leads from there, or what others see of it.
+    at_node: Option<(&'w str, bool)>,
 }
 
 /// Every way that the connection may take; never empty. Or what is not known of either end.
@@ -76,7 +112,9 @@ pub(super) fn resolve<'w>(index: &Index<'w>, question: &Question) -> Result<Vec<
     let to =
         find(index, &question.to).and_then(|found| targets(index, &found, question.protocol, question.port));
     match (from, to) {
-        (Ok(sources), Ok(targets)) => paths(&sources, &targets, question).map_err(|missing| vec![missing]),
+        (Ok(sources), Ok(targets)) => {
+            paths(index, &sources, &targets, question).map_err(|missing| vec![missing])
+        }
         (sources, targets) => Err([sources.err(), targets.err()].into_iter().flatten().collect()),
     }
 }
@@ -92,12 +130,12 @@ pub(super) fn find<'w>(index: &Index<'w>, end: &End) -> Result<Found<'w>, Missin
             None => Err(Missing::Pod { name: name.clone(), near_names: index.near_names(name) }),
         },
         End::Service(name) => match world.services.get(name) {
-            Some(service) => Ok(Found::Service(service, None)),
+            Some(service) => Ok(Found::Services(vec![service], None)),
             None => Err(Missing::Service { name: name.clone() }),
         },
         End::Named(name) => match (world.pods.get(name), world.services.get(name)) {
             (Some(pod), _) => find_pod(index, pod),
-            (None, Some(service)) => Ok(Found::Service(service, None)),
+            (None, Some(service)) => Ok(Found::Services(vec![service], None)),
             (None, None) => {
                 Err(Missing::PodOrService { name: name.clone(), near_names: index.near_names(name) })
             }
@@ -110,7 +148,7 @@ fn find_address<'w>(index: &Index<'w>, address: IpAddr) -> Result<Found<'w>, Mis
         None => Standing::World,
         Some(Owner::Pod(pod)) => Standing::Pod(pod),
         Some(Owner::Node(name, pod)) => Standing::Node { name, pod: *pod },
-        Some(Owner::Service(service)) => return Ok(Found::Service(service, Some(address))),
+        Some(Owner::Services(services)) => return Ok(Found::Services(services.clone(), Some(address))),
         Some(Owner::Pods(pods)) => {
             return Err(Missing::Owner { address, pods: pods.iter().map(|pod| pod.name.clone()).collect() });
         }
@@ -133,7 +171,7 @@ fn find_pod<'w>(index: &Index<'w>, pod: &'w Pod) -> Result<Found<'w>, Missing> {
 pub(super) fn sources<'w>(from: &Found<'w>) -> Result<Vec<Party<'w>>, Missing> {
     match from {
         Found::Party(standing, addresses) => Ok(standing.at_each(addresses)),
-        Found::Service(service, _) => Err(Missing::Client { service: service.name.clone() }),
+        Found::Services(services, _) => Err(Missing::Client { service: services[0].name.clone() }),
     }
 }
 
@@ -145,22 +183,28 @@ pub(super) fn targets<'w>(
     port: Option<u16>,
 ) -> Result<Vec<Target<'w>>, Missing> {
     match to {
+        Found::Party(Standing::Node { name, .. }, addresses)
+            if !index.at_nodes(protocol, port).is_empty() =>
+        {
+            at_node(index, name, addresses, protocol, port)
+        }
         Found::Party(standing, addresses) => {
             let parties = standing.at_each(addresses).into_iter();
-            Ok(parties.map(|party| Target { party, port, service: None }).collect())
+            Ok(parties.map(|party| Target::itself(party, port)).collect())
         }
-        Found::Service(service, address) => backends(index, service, *address, protocol, port),
+        Found::Services(services, address) => behind_services(index, services, *address, protocol, port),
     }
 }
 
 /// Every pair of one address family; an end without an address goes with any.
 fn paths<'w>(
+    index: &Index<'w>,
     sources: &[Party<'w>],
     targets: &[Target<'w>],
     question: &Question,
 ) -> Result<Vec<Path<'w>>, Missing> {
     let pairs = sources.iter().flat_map(|from| targets.iter().map(move |target| (from, target)));
-    let paths: Vec<_> = pairs.filter_map(|(from, target)| target.path_from(*from)).collect();
+    let paths: Vec<_> = pairs.filter_map(|(from, target)| target.path_from(index, *from)).collect();
     if paths.is_empty() { Err(no_family(&question.from, &question.to)) } else { Ok(paths) }
 }
 
@@ -172,19 +216,66 @@ pub(super) fn no_family(from: &End, to: &End) -> Missing {
 // === impl Target ===
 
 impl<'w> Target<'w> {
-    /// The way from this source, if it is of the same address family.
-    pub(super) fn path_from(&self, from: Party<'w>) -> Option<Path<'w>> {
-        let Self { party: to, port, service } = *self;
+    /// An end that is connected to by its own address.
+    pub(super) fn itself(party: Party<'w>, port: Option<u16>) -> Self {
+        Self { party, port, service: None, source: Source::Kept, open: None, at_node: None }
+    }
+
+    /// A place of which it is not known who answers there.
+    fn open(service: &'w Service, address: Option<IpAddr>, open: Open) -> Self {
+        let party = Party { standing: Standing::Service(service), address };
+        Self { service: Some(&service.name), open: Some(open), ..Self::itself(party, None) }
+    }
+
+    /// The way from this source, if it is of the same address family, and a node's port is seen so from there.
+    pub(super) fn path_from(&self, index: &Index<'w>, from: Party<'w>) -> Option<Path<'w>> {
+        let Self { party: to, port, service, source, open, at_node } = *self;
         let have_family = match (from.address, to.address) {
             (Some(own), Some(its)) => own.is_ipv4() == its.is_ipv4(),
             (None, _) | (_, None) => true,
         };
-        have_family.then_some(Path { from, to, port, service })
+        let path = Path { from, to, port, service, source, open };
+        let (Some((node, is_there)), Some(pod)) = (at_node, from.judged_pod()) else {
+            let is_there = at_node.is_none_or(|(_, is_there)| is_there);
+            return (have_family && is_there).then_some(path);
+        };
+        let is_known = !node.is_empty() && !pod.node.is_empty();
+        let may_be_there = !is_known || pod.node == node;
+        let may_be_elsewhere = !is_known || pod.node != node;
+        // who judges nothing on the way sees no difference
+        let is_so = if is_there {
+            may_be_there || !index.isolates_egress(pod)
+        } else {
+            may_be_elsewhere && index.isolates_egress(pod)
+        };
+        let source =
+            if may_be_elsewhere && source == Source::KeptOfPods { Source::MayBeMasked } else { source };
+        (have_family && is_so).then_some(Path { source, ..path })
     }
 }
 
 fn backend(pod: &Pod) -> Standing<'_> {
     if pod.host_network { Standing::Node { name: &pod.node, pod: Some(pod) } } else { Standing::Pod(pod) }
+}
+
+/// Those behind the services of an address, or of a name.
+fn behind_services<'w>(
+    index: &Index<'w>,
+    services: &[&'w Service],
+    address: Option<IpAddr>,
+    protocol: Protocol,
+    port: Option<u16>,
+) -> Result<Vec<Target<'w>>, Missing> {
+    let has_port = |service: &&&'w Service| target(service, protocol, port).is_some();
+    let mut having: Vec<&'w Service> = services.iter().filter(has_port).copied().collect();
+    if having.is_empty() {
+        having.extend(services.first());
+    }
+    let mut targets = Vec::new();
+    for service in having {
+        targets.extend(backends(index, service, address, protocol, port)?);
+    }
+    Ok(targets)
 }
 
 /// Those behind a service's port, each with an address of a family that the service has, and the port there.
@@ -200,26 +291,83 @@ fn backends<'w>(
         return Err(Missing::Backends { service: service.name.clone() });
     }
     // The name of a headless service leads to the endpoints themselves, whichever port is asked for.
-    let is_headless = service.cluster_ips.is_empty();
-    let found: BTreeSet<(IpAddr, Option<u16>)> = if is_headless {
-        behind.addresses().into_iter().map(|own| (own, port)).collect()
-    } else {
-        let target = target(service, protocol, port)?;
-        let asked = |own: &IpAddr| address.is_none_or(|address| address.is_ipv4() == own.is_ipv4());
-        let families: BTreeSet<bool> =
-            service.cluster_ips.iter().filter(|own| asked(own)).map(IpAddr::is_ipv4).collect();
-        let backends = families.into_iter().flat_map(|is_ipv4| behind.backends(target, is_ipv4));
-        backends.map(|(own, number)| (own, Some(number))).collect()
+    if address.is_none() && service.cluster_ips.is_empty() {
+        let ends = behind.addresses().into_iter().map(|own| (own, port));
+        let targets: Vec<Target<'w>> =
+            ends.map(|end| leading(index, &behind, None, end)).collect::<Result<_, _>>()?;
+        let missing = || Missing::Backend { service: service.name.clone(), protocol, port };
+        return if targets.is_empty() { Err(missing()) } else { Ok(targets) };
+    }
+    let addresses: Vec<IpAddr> = address.map_or_else(|| service.cluster_ips.clone(), |address| vec![address]);
+    let nobody = |open: Open| {
+        Ok(addresses.iter().map(|address| Target::open(service, Some(*address), open)).collect())
     };
-    let target = |(address, port): (IpAddr, Option<u16>)| {
-        let party = Party { standing: standing(index, &behind, address)?, address: Some(address) };
-        Ok(Target { party, port, service: (!is_headless).then_some(&service.name) })
-    };
-    let targets = found.into_iter().map(target).collect::<Result<Vec<_>, Missing>>()?;
-    if targets.is_empty() {
-        return Err(Missing::Backend { service: service.name.clone(), protocol, port });
+    let Some(target) = target(service, protocol, port) else { return nobody(Open::Port(port)) };
+    let families: BTreeSet<bool> = addresses.iter().map(IpAddr::is_ipv4).collect();
+    let ends: BTreeSet<(IpAddr, u16)> =
+        families.into_iter().flat_map(|is_ipv4| behind.backends(target, is_ipv4)).collect();
+    if ends.is_empty() {
+        return nobody(Open::Backend(port));
+    }
+    let is_outside = address.is_some_and(|address| !service.cluster_ips.contains(&address));
+    let source = if is_outside { source_from_outside(service) } else { Source::KeptOfPods };
+    let ends = ends.into_iter().map(|(own, number)| (own, Some(number)));
+    let lead = |end| Ok(Target { source, ..leading(index, &behind, Some(service), end)? });
+    ends.map(lead).collect()
+}
+
+/// What comes to a service by a node port or an address outside the cluster.
+fn source_from_outside(service: &Service) -> Source {
+    if service.keeps_source { Source::KeptOfPods } else { Source::Masked }
+}
+
+/// Those behind a port of a node; and for those who are not there, the node.
+fn at_node<'w>(
+    index: &Index<'w>,
+    node: &'w str,
+    addresses: &[IpAddr],
+    protocol: Protocol,
+    port: Option<u16>,
+) -> Result<Vec<Target<'w>>, Missing> {
+    let mut targets = Vec::new();
+    for address in addresses {
+        for (service, target) in index.at_nodes(protocol, port) {
+            let behind = index.behind(service);
+            if matches!(behind, Behind::Unknown) {
+                return Err(Missing::Backends { service: service.name.clone() });
+            }
+            let ends = behind.backends(target, address.is_ipv4());
+            if ends.is_empty() {
+                let open = Target::open(service, Some(*address), Open::Backend(port));
+                targets.push(Target { at_node: Some((node, true)), ..open });
+            }
+            for (own, number) in ends {
+                let lead = leading(index, &behind, Some(service), (own, Some(number)))?;
+                let source = source_from_outside(service);
+                targets.push(Target { source, at_node: Some((node, true)), ..lead });
+            }
+            let party = Party { standing: Standing::Node { name: node, pod: None }, address: Some(*address) };
+            targets.push(Target {
+                service: Some(&service.name),
+                open: Some(Open::AtNode(port)),
+                at_node: Some((node, false)),
+                ..Target::itself(party, port)
+            });
+        }
     }
     Ok(targets)
+}
+
+/// One of those behind a service; `service` where it is by an address of it.
+fn leading<'w>(
+    index: &Index<'w>,
+    behind: &Behind<'w>,
+    service: Option<&'w Service>,
+    (address, port): (IpAddr, Option<u16>),
+) -> Result<Target<'w>, Missing> {
+    let party = Party { standing: standing(index, behind, address)?, address: Some(address) };
+    let service = service.map(|service| &service.name);
+    Ok(Target { service, ..Target::itself(party, port) })
 }
 
 /// Who an address behind a service is.
@@ -233,25 +381,36 @@ fn standing<'w>(index: &Index<'w>, behind: &Behind<'w>, address: IpAddr) -> Resu
     match find_address(index, address)? {
         Found::Party(standing, _) => Ok(standing),
         // what was led on once is not led on again
-        Found::Service(..) => Ok(Standing::World),
+        Found::Services(..) => Ok(Standing::World),
     }
 }
 
-/// Where the port that was asked for leads.
-fn target(service: &Service, protocol: Protocol, port: Option<u16>) -> Result<&ServicePort, Missing> {
-    let of_port = service.ports.iter().find(|own| own.protocol == protocol && Some(own.port) == port);
-    of_port.ok_or_else(|| Missing::ServicePort {
-        service: service.name.clone(),
-        protocol,
-        port,
-        choices: choices(service),
-    })
+/// Where the port that was asked for leads; `None`: the service does not have it.
+fn target(service: &Service, protocol: Protocol, port: Option<u16>) -> Option<&ServicePort> {
+    service.ports.iter().find(|own| own.protocol == protocol && Some(own.port) == port)
 }
 
 fn choices(service: &Service) -> String {
     let ports = service.ports.iter().map(|port| format!("{} {}", port.protocol, port.port));
     let ports: Vec<String> = ports.collect();
     if ports.is_empty() { "none".to_owned() } else { ports.join(", ") }
+}
+
+// === impl Path ===
+
+impl Path<'_> {
+    /// What would have to be known of who answers; `None`: it is known.
+    pub(super) fn unknown(&self, protocol: Protocol) -> Option<Missing> {
+        let service = self.service?.clone();
+        Some(match self.open? {
+            Open::Port(port) => {
+                let Standing::Service(of) = self.to.standing else { return None };
+                Missing::ServicePort { service, protocol, port, choices: choices(of) }
+            }
+            Open::Backend(port) => Missing::Backend { service, protocol, port },
+            Open::AtNode(port) => Missing::BehindNode { service, protocol, port, node: self.to.to_string() },
+        })
+    }
 }
 
 // === impl Standing ===
@@ -273,7 +432,7 @@ impl<'w> Party<'w> {
     pub const fn judged_pod(&self) -> Option<&'w Pod> {
         match self.standing {
             Standing::Pod(pod) => Some(pod),
-            Standing::Node { .. } | Standing::Masked | Standing::World => None,
+            Standing::Node { .. } | Standing::Masked | Standing::Service(_) | Standing::World => None,
         }
     }
 }
@@ -290,6 +449,8 @@ impl fmt::Display for Party<'_> {
             (Standing::Node { name, pod: None }, Some(address)) => write!(f, "node {name} ({address})"),
             (Standing::Node { name, pod: None }, None) => write!(f, "node {name}"),
             (Standing::Masked, Some(address)) => write!(f, "whoever {address} hides"),
+            (Standing::Service(service), Some(address)) => write!(f, "service {} ({address})", service.name),
+            (Standing::Service(service), None) => write!(f, "service {}", service.name),
             (Standing::World, Some(address)) => write!(f, "{address}"),
             (Standing::Masked | Standing::World, None) => f.write_str("the world"),
         }

@@ -3,14 +3,13 @@
 use std::net::IpAddr;
 
 use palomar_model::netpol::Peer;
-use palomar_model::object::ObjectName;
 use palomar_model::verdict::Direction;
 use palomar_model::world::Pod;
 
 use super::index::Index;
 use super::missing::Missing;
 use super::namespace::NamespaceFacts;
-use super::path::{Party, Path, Standing};
+use super::path::{Party, Path, Source, Standing};
 use crate::decide::Exemption;
 use crate::subject::Subject;
 
@@ -73,7 +72,7 @@ impl Relation {
     pub(super) fn of(path: &Path<'_>, direction: Direction, own: &Pod) -> Self {
         match direction {
             Direction::Egress => Self::of_destination(own, &path.to),
-            Direction::Ingress => Self::of_source(own, &path.from, path.service),
+            Direction::Ingress => Self::of_source(own, path),
         }
     }
 
@@ -87,11 +86,22 @@ impl Relation {
         }
     }
 
-    /// Where a service's address was rewritten, that of a source from outside may have been as well.
-    fn of_source(own: &Pod, from: &Party<'_>, service: Option<&ObjectName>) -> Self {
+    /// Where a service's address was rewritten, that of the source may have been as well.
+    fn of_source(own: &Pod, path: &Path<'_>) -> Self {
+        let Path { from, service, source, .. } = path;
         let masked = || service.map(|service| Missing::Source { service: service.clone() });
         match from.standing {
-            Standing::Pod(pod) if pod.name != own.name => Self::PLAIN,
+            Standing::Pod(pod) if pod.name != own.name => match (source, masked()) {
+                (Source::Masked, masked @ Some(_)) => {
+                    Self { exempt: Exempt::No, masked, is_selectable: false }
+                }
+                (Source::MayBeMasked, Some(missing)) => Self {
+                    exempt: Exempt::Maybe(missing.clone()),
+                    masked: Some(missing),
+                    is_selectable: false,
+                },
+                _ => Self::PLAIN,
+            },
             // By way of a service nodes must rewrite the source, or the pod would see its own address.
             Standing::Pod(_) => match masked() {
                 None => Self { exempt: Exempt::Yes(Exemption::Itself), ..Self::PLAIN },
@@ -114,7 +124,9 @@ impl Relation {
             }
             // what it is seen by is known already
             Standing::Masked => Self { is_selectable: false, ..Self::PLAIN },
-            Standing::World => Self { masked: masked(), is_selectable: false, ..Self::PLAIN },
+            Standing::Service(_) | Standing::World => {
+                Self { masked: masked(), is_selectable: false, ..Self::PLAIN }
+            }
         }
     }
 }
@@ -143,7 +155,7 @@ pub(super) fn seen_address(party: &Party<'_>) -> Result<IpAddr, Missing> {
         Standing::Pod(pod) | Standing::Node { name: _, pod: Some(pod) } => {
             Missing::Address { name: pod.name.clone() }
         }
-        Standing::Node { name: _, pod: None } | Standing::Masked | Standing::World => {
+        Standing::Node { name: _, pod: None } | Standing::Masked | Standing::Service(_) | Standing::World => {
             Missing::Node { who: party.to_string() }
         }
     })
@@ -153,6 +165,7 @@ impl PeerFacts<'_, '_> {
     /// Whether a peer of a rule reaches it; `own` is the namespace of the rule's policy.
     pub(super) fn is_reached_by(&self, candidate: &Peer, own: &str) -> Match {
         let reaches = match (candidate, self.subject, self.namespace) {
+            (Peer::Block(_), ..) if matches!(self.party.standing, Standing::Service(_)) => Ok(false),
             (Peer::Block(block), _, _) => {
                 self.address.as_ref().map(|address| block.contains(*address)).map_err(Missing::clone)
             }

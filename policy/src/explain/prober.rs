@@ -16,7 +16,7 @@ use palomar_model::world::Pod;
 use super::answer::{self, Answer, Deciding, DirectionAnswer, Verdict};
 use super::index::Index;
 use super::missing::Missing;
-use super::path::{self, Found, Party, Path, Target};
+use super::path::{self, Found, Party, Path, Standing, Target};
 use super::peer::{Exempt, Relation, seen_address};
 use super::question::{End, Question};
 use crate::decide::selects;
@@ -173,8 +173,10 @@ impl<'i, 'w> Prober<'i, 'w> {
             Err(missing) => Err(missing.clone()),
         };
         let places = match &found {
+            // a port of a node may be a service's
+            Ok(Found::Party(Standing::Node { .. }, _)) if self.index.has_node_ports() => None,
             Ok(Found::Party(..)) => sources.clone().ok(),
-            Ok(Found::Service(..)) | Err(_) => None,
+            Ok(Found::Services(..)) | Err(_) => None,
         };
         let id = EndId(self.ends.len());
         self.ends.push(Rc::new(KnownEnd { end: end.clone(), found, sources, places }));
@@ -209,15 +211,14 @@ impl<'i, 'w> Prober<'i, 'w> {
         let (from, to) = (Rc::clone(&self.ends[from.0]), (to, Rc::clone(&self.ends[to.0])));
         let (to_id, to) = to;
         if let (Ok(sources), Some(places)) = (&from.sources, &to.places) {
-            let targets =
-                places.iter().map(|place| (place, Target { party: place.party, port, service: None }));
-            return answer_all(&from, sources, &to, &targets, protocol);
+            let targets = places.iter().map(|place| (place, Target::itself(place.party, port)));
+            return answer_all(self.index, &from, sources, &to, &targets, protocol);
         }
         let targets = self.targets(to_id, &to, protocol, port);
         match (&from.sources, &*targets) {
             (Ok(sources), Ok(targets)) => {
                 let targets = targets.iter().map(|(place, target)| (place, *target));
-                answer_all(&from, sources, &to, &targets, protocol)
+                answer_all(self.index, &from, sources, &to, &targets, protocol)
             }
             (sources, targets) => {
                 let missing = [sources.as_ref().err(), targets.as_ref().err()];
@@ -234,8 +235,7 @@ impl<'i, 'w> Prober<'i, 'w> {
         port: Option<u16>,
     ) -> Rc<Targets<'w>> {
         let found = match &to.found {
-            Ok(found @ Found::Service(..)) => found,
-            Ok(Found::Party(..)) => return Rc::new(Ok(Vec::new())),
+            Ok(found) => found,
             Err(missing) => return Rc::new(Err(missing.clone())),
         };
         if let Some(known) = self.services.get(&(id, protocol, port)) {
@@ -250,7 +250,10 @@ impl<'i, 'w> Prober<'i, 'w> {
 
     fn place(&mut self, party: Party<'w>) -> Place<'w> {
         let pod = party.judged_pod().map(|pod| self.pod(pod));
-        let covered_by = seen_address(&party).map(|address| Rc::new(self.peers.covering(address)));
+        let covered_by = match party.standing {
+            Standing::Service(_) => Ok(Rc::new(self.peers.bits(|_, _| false))),
+            _ => seen_address(&party).map(|address| Rc::new(self.peers.covering(address))),
+        };
         Place { party, pod, covered_by }
     }
 
@@ -320,6 +323,7 @@ impl<'i, 'w> Prober<'i, 'w> {
 }
 
 fn answer_all<'p, 'w: 'p>(
+    index: &Index<'w>,
     from: &KnownEnd<'w>,
     sources: &'p [Place<'w>],
     to: &KnownEnd<'w>,
@@ -328,7 +332,7 @@ fn answer_all<'p, 'w: 'p>(
 ) -> Answer<'w> {
     let pairs = sources.iter().flat_map(|from| targets.clone().map(move |target| (from, target)));
     let answers = pairs.filter_map(|(from, (to, target))| {
-        let path = target.path_from(from.party)?;
+        let path = target.path_from(index, from.party)?;
         Some((path, answer_path(&path, from, to, protocol)))
     });
     let mut answers = answers.peekable();
@@ -341,7 +345,13 @@ fn answer_all<'p, 'w: 'p>(
 fn answer_path<'w>(path: &Path<'w>, from: &Place<'w>, to: &Place<'w>, protocol: Protocol) -> Answer<'w> {
     let mut missing = Vec::new();
     let egress = judge(path, Direction::Egress, from, to, protocol, &mut missing);
-    let ingress = judge(path, Direction::Ingress, to, from, protocol, &mut missing);
+    let ingress = match path.unknown(protocol) {
+        None => judge(path, Direction::Ingress, to, from, protocol, &mut missing),
+        Some(unknown) => {
+            missing.push(unknown);
+            DirectionAnswer::UNKNOWN
+        }
+    };
     let verdict = egress.verdict.both(ingress.verdict);
     if verdict != Verdict::Undecidable {
         missing.clear();

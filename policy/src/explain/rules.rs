@@ -61,6 +61,11 @@ impl<'w> DirectionExplanation<'w> {
         missing: Vec::new(),
     };
 
+    /// Of whoever it is that answers.
+    pub(super) fn unknown(missing: Missing) -> Self {
+        Self { answer: DirectionAnswer::UNKNOWN, missing: vec![missing], ..Self::NOT_JUDGED }
+    }
+
     /// Judges one direction by every policy of the pod's namespace.
     pub(super) fn of(index: &Index<'w>, side: &Side<'_, 'w>, protocol: Protocol, port: Option<u16>) -> Self {
         let mut found = Self::NOT_JUDGED;

@@ -1,30 +1,32 @@
 //! Explanations agree with the oracle, the prober with the explanations, and the smallest change does what it says.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use palomar_model::labels::Labels;
-use palomar_model::netpol::NetworkPolicy;
+use palomar_model::netpol::{NetworkPolicy, PortRule, Ports, Rule};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
 use palomar_policy::explain::{
     Answer, DirectionExplanation, End, Explanation, Index, Missing, Outcome, Path, PathExplanation, Prober,
-    Question, Standing, Verdict, explain, smallest_change,
+    Question, Source, Standing, Verdict, explain, smallest_change,
 };
 use palomar_policy::{Decision, PeerKind, PeerView, Traffic, decide};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index as Pick, select};
 
+use crate::forms::{self, NODE_PORT, OUTSIDE, forms};
 use crate::generate::{Cluster, cluster, world_addresses};
 
 const SERVICE: &str = "10.96.0.1";
-const NODES: [(&str, &str); 2] = [("n0", "64.0.0.254"), ("n1", "96.0.0.254")];
+pub const NODES: [(&str, &str); 2] = [("n0", "64.0.0.254"), ("n1", "96.0.0.254")];
 
 /// The cluster's pods, some without an address, some that share the node's; nodes, and a service in each namespace.
-fn world(cluster: &Cluster, kinds: &[u8]) -> World {
+pub fn world(cluster: &Cluster, kinds: &[u8]) -> World {
     let mut world = cluster.world.clone();
     for (name, address) in NODES {
         let addresses = vec![address.parse().expect("an address")];
@@ -53,8 +55,8 @@ fn world(cluster: &Cluster, kinds: &[u8]) -> World {
     }
     for (number, namespace) in ["a", "b"].into_iter().enumerate() {
         let address: IpAddr = SERVICE.replace(".1", &format!(".{}", number + 1)).parse().expect("an address");
-        let port = |port, target| ServicePort {
-            name: String::new(),
+        let port = |name: &str, port, target| ServicePort {
+            name: name.to_owned(),
             protocol: Protocol::Tcp,
             port,
             target,
@@ -65,7 +67,10 @@ fn world(cluster: &Cluster, kinds: &[u8]) -> World {
             cluster_ips: if number == 0 { vec![address] } else { Vec::new() },
             external_addresses: Vec::new(),
             keeps_source: false,
-            ports: vec![port(80, TargetPort::Number(81)), port(81, TargetPort::Named("http".into()))],
+            ports: vec![
+                port("one", 80, TargetPort::Number(81)),
+                port("two", 81, TargetPort::Named("http".into())),
+            ],
             selector: Some(Labels::new()),
             takes_unready: false,
         };
@@ -80,11 +85,14 @@ fn ends(world: &World) -> Vec<End> {
     let addresses = pods.clone().flat_map(|pod| pod.addresses.clone());
     let nodes = NODES.map(|(_, address)| End::Address(address.parse().expect("an address")));
     let services = world.services.keys().map(|name| End::Service(name.clone()));
+    let outside = [End::Address(OUTSIDE.parse().expect("an address"))];
     let none = [End::Pod(ObjectName::new("a", "none")), End::Named(ObjectName::new("b", "svc"))];
     pods.map(|pod| End::Pod(pod.name.clone()))
         .chain(addresses.map(End::Address))
         .chain(world_addresses().take(6).map(End::Address))
         .chain(nodes)
+        .chain(outside)
+        .chain(world.services.values().flat_map(|service| service.cluster_ips.clone()).map(End::Address))
         .chain(services)
         .chain(none)
         .collect()
@@ -94,13 +102,36 @@ fn policies(world: &World) -> impl Iterator<Item = &NetworkPolicy> {
     world.policies.values().map(|policy| &**policy)
 }
 
-/// What the oracle says of one direction, were the peer at this address.
+/// How a peer may be seen: at its own address, or at one that a node has put in its place.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    is_masked: bool,
+    address: IpAddr,
+}
+
+/// Every view that the end of this direction may have of its peer.
+fn views(path: &Path<'_>, direction: Direction) -> Vec<View> {
+    let peer = if direction == Direction::Ingress { path.from } else { path.to };
+    let own: Vec<IpAddr> = peer.address.map_or_else(|| world_addresses().collect(), |one| vec![one]);
+    let own = own.into_iter().map(|address| View { is_masked: false, address });
+    let is_ipv4 = peer.address.is_none_or(|address| address.is_ipv4());
+    let nodes = NODES.map(|(_, address)| address.parse().expect("an address"));
+    let masks = world_addresses().chain(nodes).filter(|mask| mask.is_ipv4() == is_ipv4);
+    let masks = masks.map(|address| View { is_masked: true, address });
+    match path.source {
+        Source::Masked if direction == Direction::Ingress => masks.collect(),
+        Source::MayBeMasked if direction == Direction::Ingress => own.chain(masks).collect(),
+        _ => own.collect(),
+    }
+}
+
+/// What the oracle says of one direction, were the peer seen so.
 fn by_oracle(
     index: &Index<'_>,
     path: &Path<'_>,
     direction: Direction,
     protocol: Protocol,
-    address: IpAddr,
+    view: View,
 ) -> Option<Decision> {
     let (own, peer) = match direction {
         Direction::Ingress => (path.to, path.from),
@@ -108,25 +139,55 @@ fn by_oracle(
     };
     let endpoint = own.judged_pod()?;
     let kind = match peer.standing {
+        Standing::Node { name, .. } if name == endpoint.node && !name.is_empty() => PeerKind::OwnNode,
+        _ if view.is_masked => PeerKind::Other,
         Standing::Pod(pod) if pod.name == endpoint.name => PeerKind::Itself,
         Standing::Pod(pod) => PeerKind::Pod(index.subject(pod)?),
-        Standing::Node { name, .. } if name == endpoint.node && !name.is_empty() => PeerKind::OwnNode,
-        Standing::Node { .. } | Standing::Masked | Standing::World => PeerKind::Other,
+        Standing::Node { .. } | Standing::Masked | Standing::Service(_) | Standing::World => PeerKind::Other,
     };
     let traffic = Traffic { direction, protocol, port: path.port };
-    Some(decide(policies(index.world()), index.subject(endpoint)?, PeerView { kind, address }, traffic))
+    let peer = PeerView { kind, address: view.address };
+    Some(decide(policies(index.world()), index.subject(endpoint)?, peer, traffic))
 }
 
-/// A decided verdict is the oracle's, at the peer's address or, where it is not known, at any.
+/// Whether a pod may connect whoever answers: it is not isolated, or a rule is for anyone on every port.
+fn may_go_anywhere(index: &Index<'_>, pod: &Pod, protocol: Protocol) -> bool {
+    let subject = index.subject(pod).expect("a pod with an address of its own");
+    let own = policies(index.world())
+        .filter(|policy| policy.name.namespace == pod.name.namespace)
+        .filter(|policy| policy.pod_selector.matches(subject.pod_labels));
+    let lists: Vec<_> = own.filter_map(|policy| policy.egress.as_ref()).collect();
+    let is_whole = |port: &PortRule| port.protocol == protocol && port.ports == Ports::Every;
+    let is_for_anyone =
+        |rule: &Rule| rule.peers.is_empty() && (rule.ports.is_empty() || rule.ports.iter().any(is_whole));
+    lists.is_empty() || lists.into_iter().flatten().any(is_for_anyone)
+}
+
+/// Whether it is not known who answers, which leaves ingress open.
+fn is_open(path: &Path<'_>) -> bool {
+    let is_at_node = path.service.is_some() && path.port == Some(NODE_PORT);
+    matches!(path.to.standing, Standing::Service(_)) || is_at_node
+}
+
+/// A decided verdict is the oracle's, however the peer may be seen.
 fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) -> Result<(), TestCaseError> {
     for path in &explanation.paths {
+        if is_open(&path.path) {
+            prop_assert_eq!(path.ingress.answer.verdict, Verdict::Undecidable);
+        }
+        if let (Standing::Service(_), Some(pod)) = (path.path.to.standing, path.path.from.judged_pod()) {
+            let allowed = path.egress.answer.verdict == Verdict::Allowed;
+            prop_assert_eq!(allowed, may_go_anywhere(index, pod, protocol), "{:?}", path.path);
+        }
         for direction in Direction::BOTH {
+            if is_open(&path.path)
+                && (direction == Direction::Ingress || path.path.port.is_none() && protocol.has_ports())
+            {
+                continue;
+            }
             let found = path.direction(direction);
-            let peer = if direction == Direction::Ingress { path.path.from } else { path.path.to };
-            let addresses: Vec<IpAddr> =
-                peer.address.map_or_else(|| world_addresses().collect(), |one| vec![one]);
-            for address in addresses {
-                let Some(decision) = by_oracle(index, &path.path, direction, protocol, address) else {
+            for view in views(&path.path, direction) {
+                let Some(decision) = by_oracle(index, &path.path, direction, protocol, view) else {
                     prop_assert_eq!(found.answer.verdict, Verdict::Allowed);
                     continue;
                 };
@@ -135,6 +196,7 @@ fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) 
                     let allowed = found.answer.verdict == Verdict::Allowed;
                     prop_assert_eq!(allowed, decision.passes(), "{:?} {}", path.path, direction);
                 }
+                let peer = if direction == Direction::Ingress { path.path.from } else { path.path.to };
                 if peer.address.is_some() && path.path.service.is_none() && found.exemption.is_none() {
                     let allows = found.rules.iter().filter(|rule| rule.outcome == Outcome::Allows);
                     let allowing: Vec<_> = allows.map(|rule| rule.rule.clone()).collect();
@@ -154,6 +216,28 @@ fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) 
     Ok(())
 }
 
+/// The ways to a service's address are those to whom the documentation says that it leads.
+fn leads_on(world: &World, question: &Question, explanation: &Explanation<'_>) -> Result<(), TestCaseError> {
+    let (End::Address(address), Some(port)) = (&question.to, question.port) else { return Ok(()) };
+    let ends: BTreeSet<_> = explanation
+        .paths
+        .iter()
+        .filter(|path| path.path.service.is_some() && !is_open(&path.path))
+        .filter_map(|path| Some((path.path.to.address?, path.path.port?)))
+        .collect();
+    let expected = forms::expected(world, *address, question.protocol, port);
+    let (expected, keeps_source) = expected.unwrap_or_default();
+    prop_assert!(ends.is_subset(&expected), "{:?} {:?}", ends, expected);
+    if !explanation.paths.is_empty() && !explanation.paths.iter().any(|path| is_open(&path.path)) {
+        prop_assert_eq!(&ends, &expected);
+    }
+    for path in explanation.paths.iter().filter(|path| path.path.service.is_some() && !is_open(&path.path)) {
+        // of several services one may keep it
+        prop_assert!(!keeps_source || path.path.source != Source::Masked, "{:?}", path.path);
+    }
+    Ok(())
+}
+
 /// A verdict is undecidable if and only if something is said to be missing.
 fn is_whole(answer: &Answer<'_>) -> Result<(), TestCaseError> {
     prop_assert_eq!(answer.verdict == Verdict::Undecidable, !answer.missing.is_empty(), "{:?}", answer);
@@ -166,7 +250,7 @@ fn is_whole(answer: &Answer<'_>) -> Result<(), TestCaseError> {
 
 fn question() -> impl Strategy<Value = (Pick, Pick, Protocol, Option<u16>)> {
     let protocols = select(vec![Protocol::Tcp, Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Icmp]);
-    let ports = select(vec![1_u16, 2, 79, 80, 80, 81, 81, 1024, 65_535]);
+    let ports = select(vec![1_u16, 2, 79, 80, 80, 81, 81, 1024, NODE_PORT, NODE_PORT, 65_535]);
     (any::<Pick>(), any::<Pick>(), protocols, ports)
         .prop_map(|(from, to, protocol, port)| (from, to, protocol, protocol.has_ports().then_some(port)))
 }
@@ -177,8 +261,10 @@ proptest! {
         cluster in cluster(),
         kinds in vec(0..8_u8, 4),
         questions in vec(question(), 20),
+        forms in forms(),
     ) {
-        let world = world(&cluster, &kinds);
+        let mut world = world(&cluster, &kinds);
+        forms.apply(&mut world);
         let index = Index::new(&world);
         let mut prober = Prober::new(&index);
         let ends = ends(&world);
@@ -187,6 +273,7 @@ proptest! {
             let explanation = explain(&index, &question);
             agrees(&index, &explanation, protocol)?;
             is_whole(&explanation.answer)?;
+            leads_on(&world, &question, &explanation)?;
             prop_assert_eq!(&prober.answer(&question), &explanation.answer, "{:?}", question);
             prop_assert_eq!(&prober.answer(&question), &explanation.answer, "asked again");
         }
@@ -232,8 +319,10 @@ proptest! {
         cluster in cluster(),
         kinds in vec(0..8_u8, 4),
         questions in vec(question(), 12),
+        forms in forms(),
     ) {
-        let before = world(&cluster, &kinds);
+        let mut before = world(&cluster, &kinds);
+        forms.apply(&mut before);
         let index = Index::new(&before);
         let ends = ends(&before);
         for (from, to, protocol, port) in questions {
@@ -255,7 +344,8 @@ proptest! {
             }
             let is_masked = |path: &PathExplanation<'_>| {
                 let (from, to) = (path.path.from.judged_pod(), path.path.to.judged_pod());
-                path.path.service.is_some() && (from.is_none() || from == to)
+                let is_seen = matches!(path.path.source, Source::Kept | Source::KeptOfPods);
+                path.path.service.is_some() && (from.is_none() || from == to || !is_seen)
             };
             let Some(change) = change else {
                 prop_assert!(explanation.paths.iter().any(is_masked), "{:?}", question);

@@ -3,6 +3,7 @@
 //! every peer, address, protocol and port that these policies could tell apart.
 
 mod explain;
+mod forms;
 mod generate;
 mod naive;
 mod services;

@@ -58,7 +58,8 @@ impl<'w> Directory<'w> {
     pub fn new(world: &'w World) -> Self {
         let mut owners = HashMap::new();
         for service in world.services.values() {
-            owners.extend(service.cluster_ips.iter().map(|own| (*own, Owner::Service(&service.name))));
+            let own = service.external_addresses.iter().chain(&service.cluster_ips);
+            owners.extend(own.map(|own| (*own, Owner::Service(&service.name))));
         }
         for pod in world.pods.values().filter(|pod| !pod.host_network) {
             owners.extend(pod.addresses.iter().map(|own| (*own, Owner::Pod(&pod.name))));
