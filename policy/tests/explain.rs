@@ -10,7 +10,7 @@ use palomar_model::ports::NamedPort;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
 use palomar_policy::draft::NetworkPolicyDraft;
-use palomar_policy::explain::{Index, Outcome, Question, Verdict, explain, smallest_change};
+use palomar_policy::explain::{Index, Outcome, Prober, Question, Verdict, explain, smallest_change};
 use serde_json::{Value, json};
 
 /// Two nodes; in `shop` the pods `web` (dual stack, port http 8080), `front`, `db`, `old` (ended), `new` (no address)
@@ -474,6 +474,35 @@ fn verdicts_that_differ_by_address_family_say_so() {
     );
     assert_eq!(answer(&world, "fd00::2", "fd00::1", 80).0, Verdict::Allowed);
     assert_eq!(answer(&world, "10.1.0.2", "10.1.0.1", 80).0, Verdict::Denied);
+}
+
+#[test]
+fn icmp_of_either_version_goes_by_the_addresses_of_its_own_family_alone() {
+    let six = json!({"podSelector": app("web"), "ingress": [{"from": [{"ipBlock": {"cidr": "fd00::/8"}}]}]});
+    let mut world = world(&[("shop/six", six)]);
+    let front = Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", "front")).unwrap());
+    front.addresses.push("fd00::2".parse().unwrap());
+    let no_family =
+        "an address family that both 10.1.0.2 and shop/web have, and that ICMPv6 goes by, which is IPv6";
+    let table = [
+        ("ICMP by IPv4", Protocol::Icmp, "shop/front", Verdict::Denied, None),
+        ("ICMPv6 by IPv6", Protocol::Icmpv6, "shop/front", Verdict::Allowed, None),
+        (
+            "ICMPv6 from an address of IPv4",
+            Protocol::Icmpv6,
+            "10.1.0.2",
+            Verdict::Undecidable,
+            Some(no_family),
+        ),
+    ];
+    let index = Index::new(&world);
+    for (sentence, protocol, from, verdict, missing) in table {
+        let question = Question { protocol, port: None, ..question(from, "shop/web", 1) };
+        let answer = explain(&index, &question).answer;
+        let told: Vec<String> = answer.missing.iter().map(ToString::to_string).collect();
+        assert_eq!((answer.verdict, told.first().map(String::as_str)), (verdict, missing), "{sentence}");
+        assert_eq!(Prober::new(&index).answer(&question), answer, "{sentence}");
+    }
 }
 
 /// The change for this question, as YAML.

@@ -152,7 +152,7 @@ impl Text<'_> {
             Outcome::Allows => self.line(1, &format!("{name} allows it")),
             Outcome::Depends(missing) => {
                 let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-                self.line(1, &format!("{name} depends on {}", missing.join(" and ")));
+                self.line(1, &format!("{name} depends on {}", missing.join("; and on ")));
             }
             Outcome::Fails(clauses) => {
                 self.line(1, &format!("{name} does not match"));

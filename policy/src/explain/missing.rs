@@ -58,13 +58,15 @@ pub enum Missing {
         /// The pods; at least two.
         pods: Vec<ObjectName>,
     },
-    /// The ends have no address of one family.
-    #[error("an address family that both {from} and {to} have")]
+    /// The ends have no address of one family, or of none that the protocol goes by.
+    #[error("an address family that both {from} and {to} have{}", of_protocol(*protocol))]
     Family {
         /// Who connects.
         from: String,
         /// To whom.
         to: String,
+        /// The protocol asked for.
+        protocol: Protocol,
     },
     /// Traffic of a node to its own pods is always allowed.
     #[error("the node that {who} is on: a node may always connect to its own pods")]
@@ -144,6 +146,14 @@ pub enum Missing {
         /// The service.
         service: ObjectName,
     },
+}
+
+fn of_protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Icmp => ", and that ICMP goes by, which is IPv4",
+        Protocol::Icmpv6 => ", and that ICMPv6 goes by, which is IPv6",
+        _ => "",
+    }
 }
 
 fn near(names: &[ObjectName]) -> String {

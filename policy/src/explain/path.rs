@@ -204,13 +204,23 @@ fn paths<'w>(
     question: &Question,
 ) -> Result<Vec<Path<'w>>, Missing> {
     let pairs = sources.iter().flat_map(|from| targets.iter().map(move |target| (from, target)));
-    let paths: Vec<_> = pairs.filter_map(|(from, target)| target.path_from(index, *from)).collect();
-    if paths.is_empty() { Err(no_family(&question.from, &question.to)) } else { Ok(paths) }
+    let paths: Vec<_> =
+        pairs.filter_map(|(from, target)| target.path_from(index, *from, question.protocol)).collect();
+    if paths.is_empty() { Err(no_family(&question.from, &question.to, question.protocol)) } else { Ok(paths) }
 }
 
 /// What is missing where there is no such pair.
-pub(super) fn no_family(from: &End, to: &End) -> Missing {
-    Missing::Family { from: from.to_string(), to: to.to_string() }
+pub(super) fn no_family(from: &End, to: &End, protocol: Protocol) -> Missing {
+    Missing::Family { from: from.to_string(), to: to.to_string(), protocol }
+}
+
+/// Whether packets of the protocol go by this address's family.
+fn goes_by(protocol: Protocol, address: IpAddr) -> bool {
+    match protocol {
+        Protocol::Icmp => address.is_ipv4(),
+        Protocol::Icmpv6 => address.is_ipv6(),
+        _ => true,
+    }
 }
 
 // === impl Target ===
@@ -227,13 +237,21 @@ impl<'w> Target<'w> {
         Self { service: Some(&service.name), open: Some(open), ..Self::itself(party, None) }
     }
 
-    /// The way from this source, if it is of the same address family, and a node's port is seen so from there.
-    pub(super) fn path_from(&self, index: &Index<'w>, from: Party<'w>) -> Option<Path<'w>> {
+    /// The way from this source, if it is of the same address family, one that the protocol goes by, and a node's port is
+    /// seen so from there.
+    pub(super) fn path_from(
+        &self,
+        index: &Index<'w>,
+        from: Party<'w>,
+        protocol: Protocol,
+    ) -> Option<Path<'w>> {
         let Self { party: to, port, service, source, open, at_node } = *self;
         let have_family = match (from.address, to.address) {
             (Some(own), Some(its)) => own.is_ipv4() == its.is_ipv4(),
             (None, _) | (_, None) => true,
         };
+        let mut addresses = [from.address, to.address].into_iter().flatten();
+        let have_family = have_family && addresses.all(|address| goes_by(protocol, address));
         let path = Path { from, to, port, service, source, open };
         let (Some((node, is_there)), Some(pod)) = (at_node, from.judged_pod()) else {
             let is_there = at_node.is_none_or(|(_, is_there)| is_there);

@@ -332,13 +332,13 @@ fn answer_all<'p, 'w: 'p>(
 ) -> Answer<'w> {
     let pairs = sources.iter().flat_map(|from| targets.clone().map(move |target| (from, target)));
     let answers = pairs.filter_map(|(from, (to, target))| {
-        let path = target.path_from(index, from.party)?;
+        let path = target.path_from(index, from.party, protocol)?;
         Some((path, answer_path(&path, from, to, protocol)))
     });
     let mut answers = answers.peekable();
     match answers.peek() {
         Some(_) => answer::combine(answers),
-        None => Answer::unknown(vec![path::no_family(&from.end, &to.end)]),
+        None => Answer::unknown(vec![path::no_family(&from.end, &to.end, protocol)]),
     }
 }
 
