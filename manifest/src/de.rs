@@ -84,7 +84,7 @@ impl de::Error for Mismatch {
         };
         // One number in place of another: what is wrong with it is how it is written.
         if let (true, de::Unexpected::Float(number)) = (expected.ends_with(" number"), unexpected) {
-            return Self::custom(format_args!("must be {expected}, not {number}"));
+            return Self::custom(format_args!("must be {expected}, not {number:?}"));
         }
         Self::custom(format_args!("must be {expected}, not {found}{advice}"))
     }

@@ -39,6 +39,7 @@ use palomar_model::world::{Namespace, Node, Pod, Service, World};
 
 pub use error::{Escaped, ManifestError};
 pub use key::{Kind, ObjectKey};
+pub use load::MAX_PROBLEMS;
 
 use document::Found;
 use error::Problem;
@@ -147,7 +148,7 @@ pub fn parse(file: &str, text: &str) -> Manifest {
     found.problems.extend(repeats);
     let Found { objects, mut problems, ignored, named } = found;
     problems.sort_by_key(|(problem, _)| problem.line);
-    problems.truncate(load::MAX_PROBLEMS);
+    problems.truncate(MAX_PROBLEMS);
     let mut manifest = refused(file, problems);
     manifest.ignored = ignored;
     manifest.named = named.into_iter().map(|(key, _)| key).collect();

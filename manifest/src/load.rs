@@ -14,7 +14,7 @@ pub(crate) const MAX_NODES: usize = 2_000_000;
 /// How deep mappings and lists may stand in each other, aliases expanded.
 pub(crate) const MAX_DEPTH: usize = 100;
 /// How many problems of a file are told.
-pub(crate) const MAX_PROBLEMS: usize = 50;
+pub const MAX_PROBLEMS: usize = 50;
 
 /// All documents of a text. After a syntax error reading goes on at the next `---`, so that the names of the
 /// objects there are known; the limits end it for good.

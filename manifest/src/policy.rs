@@ -57,11 +57,17 @@ fn unknown_fields(root: &Node, fields: &Fields<'_>, problems: &mut Problems) {
 fn line_of(root: &Node, path: &[Segment]) -> u32 {
     let (mut node, mut line) = (root, root.line);
     for segment in path {
+        let key = match segment {
+            Segment::Key(name) => Some(*name),
+            Segment::Label(name) => Some(name.as_str()),
+            Segment::Index(_) => None,
+        };
         let next = match (segment, &node.value) {
-            (Segment::Key(name), Value::Map(entries)) => {
-                entries.iter().find(|(key, _)| &*key.text == *name).map(|(key, node)| (node, key.line))
-            }
             (Segment::Index(index), Value::Seq(items)) => items.get(*index).map(|node| (node, node.line)),
+            (_, Value::Map(entries)) => {
+                let entry = entries.iter().find(|(other, _)| Some(&*other.text) == key);
+                entry.map(|(key, node)| (node, key.line))
+            }
             _ => None,
         };
         let Some(next) = next else { break };

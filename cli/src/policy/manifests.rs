@@ -5,9 +5,10 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use anyhow::{Context, Result};
-use palomar_manifest::{MAX_FILE_BYTES, ManifestError, ManifestObject, ObjectKey, parse};
+use palomar_manifest::{MAX_FILE_BYTES, MAX_PROBLEMS, ManifestError, ManifestObject, ObjectKey, parse};
 use palomar_model::object::ObjectName;
 use palomar_model::world::World;
 
@@ -56,7 +57,12 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// Mistakes.
-    #[error("{} in the manifests, so that no answer would be sure:\n{}", counted(.0.len(), "mistake"), listed(.0))]
+    #[error(
+        "{}{} in the manifests, so that no answer would be sure:\n{}",
+        at_least(.0),
+        counted(.0.len(), "mistake"),
+        listed(.0)
+    )]
     Refused(Vec<ManifestError>),
 }
 
@@ -99,7 +105,14 @@ impl Manifests {
 
     fn add(&mut self, path: &Path, errors: &mut Vec<ManifestError>) -> Result<(), LoadError> {
         let file = path.display().to_string();
-        let found = parse(&file, &read(path)?);
+        let text = match String::from_utf8(read(path)?) {
+            Ok(text) => text,
+            Err(error) => {
+                errors.push(no_text(file, &error));
+                return Ok(());
+            }
+        };
+        let found = parse(&file, &text);
         errors.extend(found.errors);
         for ManifestObject { key, object, line, source: _ } in found.objects {
             if let Some(first) = self.places.get(&key) {
@@ -138,14 +151,37 @@ fn is_manifest(path: &Path) -> bool {
     !is_hidden && matches!(text(path.extension()).as_deref(), Some("yaml" | "yml" | "json"))
 }
 
-fn read(path: &Path) -> Result<String, LoadError> {
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let length = fs::metadata(path).map_err(unreadable)?.len();
     if usize::try_from(length).is_ok_and(|length| length > MAX_FILE_BYTES) {
         let reason = format!("{length} bytes are too many; the limit is {MAX_FILE_BYTES}");
         return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, reason)));
     }
-    fs::read_to_string(path).map_err(unreadable)
+    fs::read(path).map_err(unreadable)
+}
+
+/// Of a file that is no text, the line where it ceases to be.
+fn no_text(file: String, error: &FromUtf8Error) -> ManifestError {
+    let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = 1 + text.split(|byte| *byte == b'\n').skip(1).count();
+    let reason = "is not UTF-8 text".to_owned();
+    ManifestError {
+        file,
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        field: String::new(),
+        reason,
+        object: None,
+    }
+}
+
+/// Of a file not all mistakes are told.
+fn at_least(errors: &[ManifestError]) -> &'static str {
+    let mut of_file: BTreeMap<&str, usize> = BTreeMap::new();
+    for error in errors {
+        *of_file.entry(&error.file).or_default() += 1;
+    }
+    if of_file.values().any(|count| *count >= MAX_PROBLEMS) { "at least " } else { "" }
 }
 
 /// `1 mistake`, `2 mistakes`

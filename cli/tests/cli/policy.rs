@@ -245,6 +245,24 @@ fn what_is_missing_or_wrong_on_the_line_is_told_with_the_choices() {
 }
 
 #[test]
+fn a_file_that_is_no_text_is_told_with_the_line_and_so_is_that_not_all_mistakes_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.yaml").display().to_string();
+    let ask = |text: &[u8]| {
+        fs::write(&file, text).unwrap();
+        let words = ["--from", "192.0.2.1", "--to", "192.0.2.2", "--port", "1"];
+        let told = palomar(&[&["policy", "explain", "--manifests", &file][..], &words].concat()).run();
+        assert_eq!((told.code, told.out.as_str()), (1, ""));
+        told.err.replace(&file, "FILE")
+    };
+    let so = "in the manifests, so that no answer would be sure:\n";
+    assert_eq!(ask(b"# one\n# caf\xe9\n"), format!("1 mistake {so}  FILE:2: is not UTF-8 text\n"));
+    let none = "kind: NetworkPolicy\n---\n";
+    assert!(ask(none.repeat(49).as_bytes()).starts_with(&format!("49 mistakes {so}")));
+    assert!(ask(none.repeat(51).as_bytes()).starts_with(&format!("at least 50 mistakes {so}")));
+}
+
+#[test]
 fn manifests_with_a_mistake_are_refused_whole_and_every_mistake_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().display().to_string();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::label_syntax;
+
 /// A policy that Kubernetes would refuse, or that says less than it seems to. Prints as `spec.podSelector: …`; text
 /// from the policy is quoted and escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +22,12 @@ pub struct FieldPath {
 }
 
 /// One step of a [`FieldPath`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
     /// The field of an object.
     Key(&'static str),
+    /// The key of a label as it was written, be it one or not.
+    Label(String),
     /// The item of a list, from 0.
     Index(usize),
 }
@@ -168,6 +172,10 @@ impl FieldPath {
         self.then(Segment::Key(key))
     }
 
+    pub(super) fn label(&self, key: &str) -> Self {
+        self.then(Segment::Label(key.to_owned()))
+    }
+
     pub(super) fn index(&self, index: usize) -> Self {
         self.then(Segment::Index(index))
     }
@@ -194,6 +202,9 @@ impl fmt::Display for FieldPath {
             match segment {
                 Segment::Key(key) if position == 0 => f.write_str(key)?,
                 Segment::Key(key) => write!(f, ".{key}")?,
+                // One that is no key is quoted by the reason.
+                Segment::Label(key) if label_syntax::is_key(key) => write!(f, ".{key}")?,
+                Segment::Label(_) => {}
                 Segment::Index(index) => write!(f, "[{index}]")?,
             }
         }

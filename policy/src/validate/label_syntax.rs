@@ -21,6 +21,10 @@ pub(super) fn value(written: String, path: &FieldPath) -> Checked<String> {
     }
 }
 
+pub(super) fn is_key(text: &str) -> bool {
+    key_problem(text).is_none()
+}
+
 fn key_problem(key: &str) -> Option<&'static str> {
     match key.split_once('/') {
         None => name_problem(key),

@@ -9,7 +9,7 @@ pub(super) fn validate(draft: SelectorDraft, path: &FieldPath) -> Checked<Select
     let SelectorDraft { match_labels, match_expressions } = draft;
     let mut requirements = Vec::new();
     for (key, value) in match_labels.unwrap_or_default() {
-        let at = path.key("matchLabels");
+        let at = path.key("matchLabels").label(&key);
         let key = label_syntax::key(key, &at)?;
         requirements.push(Requirement::In(key, vec![label_syntax::value(value, &at)?]));
     }
