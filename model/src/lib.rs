@@ -17,5 +17,6 @@ pub mod object;
 pub mod packet;
 pub mod ports;
 pub mod selector;
+pub mod shared_map;
 pub mod verdict;
 pub mod world;
