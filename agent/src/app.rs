@@ -18,7 +18,7 @@ use palomar_flow::convert::NodeContext;
 use crate::clock::wall_now_ns;
 use crate::cluster::ClusterWorld;
 use crate::config::{Attach, PolicyMode, RunArgs, StalePolicy};
-use crate::control::{Bindings, Control, EnforceScope, Facts, Reporter, SharedFacts, Signal};
+use crate::control::{Control, EnforceScope, Facts, Follows, Reporter, SharedFacts, Signal};
 use crate::directory::Directory;
 use crate::door::Door;
 use crate::durable::{self, Keeper};
@@ -107,7 +107,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         links: links.current(),
         follower: Arc::clone(&links),
         attached: BTreeMap::new(),
-        bindings: Bindings::default(),
+        follows: Follows::default(),
         applied_at: Instant::now(),
         is_committed: false,
         watched: Arc::clone(&watched),

@@ -1,6 +1,6 @@
 //! The kernel's clock and the wall clock, and the one place where they meet.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -22,6 +22,17 @@ pub fn monotonic_now_ns() -> u64 {
     let seconds = u64::try_from(now.tv_sec()).expect("invariant: the monotonic clock is not negative");
     let ns = u64::try_from(now.tv_nsec()).expect("invariant: the monotonic clock is not negative");
     seconds * 1_000_000_000 + ns
+}
+
+/// What this thread has used of a processor.
+///
+/// # Panics
+///
+/// Never on Linux, where every thread has that clock.
+pub fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .expect("invariant: Linux has a clock for every thread")
+        .into()
 }
 
 /// What has to be added to a kernel time to get the wall clock's. Taken anew from time to time, because the wall

@@ -3,7 +3,7 @@
 //! A [`Directory`] joins a world with the identities given to its pods and the interfaces found on this node.
 //! The control path makes a new one with each change; the event path and the API read it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use palomar_model::identity::Identity;
 use palomar_model::labels::LabelSet;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::world::{Pod, World};
 
 /// How long it is kept who had an address last, in nanoseconds: connections to a pod that has gone are told for a while.
@@ -33,18 +34,18 @@ pub struct Directory {
     /// The name of the cluster.
     pub cluster: Arc<str>,
     /// Every pod of the world, host-network pods among them.
-    pub pods: BTreeMap<ObjectName, Arc<PodEntry>>,
+    pub pods: SharedMap<ObjectName, Arc<PodEntry>>,
     /// Pods that have an address of their own, by address. Host-network pods are not here.
-    pub addresses: HashMap<IpAddr, Arc<PodEntry>>,
+    pub addresses: SharedMap<IpAddr, Arc<PodEntry>>,
     /// When the pod that has an address came to it, in nanoseconds of `CLOCK_MONOTONIC`; absent where it has had the
     /// address since the first directory.
-    pub came_at_ns: HashMap<IpAddr, u64>,
+    pub came_at_ns: SharedMap<IpAddr, u64>,
     /// Who had an address last and lost it, less than an hour ago; also of addresses that others have now.
-    pub former: HashMap<IpAddr, Former>,
+    pub former: SharedMap<IpAddr, Former>,
     /// Services by cluster or external address; of several that claim one, the first by name.
-    pub services: HashMap<IpAddr, ObjectName>,
+    pub services: SharedMap<IpAddr, ObjectName>,
     /// Services by their ports at this node's own addresses.
-    pub node_ports: HashMap<(Protocol, u16), Arc<ObjectName>>,
+    pub node_ports: SharedMap<(Protocol, u16), Arc<ObjectName>>,
     /// Addresses of this node's own interfaces.
     pub node_addresses: BTreeSet<IpAddr>,
     /// Addresses of the world's other nodes.
@@ -52,11 +53,11 @@ pub struct Directory {
     /// The observed interfaces of this node, by interface index.
     pub endpoints: BTreeMap<u32, Arc<LocalEndpoint>>,
     /// What each internal identity is, those of pods that have gone for less than an hour included.
-    pub identities: HashMap<u32, (Identity, LabelSet)>,
+    pub identities: SharedMap<u32, (Identity, LabelSet)>,
 }
 
 /// A pod with what Palomar knows of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodEntry {
     /// The pod.
     pub pod: Arc<Pod>,
@@ -78,7 +79,7 @@ pub struct Former {
 }
 
 /// An observed interface.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalEndpoint {
     /// The number that flows show: the interface index.
     pub id: u32,
@@ -99,16 +100,16 @@ impl Directory {
             world: Arc::new(World::default()),
             node_name,
             cluster,
-            pods: BTreeMap::new(),
-            addresses: HashMap::new(),
-            came_at_ns: HashMap::new(),
-            former: HashMap::new(),
-            services: HashMap::new(),
-            node_ports: HashMap::new(),
+            pods: SharedMap::new(),
+            addresses: SharedMap::new(),
+            came_at_ns: SharedMap::new(),
+            former: SharedMap::new(),
+            services: SharedMap::new(),
+            node_ports: SharedMap::new(),
             node_addresses: BTreeSet::new(),
             remote_nodes: BTreeSet::new(),
             endpoints: BTreeMap::new(),
-            identities: HashMap::new(),
+            identities: SharedMap::new(),
         }
     }
 
@@ -130,18 +131,22 @@ impl Directory {
         if before.version == 0 {
             return;
         }
-        let is_same =
-            |one: &PodEntry, other: &PodEntry| one.pod.name == other.pod.name && one.pod.uid == other.pod.uid;
-        for (address, pod) in &self.addresses {
-            let stayed = before.addresses.get(address).is_some_and(|owner| is_same(owner, pod));
-            let came = if stayed { before.came_at_ns.get(address).copied() } else { Some(now_ns) };
-            self.came_at_ns.extend(came.map(|at| (*address, at)));
-        }
-        self.former.clone_from(&before.former);
-        for (address, pod) in &before.addresses {
-            if self.addresses.get(address).is_none_or(|owner| !is_same(owner, pod)) {
-                let since_ns = before.came_at_ns.get(address).copied().unwrap_or(0);
-                self.former.insert(*address, Former { pod: Arc::clone(pod), since_ns, until_ns: now_ns });
+        self.came_at_ns = before.came_at_ns.clone();
+        self.former = before.former.clone();
+        for change in before.addresses.changes(&self.addresses) {
+            let (address, owners) = (*change.key, change.before.zip(change.after));
+            let is_same = |(one, other): (&Arc<PodEntry>, &Arc<PodEntry>)| {
+                one.pod.name == other.pod.name && one.pod.uid == other.pod.uid
+            };
+            if owners.is_some_and(is_same) {
+                continue;
+            }
+            let since_ns = self.came_at_ns.remove(&address).unwrap_or(0);
+            if change.after.is_some() {
+                self.came_at_ns.insert(address, now_ns);
+            }
+            if let Some(pod) = change.before {
+                self.former.insert(address, Former { pod: Arc::clone(pod), since_ns, until_ns: now_ns });
             }
         }
         self.forget(now_ns);

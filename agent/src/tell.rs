@@ -9,6 +9,7 @@ use std::sync::Arc;
 use palomar_bpf::abi::{Counter, Mode};
 use palomar_bpf::{Hook, Maps};
 use palomar_flow::convert::timestamp;
+use palomar_model::attribution::PolicyRef;
 use palomar_model::object::ObjectName;
 use palomar_proto::palomar::v1;
 
@@ -178,8 +179,8 @@ fn endpoint(local: &LocalEndpoint, facts: &EndpointFacts, mode: v1::PolicyMode) 
     }
 }
 
-fn names(policies: &[ObjectName]) -> Vec<String> {
-    policies.iter().map(|policy| policy.name.clone()).collect()
+fn names(policies: &[PolicyRef]) -> Vec<String> {
+    policies.iter().map(|policy| policy.name.name.clone()).collect()
 }
 
 fn attachments(state: &AttachState) -> (v1::Attachment, v1::Attachment) {

@@ -63,12 +63,12 @@ impl<K, V> SharedMap<K, V> {
     }
 
     /// The keys, ascending.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
+    pub fn keys(&self) -> impl Iterator<Item = &K> + Clone {
         self.iter().map(|(key, _)| key)
     }
 
     /// The values, by ascending key.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
+    pub fn values(&self) -> impl Iterator<Item = &V> + Clone {
         self.iter().map(|(_, value)| value)
     }
 }
@@ -186,6 +186,19 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
         Some(value)
     }
 
+    /// The values, by ascending key, to be changed in place: of every piece a copy is made that others share.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.pieces.iter_mut().flat_map(|piece| Arc::make_mut(piece).iter_mut().map(|(_, value)| value))
+    }
+
+    /// Takes out the entries that `keep` refuses.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
+        let refused = self.iter().filter(|(key, value)| !keep(key, value)).map(|(key, _)| key.clone());
+        for key in refused.collect::<Vec<_>>() {
+            self.remove(&key);
+        }
+    }
+
     /// Puts a small piece into a neighbour that has room; an empty one goes in any case.
     fn join(&mut self, at: usize, len: usize) {
         let has_room = |piece: &Arc<Piece<K, V>>| piece.len() + len <= LARGEST;
@@ -222,6 +235,13 @@ fn find<K: Ord + Borrow<Q>, V, Q: Ord + ?Sized>(piece: &[(K, V)], key: &Q) -> Re
 pub struct Iter<'m, K, V> {
     rest: std::slice::Iter<'m, Arc<Piece<K, V>>>,
     piece: std::slice::Iter<'m, (K, V)>,
+}
+
+impl<K, V> Clone for Iter<'_, K, V> {
+    fn clone(&self) -> Self {
+        let Self { rest, piece } = self;
+        Self { rest: rest.clone(), piece: piece.clone() }
+    }
 }
 
 impl<'m, K, V> Iterator for Iter<'m, K, V> {

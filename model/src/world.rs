@@ -1,6 +1,5 @@
 //! The cluster as a source told it: one immutable snapshot.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,24 +9,25 @@ use crate::netpol::NetworkPolicy;
 use crate::object::{ObjectName, Workload};
 use crate::packet::Protocol;
 use crate::ports::NamedPorts;
+use crate::shared_map::SharedMap;
 
-/// A snapshot of all objects. Cloning is cheap: every object is shared.
+/// A snapshot of all objects. Cloning is cheap: every object is shared, and so is what two snapshots have in common.
 ///
 /// An empty world has no pods and no policies; whoever makes one must mean it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct World {
     /// Namespaces by name.
-    pub namespaces: BTreeMap<String, Arc<Namespace>>,
+    pub namespaces: SharedMap<String, Arc<Namespace>>,
     /// Pods by name.
-    pub pods: BTreeMap<ObjectName, Arc<Pod>>,
+    pub pods: SharedMap<ObjectName, Arc<Pod>>,
     /// Services by name.
-    pub services: BTreeMap<ObjectName, Arc<Service>>,
+    pub services: SharedMap<ObjectName, Arc<Service>>,
     /// Endpoint slices by name.
-    pub endpoint_slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
+    pub endpoint_slices: SharedMap<ObjectName, Arc<EndpointSlice>>,
     /// Nodes by name.
-    pub nodes: BTreeMap<String, Arc<Node>>,
+    pub nodes: SharedMap<String, Arc<Node>>,
     /// Policies by name.
-    pub policies: BTreeMap<ObjectName, Arc<NetworkPolicy>>,
+    pub policies: SharedMap<ObjectName, Arc<NetworkPolicy>>,
 }
 
 impl World {

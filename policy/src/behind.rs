@@ -48,7 +48,7 @@ impl<'w> Slices<'w> {
             return Behind::Unknown;
         }
         // pods are sorted by namespace first
-        let from = world.pods.range(ObjectName::new(namespace, "")..);
+        let from = world.pods.starting_at(&ObjectName::new(namespace, ""));
         let pods = from.take_while(|(name, _)| name.namespace == *namespace).map(|(_, pod)| &**pod);
         Behind::Pods(pods.filter(|pod| service.is_before(pod)).collect())
     }

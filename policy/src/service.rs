@@ -32,8 +32,16 @@ pub struct Leads {
 /// Where several services claim one port of an address, the backends of all of them stand behind it, and the source is
 /// kept only where all keep it: which of them a node takes is not known, and this is right for each.
 pub fn targets(world: &World) -> BTreeMap<IpAddr, Targets> {
+    targets_of(world, world.services.values().map(AsRef::as_ref))
+}
+
+/// As [`targets`], for these services of the world alone.
+pub fn targets_of<'w>(
+    world: &'w World,
+    services: impl Iterator<Item = &'w Service>,
+) -> BTreeMap<IpAddr, Targets> {
     let mut targets: BTreeMap<IpAddr, Targets> = BTreeMap::new();
-    for (service, behind) in services(world) {
+    for (service, behind) in known(world, services) {
         let cluster = service.cluster_ips.iter().map(|address| (address, true));
         let external = service.external_addresses.iter().map(|address| (address, service.keeps_source));
         for (address, keeps_source) in cluster.chain(external) {
@@ -50,7 +58,9 @@ pub fn targets(world: &World) -> BTreeMap<IpAddr, Targets> {
 /// Where each node port leads in one address family. Several services that claim one are treated as in [`targets`].
 pub fn node_ports(world: &World, is_ipv4: bool) -> Targets {
     let mut targets = Targets::new();
-    for (service, behind) in services(world) {
+    let has_any = |service: &&Service| service.ports.iter().any(|port| port.node_port.is_some());
+    let services = world.services.values().map(AsRef::as_ref).filter(has_any);
+    for (service, behind) in known(world, services) {
         for port in &service.ports {
             let Some(number) = port.node_port else { continue };
             let leads =
@@ -61,10 +71,13 @@ pub fn node_ports(world: &World, is_ipv4: bool) -> Targets {
     targets
 }
 
-/// The services of which it is known who stands behind them, and who does.
-fn services(world: &World) -> impl Iterator<Item = (&Service, Behind<'_>)> {
+/// Those of the services of which it is known who stands behind them, and who does.
+fn known<'w>(
+    world: &'w World,
+    services: impl Iterator<Item = &'w Service>,
+) -> impl Iterator<Item = (&'w Service, Behind<'w>)> {
     let slices = Slices::of(world);
-    let services = world.services.values().map(move |service| (&**service, slices.behind(world, service)));
+    let services = services.map(move |service| (service, slices.behind(world, service)));
     services.filter(|(_, behind)| !matches!(behind, Behind::Unknown))
 }
 

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use palomar_model::attribution::PolicyRef;
@@ -56,8 +55,7 @@ pub fn policies_of_namespace<'w>(
     world: &'w World,
     namespace: &str,
 ) -> impl Iterator<Item = &'w Arc<NetworkPolicy>> {
-    let first = ObjectName::new(namespace, "");
-    let policies = world.policies.range((Bound::Included(first), Bound::Unbounded));
+    let policies = world.policies.starting_at(&ObjectName::new(namespace, ""));
     policies.map(|(_, policy)| policy).take_while(move |policy| policy.name.namespace == namespace)
 }
 

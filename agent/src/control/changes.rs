@@ -1,5 +1,6 @@
 //! What is different between two directories, as events.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,12 +28,9 @@ fn policies(before: &World, after: &World, revision: u32) -> Vec<AgentEvent> {
         let rules = [&policy.ingress, &policy.egress].into_iter().flatten().map(Vec::len).sum();
         PolicyEvent { name: policy.name.clone(), rules, revision }
     };
-    let is_same = |policy: &Arc<NetworkPolicy>| {
-        let old = before.policies.get(&policy.name);
-        old.is_some_and(|old| Arc::ptr_eq(old, policy) || old == policy)
-    };
-    let gone = before.policies.values().filter(|policy| !after.policies.contains_key(&policy.name));
-    let come = after.policies.values().filter(|policy| !is_same(policy));
+    let changed = before.policies.changes(&after.policies);
+    let gone = changed.iter().filter(|change| change.after.is_none()).filter_map(|change| change.before);
+    let come = changed.iter().filter_map(|change| change.after);
     gone.map(|policy| AgentEvent::PolicyDeleted(event(policy)))
         .chain(come.map(|policy| AgentEvent::PolicyUpdated(event(policy))))
         .collect()
@@ -94,18 +92,27 @@ fn known(directory: &Directory) -> impl Iterator<Item = &IpAddr> {
     directory.node_addresses.iter().chain(directory.addresses.keys()).chain(&directory.remote_nodes)
 }
 
+/// Addresses that may be somebody else's than before, or on another node: all of them where the nodes are other ones.
+fn suspects<'d>(before: &'d Directory, after: &'d Directory) -> BTreeSet<&'d IpAddr> {
+    let are_nodes_same = before.node_addresses == after.node_addresses
+        && before.remote_nodes == after.remote_nodes
+        && before.world.nodes == after.world.nodes;
+    if are_nodes_same {
+        return before.addresses.changes(&after.addresses).into_iter().map(|change| change.key).collect();
+    }
+    known(before).chain(known(after)).collect()
+}
+
 /// Sorted: those that are nobody's any more first.
 fn addresses(before: &Directory, after: &Directory) -> Vec<AgentEvent> {
-    let mut gone: Vec<&IpAddr> = known(before).filter(|address| owner(after, address).is_none()).collect();
-    gone.sort_unstable();
-    gone.dedup();
-    let is_same = |address: &&IpAddr| match (owner(before, address), owner(after, address)) {
-        (Some(old), Some(new)) => old.is_same(&new),
-        _ => false,
-    };
-    let mut come: Vec<&IpAddr> = known(after).filter(|address| !is_same(address)).collect();
-    come.sort_unstable();
-    come.dedup();
+    let (mut gone, mut come) = (Vec::new(), Vec::new());
+    for address in suspects(before, after) {
+        match (owner(before, address), owner(after, address)) {
+            (_, None) => gone.push(address),
+            (Some(old), Some(new)) if old.is_same(&new) => {}
+            (_, Some(_)) => come.push(address),
+        }
+    }
     let deleted = gone.into_iter().filter_map(|address| {
         let old = owner(before, address)?;
         Some(AgentEvent::AddressDeleted(AddressEvent {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use palomar_bpf::Hook;
+use palomar_model::attribution::PolicyRef;
 use palomar_model::object::ObjectName;
 
 use super::history::History;
@@ -38,9 +39,9 @@ pub struct EndpointFacts {
     /// Whether denied packets of this endpoint are dropped while the mode is enforce.
     pub enforced: bool,
     /// The policies that isolate ingress, sorted; empty: not isolated.
-    pub ingress_policies: Vec<ObjectName>,
+    pub ingress_policies: Arc<[PolicyRef]>,
     /// The policies that isolate egress, sorted; empty: not isolated.
-    pub egress_policies: Vec<ObjectName>,
+    pub egress_policies: Arc<[PolicyRef]>,
     /// The revision in force in the kernel; 0 before the first.
     pub revision: u32,
 }

@@ -1,9 +1,9 @@
 //! Since when each object is in force: what a flow of the past can be explained by.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use palomar_manifest::ObjectKey;
+use palomar_model::shared_map::SharedMap;
 
 use crate::world::WrittenObject;
 
@@ -15,10 +15,10 @@ pub const SETTLE_NS: i64 = 50_000_000;
 /// The objects that the kernel holds, and when that changed. Empty before the first world.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// The list that the objects were last taken from.
-    pub of: Arc<[WrittenObject]>,
+    /// What the objects were last taken from.
+    pub of: SharedMap<ObjectKey, WrittenObject>,
     /// Every object in force, by its name.
-    pub objects: HashMap<ObjectKey, Held>,
+    pub objects: SharedMap<ObjectKey, Held>,
     /// What was in force and is no more, the longest ago first; at most [`MAX_REMOVED`].
     pub removed: VecDeque<(ObjectKey, i64)>,
     /// From when on every change is known, in nanoseconds since the Unix epoch; `None` before the first world.
@@ -38,24 +38,24 @@ impl History {
     /// What is known once the kernel holds these objects, at this time. An object that says the same as before keeps its
     /// time, also where it stands in another place.
     #[must_use]
-    pub fn then(&self, objects: &[WrittenObject], now_ns: i64) -> Self {
+    pub fn then(&self, objects: &SharedMap<ObjectKey, WrittenObject>, now_ns: i64) -> Self {
         let settled = now_ns.saturating_add(SETTLE_NS);
-        let held = objects.iter().map(|object| {
-            let known = self.objects.get(&object.key).filter(|held| held.object.source == object.source);
+        let mut next = Self { of: objects.clone(), ..self.clone() };
+        for change in self.of.changes(objects) {
+            let Some(object) = change.after else {
+                next.objects.remove(change.key);
+                next.removed.push_back((change.key.clone(), settled));
+                continue;
+            };
+            let known = self.objects.get(change.key).filter(|held| held.object.source == object.source);
             let since_ns = known.map_or(settled, |held| held.since_ns);
-            (object.key.clone(), Held { object: object.clone(), since_ns })
-        });
-        let objects: HashMap<ObjectKey, Held> = held.collect();
-        let mut gone: Vec<&ObjectKey> =
-            self.objects.keys().filter(|key| !objects.contains_key(*key)).collect();
-        gone.sort();
-        let mut removed = self.removed.clone();
-        removed.extend(gone.into_iter().map(|key| (key.clone(), settled)));
-        let mut known_since_ns = self.known_since_ns.or(Some(settled));
-        while removed.len() > MAX_REMOVED {
-            known_since_ns = removed.pop_front().map(|(_, at)| at).or(known_since_ns);
+            next.objects.insert(change.key.clone(), Held { object: object.clone(), since_ns });
         }
-        Self { of: Arc::clone(&self.of), objects, removed, known_since_ns }
+        next.known_since_ns = self.known_since_ns.or(Some(settled));
+        while next.removed.len() > MAX_REMOVED {
+            next.known_since_ns = next.removed.pop_front().map(|(_, at)| at).or(next.known_since_ns);
+        }
+        next
     }
 }
 
@@ -68,6 +68,10 @@ mod tests {
     fn object(name: &str, source: &str, line: u32) -> WrittenObject {
         let key = ObjectKey::Pod(ObjectName::new("demo", name));
         WrittenObject { key, file: "pods.yaml".into(), line, source: source.into() }
+    }
+
+    fn by_name(objects: &[WrittenObject]) -> SharedMap<ObjectKey, WrittenObject> {
+        objects.iter().map(|object| (object.key.clone(), object.clone())).collect()
     }
 
     fn since(history: &History, name: &str) -> Option<i64> {
@@ -91,7 +95,7 @@ mod tests {
         ];
         let mut history = History::default();
         for ((what, objects, expected, removed), now) in steps.into_iter().zip((10..).step_by(10)) {
-            history = history.then(&objects, now);
+            history = history.then(&by_name(&objects), now);
             assert_eq!([since(&history, "a"), since(&history, "b")], expected, "{what}");
             assert_eq!(history.removed.len(), removed, "{what}");
             assert_eq!(history.known_since_ns, Some(10 + SETTLE_NS), "{what}");
@@ -103,9 +107,9 @@ mod tests {
     fn what_was_removed_long_ago_is_forgotten_and_nothing_is_known_of_the_time_before() {
         let many: Vec<WrittenObject> = (0..MAX_REMOVED).map(|at| object(&at.to_string(), "1", 1)).collect();
         let last = [object("last", "1", 1)];
-        let history = History::default().then(&many, 10).then(&last, 20);
+        let history = History::default().then(&by_name(&many), 10).then(&by_name(&last), 20);
         assert_eq!((history.removed.len(), history.known_since_ns), (MAX_REMOVED, Some(10 + SETTLE_NS)));
-        let history = history.then(&[], 30);
+        let history = history.then(&SharedMap::new(), 30);
         assert_eq!((history.removed.len(), history.known_since_ns), (MAX_REMOVED, Some(20 + SETTLE_NS)));
         assert_eq!(history.removed.back().map(|(_, at)| *at), Some(30 + SETTLE_NS));
     }

@@ -272,8 +272,8 @@ fn an_endpoint_tells_once_what_came_of_each_policy() {
         let endpoint = EndpointFacts {
             attach: attach.clone(),
             enforced: true,
-            ingress_policies: Vec::new(),
-            egress_policies: Vec::new(),
+            ingress_policies: Arc::default(),
+            egress_policies: Arc::default(),
             revision,
         };
         let endpoints = BTreeMap::from([(7, endpoint.clone()), (9, endpoint)]);

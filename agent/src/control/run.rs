@@ -1,6 +1,7 @@
 //! The control path's thread: what the sources say becomes what the kernel holds.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,18 +10,17 @@ use arc_swap::ArcSwap;
 use palomar_bpf::abi::{Direction, Mode};
 use palomar_bpf::{AttachError, Datapath, Maps};
 use palomar_model::verdict;
-use palomar_policy::IdentityLabels;
+use palomar_model::world::Pod;
 
-use super::bindings::Bindings;
 use super::facts::{AttachState, EndpointFacts, Facts, SharedFacts};
-use super::history::History;
 use super::reporter::Reporter;
-use super::view::{Inputs, View, view};
-use super::wanted::{EnforceScope, wanted};
+use super::steps::{Steps, Stopwatch};
+use super::view::{Inputs, View, Viewer};
+use super::wanted::{EnforceScope, Wishes};
 use crate::clock::{monotonic_now_ns, wall_now_ns};
 use crate::directory::Directory;
 use crate::durable::Keeper;
-use crate::enforce::{Desired, EnforceError, Enforcer, GRACE};
+use crate::enforce::{EnforceError, Enforcer, GRACE};
 use crate::enrich::Watched;
 use crate::identity::Registry;
 use crate::kernel::KernelTables;
@@ -70,8 +70,8 @@ pub struct Control {
     pub follower: Arc<Follower>,
     /// How each interface is attached.
     pub attached: BTreeMap<u32, AttachState>,
-    /// Which pod each interface was found to be.
-    pub bindings: Bindings,
+    /// Says who is who, and what the kernel is to hold.
+    pub follows: Follows,
     /// When the kernel was last made to hold a world.
     pub applied_at: Instant,
     /// Whether what an earlier load left has been replaced.
@@ -82,6 +82,15 @@ pub struct Control {
     pub reporter: Reporter,
     /// Keeps the kernel's loss counters on disk.
     pub losses_keeper: BaselineKeeper<Arc<Maps>>,
+}
+
+/// What goes on from one pass to the next.
+#[derive(Debug, Default)]
+pub struct Follows {
+    viewer: Viewer,
+    wishes: Wishes,
+    /// What the last pass cost.
+    pub steps: Steps,
 }
 
 impl Control {
@@ -163,10 +172,7 @@ impl Control {
         let mut next = signals.recv_timeout(wait);
         loop {
             match next {
-                Ok(Signal::World(world)) => {
-                    self.world = world;
-                    self.look_for_new_pods();
-                }
+                Ok(Signal::World(world)) => self.take_in(world),
                 Ok(Signal::Links(links)) => self.links = links,
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return Heard::Stop,
                 Err(RecvTimeoutError::Timeout) => return heard,
@@ -179,36 +185,46 @@ impl Control {
         }
     }
 
+    /// Takes in a new world, which [`Self::apply`] makes the kernel hold.
+    pub fn take_in(&mut self, world: Arc<VersionedWorld>) {
+        self.world = world;
+        self.look_for_new_pods();
+    }
+
     /// An address that appears in a pod's namespace tells the node nothing: when the world names one of this node that no
     /// interface has, the interfaces are asked again.
     fn look_for_new_pods(&self) {
-        let node_name = &self.directory.load().node_name;
-        let here = |node: &str| node.is_empty() || *node == **node_name;
-        let seen = |address| self.links.veths.values().any(|link| link.addresses.contains(address));
-        let mut pods = self.world.world.pods.values().filter(|pod| !pod.host_network && here(&pod.node));
-        if pods.any(|pod| pod.addresses.iter().any(|address| !seen(address))) {
+        let before = self.directory.load();
+        let pods = &self.world.world.pods;
+        let changed = before.world.pods.changes(pods).into_iter().map(|change| change.key);
+        let mut suspects = changed.chain(self.follows.viewer.unbound()).filter_map(|name| pods.get(name));
+        let here = |node: &str| node.is_empty() || *node == *before.node_name;
+        let seen = |address: &IpAddr| self.links.veths.values().any(|link| link.addresses.contains(address));
+        let is_unseen = |pod: &Arc<Pod>| {
+            !pod.host_network && here(&pod.node) && pod.addresses.iter().any(|address| !seen(address))
+        };
+        if suspects.any(is_unseen) {
             self.follower.refresh();
         }
     }
 
     /// Makes the kernel hold the newest world; gives the interfaces that are to be attached.
-    fn apply(&mut self) -> VecDeque<u32> {
+    pub fn apply(&mut self) -> VecDeque<u32> {
         let began = Instant::now();
+        let mut watch = Stopwatch::start();
         self.applied_at = began;
         let before = self.directory.load_full();
         let assigned = self.registry.update(&self.world.world, SystemTime::now());
         if let Some(exhausted) = &assigned.exhausted {
             tracing::error!("{exhausted}");
         }
-        let View { mut directory, contested } = view(Inputs {
-            version: before.version + 1,
+        self.follows.steps.identities = watch.lap();
+        let View { mut directory, contested } = self.follows.viewer.view(&Inputs {
+            before: &before,
             world: &self.world.world,
             links: &self.links,
-            node_name: &before.node_name,
-            cluster: &before.cluster,
-            assigned: &assigned,
+            assigned: &assigned.pods,
             identities: self.registry.internals(),
-            bindings: &mut self.bindings,
         });
         for (pod, address, owner) in &contested {
             tracing::warn!(%pod, %address, %owner, "two pods claim one address: the first by name has it");
@@ -226,24 +242,27 @@ impl Control {
         }
         directory.succeed(&before, monotonic_now_ns());
         let directory = Arc::new(directory);
-        let desired = wanted(&directory, self.universe(), &self.scope);
+        self.follows.steps.directory = watch.lap();
+        self.follows.wishes.follow(&directory, self.registry.live(), &self.scope);
         // The event path must know the new identities before the kernel speaks of them.
         self.directory.store(Arc::clone(&directory));
-        let failure = self.enforce(&desired, began).err().map(|error| {
+        self.follows.steps.wanted = watch.lap();
+        let failure = self.enforce(began).err().map(|error| {
             tracing::error!(error = %chain(&error), "the kernel does not hold the newest world");
             chain(&error)
         });
+        self.follows.steps.enforce = watch.lap();
         self.attached.retain(|ifindex, _| self.links.veths.contains_key(ifindex));
         for ifindex in self.links.veths.keys() {
             self.attached.entry(*ifindex).or_insert(AttachState::Pending);
         }
         let old = self.facts.load();
-        let history = if failure.is_none() && !Arc::ptr_eq(&self.world.objects, &old.history.of) {
-            let of = Arc::clone(&self.world.objects);
-            Arc::new(History { of, ..old.history.then(&self.world.objects, wall_now_ns()) })
+        let history = if failure.is_none() && self.world.objects != old.history.of {
+            Arc::new(old.history.then(&self.world.objects, wall_now_ns()))
         } else {
             Arc::clone(&old.history)
         };
+        self.follows.steps.history = watch.lap();
         self.facts.store(Arc::new(Facts {
             directory,
             // those of before, until the new ones are known: at no moment are there none
@@ -254,36 +273,22 @@ impl Control {
             history,
         }));
         self.publish();
+        self.follows.steps.tell = watch.lap();
         let pending = self.attached.iter().filter(|(_, state)| **state == AttachState::Pending);
         pending.map(|(ifindex, _)| *ifindex).collect()
     }
 
-    /// The labels behind the identities that pods have.
-    fn universe(&self) -> BTreeMap<u32, IdentityLabels> {
-        let live = self.registry.live().map(|(id, facts)| {
-            let labels = IdentityLabels {
-                namespace: Arc::clone(&facts.namespace),
-                namespace_labels: Arc::clone(&facts.namespace_labels),
-                pod_labels: Arc::clone(&facts.pod_labels),
-                named_ports: facts.named_ports.clone(),
-            };
-            (id.0, labels)
-        });
-        live.collect()
-    }
-
-    fn enforce(&mut self, desired: &Desired, began: Instant) -> Result<(), EnforceError> {
+    fn enforce(&mut self, began: Instant) -> Result<(), EnforceError> {
         let keeper = &self.tables_keeper;
-        let applied =
-            self.enforcer.apply(
-                desired,
-                Instant::now(),
-                monotonic_now_ns(),
-                |saved| match serde_json::to_vec(saved) {
-                    Ok(bytes) => keeper.put(bytes),
-                    Err(error) => tracing::error!(%error, "the policy tables cannot be kept"),
-                },
-            )?;
+        let applied = self.enforcer.apply(
+            self.follows.wishes.desired(),
+            Instant::now(),
+            monotonic_now_ns(),
+            |saved| match serde_json::to_vec(saved) {
+                Ok(bytes) => keeper.put(bytes),
+                Err(error) => tracing::error!(%error, "the policy tables cannot be kept"),
+            },
+        )?;
         if applied.endpoints_changed + applied.rules_written + applied.addresses_changed > 0 {
             tracing::info!(
                 world = self.world.version,
@@ -385,12 +390,7 @@ impl Control {
         let table = self.enforcer.attributions().load();
         let endpoints = facts.directory.endpoints.values().map(|endpoint| {
             let word = self.enforcer.policy(endpoint.id).unwrap_or_default();
-            let isolating = |direction| {
-                let policies = table.isolating(word.set(), direction);
-                policies
-                    .map(|list| list.iter().map(|policy| policy.name.clone()).collect())
-                    .unwrap_or_default()
-            };
+            let isolating = |direction| table.isolating(word.set(), direction).cloned().unwrap_or_default();
             let namespace = endpoint.pod.as_ref().map(|entry| entry.pod.name.namespace.as_str());
             let endpoint_facts = EndpointFacts {
                 attach: self.attached.get(&endpoint.id).cloned().unwrap_or(AttachState::Pending),
@@ -401,7 +401,15 @@ impl Control {
             };
             (endpoint.id, endpoint_facts)
         });
-        let facts = Arc::new(Facts { endpoints: endpoints.collect(), ..Facts::clone(&facts) });
+        let Facts { directory, endpoints: _, contested, world, failure, history } = &**facts;
+        let facts = Arc::new(Facts {
+            directory: Arc::clone(directory),
+            endpoints: endpoints.collect(),
+            contested: contested.clone(),
+            world: Arc::clone(world),
+            failure: failure.clone(),
+            history: Arc::clone(history),
+        });
         self.reporter.tell(&facts, self.enforcer.revision(), wall_now_ns());
         self.facts.store(facts);
     }

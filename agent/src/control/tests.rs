@@ -1,6 +1,6 @@
 //! World + interfaces → who is who → what the kernel is to hold.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,12 +11,14 @@ use palomar_model::netpol::NetworkPolicy;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::selector::Selector;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::world::{Node, Pod, Service, ServicePort, TargetPort, World};
 
-use super::bindings::Bindings;
-use super::view::{Inputs, View, view};
-use super::wanted::{EnforceScope, wanted};
-use crate::identity::{Assigned, InternalId, PodIdentity};
+use super::view::{Inputs, View, Viewer};
+use super::wanted::{EnforceScope, Wishes};
+use crate::directory::Directory;
+use crate::enforce::Desired;
+use crate::identity::{InternalId, PodIdentity};
 use crate::links::{Link, Links};
 
 fn address(text: &str) -> IpAddr {
@@ -43,11 +45,29 @@ fn link(ifindex: u32, addresses: &[&str]) -> Link {
     }
 }
 
-fn made(pods: &[Arc<Pod>], links: &[Link]) -> View {
-    made_after(pods, links, &mut Bindings::default())
+/// One view after the other.
+struct Followed {
+    viewer: Viewer,
+    before: Directory,
 }
 
-fn made_after(pods: &[Arc<Pod>], links: &[Link], bindings: &mut Bindings) -> View {
+impl Default for Followed {
+    fn default() -> Self {
+        Self { viewer: Viewer::default(), before: Directory::empty("here".into(), "default".into()) }
+    }
+}
+
+fn wanted(directory: &Directory, scope: &EnforceScope) -> Desired {
+    let mut wishes = Wishes::default();
+    wishes.follow(&Arc::new(directory.clone()), &SharedMap::new(), scope);
+    wishes.desired().clone()
+}
+
+fn made(pods: &[Arc<Pod>], links: &[Link]) -> View {
+    made_after(pods, links, &mut Followed::default())
+}
+
+fn made_after(pods: &[Arc<Pod>], links: &[Link], followed: &mut Followed) -> View {
     let policy = NetworkPolicy {
         name: ObjectName::new("a", "isolate"),
         pod_selector: Selector::default(),
@@ -79,38 +99,35 @@ fn made_after(pods: &[Arc<Pod>], links: &[Link], bindings: &mut Bindings) -> Vie
     let world = Arc::new(World {
         services: services.map(|service| (service.name.clone(), Arc::new(service))).into(),
         pods: pods.iter().map(|pod| (pod.name.clone(), Arc::clone(pod))).collect(),
-        policies: BTreeMap::from([(policy.name.clone(), Arc::new(policy))]),
-        nodes: BTreeMap::from([
+        policies: SharedMap::from([(policy.name.clone(), Arc::new(policy))]),
+        nodes: SharedMap::from([
             ("here".to_owned(), Arc::new(node("here", "192.0.2.1"))),
             ("there".to_owned(), Arc::new(node("there", "192.0.2.2"))),
         ]),
         ..World::default()
     });
-    let assigned = Assigned {
-        pods: (300..)
-            .zip(pods.iter().filter(|pod| !pod.host_network))
-            .map(|(number, pod)| {
-                let labels = LabelSet::new(vec![Label::k8s("app", pod.name.name.clone())]);
-                let identity = Identity(number);
-                (pod.name.clone(), PodIdentity { internal: InternalId(number + 1000), identity, labels })
-            })
-            .collect(),
-        exhausted: None,
-    };
-    let links = Links {
+    let assigned = (300..)
+        .zip(pods.iter().filter(|pod| !pod.host_network))
+        .map(|(number, pod)| {
+            let labels = LabelSet::new(vec![Label::k8s("app", pod.name.name.clone())]);
+            let identity = Identity(number);
+            (pod.name.clone(), PodIdentity { internal: InternalId(number + 1000), identity, labels })
+        })
+        .collect();
+    let links = Arc::new(Links {
         veths: links.iter().map(|link| (link.ifindex, link.clone())).collect(),
         node_addresses: BTreeSet::from([address("192.0.2.1"), address("10.0.0.254")]),
-    };
-    view(Inputs {
-        version: 1,
+    });
+    let Followed { viewer, before } = followed;
+    let view = viewer.view(&Inputs {
+        before,
         world: &world,
         links: &links,
-        node_name: &"here".into(),
-        cluster: &"default".into(),
         assigned: &assigned,
-        identities: HashMap::new(),
-        bindings,
-    })
+        identities: &SharedMap::new(),
+    });
+    *before = view.directory.clone();
+    view
 }
 
 #[test]
@@ -128,7 +145,7 @@ fn a_veth_is_the_pod_whose_address_is_behind_it_and_one_that_nobody_names_is_unm
         "every address of the pod is its veth's"
     );
 
-    let desired = wanted(&directory, BTreeMap::new(), &EnforceScope::default());
+    let desired = wanted(&directory, &EnforceScope::default());
     let web = &desired.endpoints[&7];
     assert!(web.check_source && web.enforced && web.policies.len() == 1);
     let unknown = &desired.endpoints[&8];
@@ -179,7 +196,7 @@ fn a_host_network_pod_is_the_node_and_has_no_address_of_its_own() {
     let View { directory, .. } = made(&[proxy], &[]);
     assert!(directory.addresses.is_empty());
     assert_eq!(directory.pods[&ObjectName::new("a", "proxy")].flow_endpoint.identity, Identity::HOST);
-    let desired = wanted(&directory, BTreeMap::new(), &EnforceScope::default());
+    let desired = wanted(&directory, &EnforceScope::default());
     assert!(desired.addresses[&address("192.0.2.1")].node);
 }
 
@@ -197,7 +214,7 @@ fn enforcement_can_be_narrowed_to_namespaces() {
     let pods = [pod("a", "one", &["10.0.0.1"], false), pod("b", "two", &["10.0.0.2"], false)];
     let View { directory, .. } = made(&pods, &[link(7, &["10.0.0.1"]), link(8, &["10.0.0.2"])]);
     let scope = EnforceScope { namespaces: BTreeSet::from(["b".to_owned()]) };
-    let desired = wanted(&directory, BTreeMap::new(), &scope);
+    let desired = wanted(&directory, &scope);
     assert_eq!([desired.endpoints[&7].enforced, desired.endpoints[&8].enforced], [false, true]);
 }
 
@@ -208,7 +225,7 @@ fn a_pod_that_changes_the_addresses_of_its_interface_stays_the_pod_it_was_and_ta
     let remote =
         Arc::new(Pod { node: "there".into(), ..(*pod("a", "remote", &["10.0.1.1"], false)).clone() });
     let pods = [victim, villain, remote];
-    let mut bindings = Bindings::default();
+    let mut followed = Followed::default();
     let names = |view: &View| {
         let name = |ifindex: u32| {
             view.directory.endpoints[&ifindex].pod.as_ref().map(|entry| entry.pod.name.name.clone())
@@ -224,7 +241,7 @@ fn a_pod_that_changes_the_addresses_of_its_interface_stays_the_pod_it_was_and_ta
         ("with one of another node", vec!["10.0.0.1"], vec!["10.0.1.1"]),
     ];
     for (name, first, second) in table {
-        let view = made_after(&pods, &[link(7, &first), link(8, &second)], &mut bindings);
+        let view = made_after(&pods, &[link(7, &first), link(8, &second)], &mut followed);
         assert_eq!(names(&view), told, "{name}");
         let at = |text: &str| view.directory.addresses[&address(text)].flow_endpoint.id;
         assert_eq!([at("10.0.0.1"), at("10.0.0.2"), at("10.0.1.1")], [7, 8, 0], "{name}");
@@ -233,9 +250,9 @@ fn a_pod_that_changes_the_addresses_of_its_interface_stays_the_pod_it_was_and_ta
 
 #[test]
 fn a_pod_made_again_is_found_at_its_new_interface_once_the_old_one_is_gone() {
-    let mut bindings = Bindings::default();
-    let view = made_after(&[pod("a", "web", &["10.0.0.1"], false)], &[link(7, &["10.0.0.1"])], &mut bindings);
+    let mut followed = Followed::default();
+    let view = made_after(&[pod("a", "web", &["10.0.0.1"], false)], &[link(7, &["10.0.0.1"])], &mut followed);
     assert_eq!(view.directory.addresses[&address("10.0.0.1")].flow_endpoint.id, 7);
-    let view = made_after(&[pod("a", "web", &["10.0.0.5"], false)], &[link(9, &["10.0.0.5"])], &mut bindings);
+    let view = made_after(&[pod("a", "web", &["10.0.0.5"], false)], &[link(9, &["10.0.0.5"])], &mut followed);
     assert_eq!(view.directory.addresses[&address("10.0.0.5")].flow_endpoint.id, 9);
 }

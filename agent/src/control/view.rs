@@ -1,6 +1,6 @@
-//! World + interfaces + identities → who is who.
+//! World + interfaces + identities → who is who. What a new view costs is for what is different from the last.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,32 +9,29 @@ use palomar_model::flow::FlowEndpoint;
 use palomar_model::identity::Identity;
 use palomar_model::labels::LabelSet;
 use palomar_model::object::ObjectName;
+use palomar_model::packet::Protocol;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::world::{Pod, World};
 
 use super::bindings::Bindings;
+use super::claims::Claims;
 use crate::directory::{Directory, LocalEndpoint, PodEntry};
-use crate::identity::{Assigned, InternalId};
-use crate::links::Links;
+use crate::identity::{InternalId, PodIdentity};
+use crate::links::{Link, Links};
 
 /// What a view is made from.
 #[derive(Debug)]
 pub struct Inputs<'a> {
-    /// The number of the new directory.
-    pub version: u64,
+    /// The view before it, which the same [`Viewer`] made; or the empty one of the start.
+    pub before: &'a Directory,
     /// The world.
     pub world: &'a Arc<World>,
     /// The interfaces of this node.
-    pub links: &'a Links,
-    /// This node's name.
-    pub node_name: &'a Arc<str>,
-    /// The cluster's name.
-    pub cluster: &'a Arc<str>,
+    pub links: &'a Arc<Links>,
     /// The numbers of the world's pods.
-    pub assigned: &'a Assigned,
+    pub assigned: &'a SharedMap<ObjectName, PodIdentity>,
     /// What each internal identity shows as.
-    pub identities: HashMap<u32, (Identity, LabelSet)>,
-    /// Which pod each interface was found to be before.
-    pub bindings: &'a mut Bindings,
+    pub identities: &'a SharedMap<u32, (Identity, LabelSet)>,
 }
 
 /// Who is who, and which claims of pods could not be granted.
@@ -46,78 +43,117 @@ pub struct View {
     pub contested: Vec<(ObjectName, IpAddr, ObjectName)>,
 }
 
-/// Makes the view.
-pub fn view(inputs: Inputs<'_>) -> View {
-    let Inputs { version, world, links, node_name, cluster, assigned, identities, bindings } = inputs;
-    bindings.follow(world, links, node_name);
-    let mut directory = Directory {
-        version,
-        identities,
-        world: Arc::clone(world),
-        node_addresses: links.node_addresses.clone(),
-        ..Directory::empty(Arc::clone(node_name), Arc::clone(cluster))
-    };
-    let mut contested = Vec::new();
-    for pod in world.pods.values() {
-        let ifindex = bindings.interface(&pod.name);
-        let entry = Arc::new(entry(pod, ifindex.filter(|_| !pod.host_network), cluster, assigned));
-        directory.pods.insert(pod.name.clone(), Arc::clone(&entry));
-        if pod.host_network {
-            continue;
+/// Makes one view after the other.
+#[derive(Debug, Default)]
+pub struct Viewer {
+    bindings: Bindings,
+    claims: Claims,
+    links: Arc<Links>,
+    assigned: SharedMap<ObjectName, PodIdentity>,
+}
+
+// === impl Viewer ===
+
+impl Viewer {
+    /// Makes the next view.
+    pub fn view(&mut self, inputs: &Inputs<'_>) -> View {
+        let Inputs { before, world, links, assigned, identities } = *inputs;
+        let has_links = !Arc::ptr_eq(&self.links, links) && self.links != *links;
+        let (old_links, old_assigned) = (Arc::clone(&self.links), self.assigned.clone());
+        (self.links, self.assigned) = (Arc::clone(links), assigned.clone());
+
+        let changed = before.world.pods.changes(&world.pods).into_iter().map(|change| change.key.clone());
+        let mut pods: BTreeSet<ObjectName> = changed.collect();
+        let moved = self.bindings.follow(world, &pods, (links, has_links), &before.node_name);
+        pods.extend(moved);
+        pods.extend(old_assigned.changes(assigned).into_iter().map(|change| change.key.clone()));
+
+        let mut directory = Directory {
+            version: before.version + 1,
+            world: Arc::clone(world),
+            identities: identities.clone(),
+            node_addresses: links.node_addresses.clone(),
+            ..before.clone()
+        };
+        let interfaces = self.change_pods(&mut directory, &pods);
+        if before.world.services != world.services {
+            (directory.services, directory.node_ports) = (services(world), node_ports(world));
         }
-        for address in &pod.addresses {
-            match directory.addresses.get(address) {
-                Some(owner) => contested.push((pod.name.clone(), *address, owner.pod.name.clone())),
-                None => drop(directory.addresses.insert(*address, Arc::clone(&entry))),
+        if before.world.nodes != world.nodes || old_links.node_addresses != links.node_addresses {
+            directory.remote_nodes = remote_nodes(&directory);
+        }
+        if has_links {
+            let veths = links.veths.iter();
+            directory.endpoints = veths
+                .map(|(ifindex, link)| (*ifindex, Arc::new(self.endpoint(link, &directory.pods))))
+                .collect();
+        } else {
+            for ifindex in interfaces {
+                let Some(link) = links.veths.get(&ifindex) else { continue };
+                let endpoint = self.endpoint(link, &directory.pods);
+                directory.endpoints.insert(ifindex, Arc::new(endpoint));
             }
         }
+        View { contested: self.claims.contested(), directory }
     }
-    for service in world.services.values() {
-        directory.services.extend(service.cluster_ips.iter().map(|address| (*address, service.name.clone())));
-    }
-    for service in world.services.values() {
-        for address in &service.external_addresses {
-            directory.services.entry(*address).or_insert_with(|| service.name.clone());
-        }
-        let name = Arc::new(service.name.clone());
-        for port in &service.ports {
-            let Some(number) = port.node_port else { continue };
-            directory.node_ports.entry((port.protocol, number)).or_insert_with(|| Arc::clone(&name));
-        }
-    }
-    let others = world.nodes.values().filter(|node| node.name != **node_name);
-    directory.remote_nodes = others.flat_map(|node| &node.addresses).copied().collect();
-    directory.remote_nodes.retain(|address| !links.node_addresses.contains(address));
-    directory.endpoints = endpoints(links, &directory.pods, bindings);
-    View { directory, contested }
-}
 
-fn entry(pod: &Arc<Pod>, ifindex: Option<u32>, cluster: &Arc<str>, assigned: &Assigned) -> PodEntry {
-    let reserved =
-        |identity: Identity| identity.reserved_labels().expect("invariant: a reserved identity has labels");
-    let (internal_identity, identity, labels) = match assigned.pods.get(&pod.name) {
-        Some(given) => (given.internal.0, given.identity, given.labels.clone()),
-        None if pod.host_network => (IDENTITY_HOST, Identity::HOST, reserved(Identity::HOST)),
-        None => (InternalId::UNKNOWN.0, Identity::UNKNOWN, reserved(Identity::UNKNOWN)),
-    };
-    let flow_endpoint = Arc::new(FlowEndpoint {
-        id: ifindex.unwrap_or(0),
-        identity,
-        labels,
-        pod: Some(pod.name.clone()),
-        workload: pod.workload.clone(),
-        cluster: Arc::clone(cluster),
-    });
-    PodEntry { pod: Arc::clone(pod), internal_identity, flow_endpoint }
-}
+    /// The pods of this node that no interface was found for.
+    pub fn unbound(&self) -> impl Iterator<Item = &ObjectName> {
+        self.bindings.unbound()
+    }
 
-fn endpoints(
-    links: &Links,
-    pods: &BTreeMap<ObjectName, Arc<PodEntry>>,
-    bindings: &Bindings,
-) -> BTreeMap<u32, Arc<LocalEndpoint>> {
-    let local = |link: &crate::links::Link| {
-        let pod = bindings.pod(link.ifindex).and_then(|name| pods.get(name)).cloned();
+    /// Brings these pods up to date; gives the interfaces that they had or have.
+    fn change_pods(&mut self, directory: &mut Directory, pods: &BTreeSet<ObjectName>) -> BTreeSet<u32> {
+        let (mut interfaces, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+        for name in pods {
+            if let Some(old) = directory.pods.remove(name) {
+                interfaces.insert(old.flow_endpoint.id);
+                for address in own_addresses(&old.pod) {
+                    self.claims.remove(*address, name);
+                    addresses.insert(*address);
+                }
+            }
+            let Some(pod) = directory.world.pods.get(name) else { continue };
+            let entry = self.entry(pod, &directory.cluster);
+            interfaces.insert(entry.flow_endpoint.id);
+            for address in own_addresses(pod) {
+                self.claims.insert(*address, name);
+                addresses.insert(*address);
+            }
+            directory.pods.insert(name.clone(), Arc::new(entry));
+        }
+        for address in addresses {
+            match self.claims.owner(address).and_then(|owner| directory.pods.get(owner)) {
+                Some(entry) => drop(directory.addresses.insert(address, Arc::clone(entry))),
+                None => drop(directory.addresses.remove(&address)),
+            }
+        }
+        interfaces
+    }
+
+    fn entry(&self, pod: &Arc<Pod>, cluster: &Arc<str>) -> PodEntry {
+        let reserved = |identity: Identity| {
+            identity.reserved_labels().expect("invariant: a reserved identity has labels")
+        };
+        let (internal_identity, identity, labels) = match self.assigned.get(&pod.name) {
+            Some(given) => (given.internal.0, given.identity, given.labels.clone()),
+            None if pod.host_network => (IDENTITY_HOST, Identity::HOST, reserved(Identity::HOST)),
+            None => (InternalId::UNKNOWN.0, Identity::UNKNOWN, reserved(Identity::UNKNOWN)),
+        };
+        let ifindex = self.bindings.interface(&pod.name).filter(|_| !pod.host_network);
+        let flow_endpoint = Arc::new(FlowEndpoint {
+            id: ifindex.unwrap_or(0),
+            identity,
+            labels,
+            pod: Some(pod.name.clone()),
+            workload: pod.workload.clone(),
+            cluster: Arc::clone(cluster),
+        });
+        PodEntry { pod: Arc::clone(pod), internal_identity, flow_endpoint }
+    }
+
+    fn endpoint(&self, link: &Link, pods: &SharedMap<ObjectName, Arc<PodEntry>>) -> LocalEndpoint {
+        let pod = self.bindings.pod(link.ifindex).and_then(|name| pods.get(name)).cloned();
         let told: BTreeSet<IpAddr> = link.addresses.iter().copied().collect();
         LocalEndpoint {
             id: link.ifindex,
@@ -125,6 +161,46 @@ fn endpoints(
             pod,
             addresses: told.into_iter().collect(),
         }
-    };
-    links.veths.iter().map(|(ifindex, link)| (*ifindex, Arc::new(local(link)))).collect()
+    }
+}
+
+/// The addresses that are a pod's alone.
+fn own_addresses(pod: &Pod) -> &[IpAddr] {
+    if pod.host_network { &[] } else { &pod.addresses }
+}
+
+/// An address of the cluster is surer than one outside of it.
+fn services(world: &World) -> SharedMap<IpAddr, ObjectName> {
+    let mut services = SharedMap::new();
+    for service in world.services.values() {
+        services.extend(service.cluster_ips.iter().map(|address| (*address, service.name.clone())));
+    }
+    for service in world.services.values() {
+        for address in &service.external_addresses {
+            if !services.contains_key(address) {
+                services.insert(*address, service.name.clone());
+            }
+        }
+    }
+    services
+}
+
+/// Of several services that claim a port, the first by name has it.
+fn node_ports(world: &World) -> SharedMap<(Protocol, u16), Arc<ObjectName>> {
+    let mut node_ports = SharedMap::new();
+    for service in world.services.values() {
+        for port in &service.ports {
+            let Some(number) = port.node_port else { continue };
+            if !node_ports.contains_key(&(port.protocol, number)) {
+                node_ports.insert((port.protocol, number), Arc::new(service.name.clone()));
+            }
+        }
+    }
+    node_ports
+}
+
+fn remote_nodes(directory: &Directory) -> BTreeSet<IpAddr> {
+    let others = directory.world.nodes.values().filter(|node| node.name != *directory.node_name);
+    let addresses = others.flat_map(|node| &node.addresses);
+    addresses.filter(|address| !directory.node_addresses.contains(*address)).copied().collect()
 }

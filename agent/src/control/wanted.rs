@@ -1,14 +1,20 @@
 //! Who is who + policies → what the kernel is to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use palomar_bpf::abi::{IDENTITY_HOST, IDENTITY_UNMANAGED};
 use palomar_model::identity::Identity;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
-use palomar_policy::{IdentityLabels, PolicySet, cidr, select, service};
+use palomar_model::world::World;
+use palomar_policy::{IdentityLabels, PolicySet, cidr, select};
 
+use super::service_targets::ServiceTargets;
 use crate::directory::{Directory, LocalEndpoint};
 use crate::enforce::{Desired, DesiredAddress, DesiredEndpoint};
+use crate::identity::PodFacts;
 
 /// Where denied packets are dropped while the mode is enforce.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,32 +30,114 @@ impl EnforceScope {
     }
 }
 
-/// What the kernel is to hold for this directory. `identities` are the labels behind every internal identity.
-pub fn wanted(
-    directory: &Directory,
-    identities: BTreeMap<u32, IdentityLabels>,
-    scope: &EnforceScope,
-) -> Desired {
-    let policies = || directory.world.policies.values().map(AsRef::as_ref);
-    let endpoints: BTreeMap<_, _> = directory
-        .endpoints
-        .iter()
-        .map(|(ifindex, endpoint)| (*ifindex, wanted_endpoint(directory, endpoint, scope)))
-        .collect();
-    // nobody else asks what a service's address means
-    let asks = endpoints.values().any(|endpoint| endpoint.policies.isolates(Direction::Egress));
-    Desired {
-        endpoints,
-        services: if asks { service::targets(&directory.world) } else { BTreeMap::new() },
-        node_ports: if asks {
-            [true, false].map(|is_ipv4| service::node_ports(&directory.world, is_ipv4))
+/// Says what the kernel is to hold, for one directory after the other; the cost is that of what is different.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    desired: Desired,
+    identities: SharedMap<u32, PodFacts>,
+    services: ServiceTargets,
+    /// What was said last, and for which directory; `None` before the first.
+    before: Option<Arc<Directory>>,
+}
+
+// === impl Wishes ===
+
+impl Wishes {
+    /// Says what the kernel is to hold for this directory. `identities` are the internal identities that pods have. The scope is
+    /// the same each time.
+    pub fn follow(
+        &mut self,
+        directory: &Arc<Directory>,
+        identities: &SharedMap<u32, PodFacts>,
+        scope: &EnforceScope,
+    ) {
+        for change in self.identities.changes(identities) {
+            match change.after {
+                Some(facts) => drop(self.desired.identities.insert(*change.key, labels(facts))),
+                None => drop(self.desired.identities.remove(change.key)),
+            }
+        }
+        self.identities = identities.clone();
+        let before = self.before.replace(Arc::clone(directory));
+        let nothing = World::default();
+        let policies = &before.as_ref().map_or(&nothing, |before| &before.world).policies;
+        let changed = policies.changes(&directory.world.policies);
+        let namespaces: BTreeSet<&str> = changed.iter().map(|change| &*change.key.namespace).collect();
+        if !namespaces.is_empty() {
+            let policies = || directory.world.policies.values().map(AsRef::as_ref);
+            self.desired.blocks = cidr::blocks_of(policies()).into_iter().cloned().collect();
+            self.desired.port_names = cidr::port_names_in_blocks(policies());
+        }
+        self.change_endpoints(before.as_deref(), directory, &namespaces, scope);
+        self.change_addresses(before.as_deref(), directory);
+        // nobody else asks what a service's address means
+        let endpoints = &self.desired.endpoints;
+        if endpoints.values().any(|endpoint| endpoint.policies.isolates(Direction::Egress)) {
+            self.services.follow(&directory.world, &mut self.desired);
         } else {
-            Default::default()
-        },
-        addresses: wanted_addresses(directory),
-        identities,
-        blocks: cidr::blocks_of(policies()).into_iter().cloned().collect(),
-        port_names: cidr::port_names_in_blocks(policies()),
+            self.services = ServiceTargets::default();
+            (self.desired.services, self.desired.node_ports) = Default::default();
+        }
+    }
+
+    /// What was said last; nothing before the first time.
+    pub const fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// `namespaces` are those whose policies changed.
+    fn change_endpoints(
+        &mut self,
+        before: Option<&Directory>,
+        directory: &Directory,
+        namespaces: &BTreeSet<&str>,
+        scope: &EnforceScope,
+    ) {
+        let endpoints = &mut self.desired.endpoints;
+        endpoints.retain(|ifindex, _| directory.endpoints.contains_key(ifindex));
+        for (ifindex, endpoint) in &directory.endpoints {
+            let old = before.and_then(|before| before.endpoints.get(ifindex));
+            let namespace = endpoint.pod.as_ref().map(|entry| &*entry.pod.name.namespace);
+            let is_judged_alike = namespace.is_none_or(|namespace| !namespaces.contains(namespace));
+            if !(is_judged_alike && old.is_some_and(|old| Arc::ptr_eq(old, endpoint))) {
+                endpoints.insert(*ifindex, wanted_endpoint(directory, endpoint, scope));
+            }
+        }
+    }
+
+    fn change_addresses(&mut self, before: Option<&Directory>, directory: &Directory) {
+        let Some(before) = before.filter(|before| differ_by_pods_alone(before, directory)) else {
+            self.desired.addresses = wanted_addresses(directory);
+            return;
+        };
+        for change in before.addresses.changes(&directory.addresses) {
+            match wanted_address(directory, *change.key) {
+                Some(wanted) => drop(self.desired.addresses.insert(*change.key, wanted)),
+                None => drop(self.desired.addresses.remove(change.key)),
+            }
+        }
+    }
+}
+
+/// Whether the addresses of nodes and of interfaces that are no pods' are the same.
+fn differ_by_pods_alone(before: &Directory, after: &Directory) -> bool {
+    fn podless(directory: &Directory) -> impl Iterator<Item = &Arc<LocalEndpoint>> {
+        directory.endpoints.values().filter(|endpoint| endpoint.pod.is_none())
+    }
+    before.node_addresses == after.node_addresses
+        && before.remote_nodes == after.remote_nodes
+        && podless(before)
+            .map(|local| (local.id, &local.addresses))
+            .eq(podless(after).map(|local| (local.id, &local.addresses)))
+}
+
+fn labels(facts: &PodFacts) -> IdentityLabels {
+    let PodFacts { namespace, namespace_labels, service_account: _, pod_labels, named_ports } = facts;
+    IdentityLabels {
+        namespace: Arc::clone(namespace),
+        namespace_labels: Arc::clone(namespace_labels),
+        pod_labels: Arc::clone(pod_labels),
+        named_ports: named_ports.clone(),
     }
 }
 
@@ -72,26 +160,41 @@ fn wanted_endpoint(directory: &Directory, endpoint: &LocalEndpoint, scope: &Enfo
     }
 }
 
-/// Later rows win: a remote node's address is least sure, the node's own is certain.
-fn wanted_addresses(directory: &Directory) -> BTreeMap<std::net::IpAddr, DesiredAddress> {
-    let mut addresses = BTreeMap::new();
-    for address in &directory.remote_nodes {
-        let identity = Identity::REMOTE_NODE.0;
-        addresses.insert(*address, DesiredAddress { identity, endpoint: 0, node: false });
+/// A remote node's address is least sure, the node's own is certain.
+fn wanted_addresses(directory: &Directory) -> BTreeMap<IpAddr, DesiredAddress> {
+    let podless = directory.endpoints.values().filter(|endpoint| endpoint.pod.is_none());
+    let podless: BTreeMap<IpAddr, u32> = podless
+        .flat_map(|endpoint| endpoint.addresses.iter().map(|address| (*address, endpoint.id)))
+        .collect();
+    let known = directory.remote_nodes.iter().chain(podless.keys());
+    let known = known.chain(directory.addresses.keys()).chain(&directory.node_addresses);
+    let find = |address| podless.get(&address).copied();
+    known.filter_map(|address| Some((*address, owned(directory, *address, find)?))).collect()
+}
+
+fn wanted_address(directory: &Directory, address: IpAddr) -> Option<DesiredAddress> {
+    let podless = directory.endpoints.values().rev().filter(|endpoint| endpoint.pod.is_none());
+    let find =
+        |address| podless.clone().find(|local| local.addresses.contains(&address)).map(|local| local.id);
+    owned(directory, address, find)
+}
+
+/// Whose an address is; `podless` finds the interface that has it and is no pod's.
+fn owned(
+    directory: &Directory,
+    address: IpAddr,
+    podless: impl Fn(IpAddr) -> Option<u32>,
+) -> Option<DesiredAddress> {
+    let wanted = |identity, endpoint, node| Some(DesiredAddress { identity, endpoint, node });
+    if directory.node_addresses.contains(&address) {
+        return wanted(IDENTITY_HOST, 0, true);
     }
-    for endpoint in directory.endpoints.values().filter(|endpoint| endpoint.pod.is_none()) {
-        for address in &endpoint.addresses {
-            let value = DesiredAddress { identity: IDENTITY_UNMANAGED, endpoint: endpoint.id, node: false };
-            addresses.insert(*address, value);
-        }
+    if let Some(entry) = directory.addresses.get(&address) {
+        return wanted(entry.internal_identity, entry.flow_endpoint.id, false);
     }
-    for (address, entry) in &directory.addresses {
-        let identity = entry.internal_identity;
-        addresses
-            .insert(*address, DesiredAddress { identity, endpoint: entry.flow_endpoint.id, node: false });
+    if let Some(endpoint) = podless(address) {
+        return wanted(IDENTITY_UNMANAGED, endpoint, false);
     }
-    for address in &directory.node_addresses {
-        addresses.insert(*address, DesiredAddress { identity: IDENTITY_HOST, endpoint: 0, node: true });
-    }
-    addresses
+    directory.remote_nodes.contains(&address).then_some(())?;
+    wanted(Identity::REMOTE_NODE.0, 0, false)
 }

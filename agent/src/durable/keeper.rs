@@ -1,5 +1,6 @@
 //! Writing in the background, with retries.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -38,9 +39,12 @@ struct Shared {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+/// Makes what is to be written.
+type Make = Box<dyn FnOnce() -> Vec<u8> + Send>;
+
+#[derive(Default)]
 struct State {
-    waiting: Option<Vec<u8>>,
+    waiting: Option<Make>,
     is_stopping: bool,
     status: KeeperStatus,
 }
@@ -68,8 +72,13 @@ impl Keeper {
 
     /// Makes this the state to keep.
     pub fn put(&self, bytes: Vec<u8>) {
+        self.put_made_by(move || bytes);
+    }
+
+    /// Makes what this gives the state to keep. The keeper's thread asks for it, unless something newer comes before that.
+    pub fn put_made_by(&self, make: impl FnOnce() -> Vec<u8> + Send + 'static) {
         let mut state = self.shared.lock();
-        state.waiting = Some(bytes);
+        state.waiting = Some(Box::new(make));
         state.status.is_behind = true;
         self.shared.changed.notify_all();
     }
@@ -100,11 +109,25 @@ impl Drop for Keeper {
             // A panic there has been told by the panic hook.
             drop(thread.join());
         }
-        if let Some(bytes) = self.shared.lock().waiting.take()
-            && let Err(error) = super::write(&self.path, &bytes)
+        let waiting = self.shared.lock().waiting.take();
+        if let Some(make) = waiting
+            && let Err(error) = super::write(&self.path, &make())
         {
             tracing::error!(path = %self.path.display(), %error, "cannot keep state; the next start will miss it");
         }
+    }
+}
+
+// === impl State ===
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { waiting, is_stopping, status } = self;
+        f.debug_struct("State")
+            .field("is_waiting", &waiting.is_some())
+            .field("is_stopping", is_stopping)
+            .field("status", status)
+            .finish()
     }
 }
 
@@ -124,11 +147,12 @@ fn work(shared: &Shared, path: &Path, first_pause: Duration) {
         if state.is_stopping {
             return;
         }
-        let Some(bytes) = state.waiting.take() else {
+        let Some(make) = state.waiting.take() else {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
         drop(state);
+        let bytes = make();
         let written = super::write(path, &bytes);
         state = shared.lock();
         match written {
@@ -145,7 +169,7 @@ fn work(shared: &Shared, path: &Path, first_pause: Duration) {
                 state.status.failures += 1;
                 tracing::error!(path = %path.display(), %error, retry_s = pause.as_secs(), "cannot keep state");
                 state.status.error = Some(format!("cannot write {}: {error}", path.display()));
-                state.waiting.get_or_insert(bytes);
+                state.waiting.get_or_insert_with(|| Box::new(move || bytes));
                 state = sleep(shared, state, pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

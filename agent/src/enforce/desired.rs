@@ -9,7 +9,7 @@ use palomar_policy::service::Targets;
 use palomar_policy::{IdentityLabels, PolicySet};
 
 /// Everything the tables are made from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The observed interfaces, by interface index.
     pub endpoints: BTreeMap<u32, DesiredEndpoint>,

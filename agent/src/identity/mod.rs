@@ -17,10 +17,10 @@ mod numbers;
 mod registry;
 mod saved;
 mod service;
+mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use palomar_model::identity::{Identity, PodIdentityParts};
 use palomar_model::labels::{LabelSet, Labels};
 use palomar_model::object::ObjectName;
 use palomar_model::ports::NamedPorts;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::world::{Pod, World};
 
 pub use cidr::cidr_identity;
@@ -102,7 +103,7 @@ pub struct PodIdentity {
 #[derive(Debug, Clone, Default)]
 pub struct Assigned {
     /// By pod. Pods that share the node's network are not here: their packets are the node's.
-    pub pods: BTreeMap<ObjectName, PodIdentity>,
+    pub pods: SharedMap<ObjectName, PodIdentity>,
     /// Set where no number was left for some of them.
     pub exhausted: Option<Exhausted>,
 }

@@ -1,6 +1,6 @@
 //! Who has which number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use palomar_model::identity::Identity;
 use palomar_model::labels::LabelSet;
 use palomar_model::object::ObjectName;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::world::World;
 
-use super::numbers::{Numbers, UnixSeconds};
+use super::numbers::{Numbers, UnixSeconds, Updated};
+use super::tally::{Tally, Touched};
 use super::{Assigned, Exhausted, InternalId, ListedIdentity, PodFacts, PodIdentity, hash, saved};
 use crate::durable::{Damaged, Keeper, KeeperStatus};
 
@@ -22,6 +24,16 @@ pub struct Registry {
     shown: Numbers<LabelSet>,
     internal: Numbers<PodFacts>,
     keeper: Keeper,
+    tally: Tally,
+    /// Whether every pod has its numbers, and numbers that no pod has are marked. Not so before the first world.
+    is_complete: bool,
+    assigned: SharedMap<ObjectName, PodIdentity>,
+    /// The internal ids that are given, with what they show as.
+    internals: SharedMap<u32, (Identity, LabelSet)>,
+    /// Whether one of them shows as unknown.
+    shows_unknown: bool,
+    /// The internal ids that pods have.
+    live: SharedMap<u32, PodFacts>,
 }
 
 /// The file with the numbers is there and cannot be read.
@@ -42,7 +54,20 @@ impl Registry {
         let path = state_dir.join("identities.json");
         let loaded = saved::load(&path).map_err(|source| OpenError { path: path.clone(), source })?;
         let (shown, internal) = loaded.value.unwrap_or_else(Self::no_numbers);
-        Ok((Self { cluster, shown, internal, keeper: Keeper::start(&path) }, loaded.damage))
+        let mut registry = Self {
+            cluster,
+            shown,
+            internal,
+            keeper: Keeper::start(&path),
+            tally: Tally::default(),
+            is_complete: false,
+            assigned: SharedMap::new(),
+            internals: SharedMap::new(),
+            shows_unknown: false,
+            live: SharedMap::new(),
+        };
+        registry.show_all();
+        Ok((registry, loaded.damage))
     }
 
     pub(super) fn no_numbers() -> (Numbers<LabelSet>, Numbers<PodFacts>) {
@@ -52,42 +77,116 @@ impl Registry {
         )
     }
 
-    /// Gives every pod of the world its numbers, and marks the numbers of the others as unused from `now` on.
+    /// Gives every pod of the world its numbers, and marks the numbers of the others as unused from `now` on. The cost is
+    /// that of what is new in the world, as long as every pod has numbers.
     pub fn update(&mut self, world: &World, now: SystemTime) -> Assigned {
         let now = unix_seconds(now);
-        let pods = world.pods.values().filter(|pod| !pod.host_network);
-        let pods: Vec<(&ObjectName, PodFacts)> =
-            pods.map(|pod| (&pod.name, PodFacts::of(pod, world))).collect();
-        let labels: BTreeMap<&PodFacts, LabelSet> =
-            pods.iter().map(|(_, facts)| (facts, facts.identity_labels(&self.cluster))).collect();
+        let touched = self.tally.follow(world, &self.cluster);
+        let was_complete = self.is_complete;
+        let updated = if was_complete { self.give(&touched, now) } else { self.give_all(now) };
+        if updated.anything {
+            let (shown, internal) = (self.shown.slots().clone(), self.internal.slots().clone());
+            self.keeper.put_made_by(move || saved::encode(&shown, &internal));
+        }
+        if updated.took_back || self.shows_unknown || !was_complete {
+            self.show_all();
+        } else {
+            self.show(&touched);
+        }
+        if was_complete && self.is_complete {
+            self.assign(&touched);
+        } else {
+            self.assign_all();
+        }
+        Assigned { pods: self.assigned.clone(), exhausted: self.exhausted() }
+    }
 
+    /// From here on it goes as if nothing of the world were known: the next update is made of all of it.
+    #[cfg(test)]
+    pub(super) fn forget_progress(&mut self) {
+        (self.is_complete, self.tally) = (false, Tally::default());
+    }
+
+    /// Numbers for what is new, where all else has its own.
+    fn give(&mut self, touched: &Touched, now: UnixSeconds) -> Updated {
         // In the order of the label sets, so that nodes which see the same pods resolve clashes alike.
-        let used = labels.values().cloned().collect();
-        let mut has_changed = self.shown.update(&used, start_of_identity, now);
-        let known = labels.iter().filter(|(_, labels)| self.shown.number(labels).is_some());
-        let known: BTreeSet<PodFacts> = known.map(|(facts, _)| (*facts).clone()).collect();
-        has_changed |= self.internal.update(&known, start_of_internal, now);
-        if has_changed {
-            self.keeper.put(saved::encode(&self.shown, &self.internal));
-        }
+        let shown = self.shown.change(&touched.labels_come, &touched.labels_gone, start_of_identity, now);
+        let is_known = |facts: &&PodFacts| self.is_shown(facts);
+        let come: BTreeSet<PodFacts> = touched.facts_come.iter().filter(is_known).cloned().collect();
+        let internal = self.internal.change(&come, &touched.facts_gone, start_of_internal, now);
+        self.is_complete = touched.facts_come.iter().all(|facts| self.internal.number(facts).is_some());
+        shown.and(internal)
+    }
 
-        let mut assigned = Assigned::default();
-        let mut unknown = Vec::new();
-        for (name, facts) in &pods {
-            let labels = &labels[facts];
-            let numbers = self.shown.number(labels).zip(self.internal.number(facts));
-            let identity = numbers.map_or_else(unknown_pod, |(shown, internal)| PodIdentity {
-                internal: InternalId(internal),
-                identity: Identity(shown),
-                labels: labels.clone(),
-            });
-            if numbers.is_none() {
-                unknown.push((*name).clone());
-            }
-            assigned.pods.insert((*name).clone(), identity);
+    /// Numbers for everything in the world.
+    fn give_all(&mut self, now: UnixSeconds) -> Updated {
+        let labels = self.tally.all_labels().cloned().collect();
+        let shown = self.shown.update(&labels, start_of_identity, now);
+        let facts = self.tally.facts().map(|(facts, _)| facts).filter(|facts| self.is_shown(facts));
+        let facts: BTreeSet<PodFacts> = facts.cloned().collect();
+        let internal = self.internal.update(&facts, start_of_internal, now);
+        self.is_complete = self.tally.facts().all(|(facts, _)| self.internal.number(facts).is_some());
+        shown.and(internal)
+    }
+
+    fn is_shown(&self, facts: &PodFacts) -> bool {
+        self.tally.labels(facts).is_some_and(|labels| self.shown.number(labels).is_some())
+    }
+
+    fn show(&mut self, touched: &Touched) {
+        let number = |facts: &PodFacts| self.internal.number(facts);
+        let gone: Vec<u32> = touched.facts_gone.iter().filter_map(number).collect();
+        let come: Vec<_> =
+            touched.facts_come.iter().filter_map(|facts| Some((number(facts)?, facts.clone()))).collect();
+        for id in gone {
+            self.live.remove(&id);
         }
-        assigned.exhausted = (!unknown.is_empty()).then_some(Exhausted { pods: unknown });
-        assigned
+        for (id, facts) in come {
+            self.internals.insert(id, self.shown_as(&facts));
+            self.live.insert(id, facts);
+        }
+    }
+
+    fn show_all(&mut self) {
+        self.internals = self.internal.iter().map(|(id, slot)| (id, self.shown_as(&slot.key))).collect();
+        self.shows_unknown = self.internals.values().any(|(identity, _)| *identity == Identity::UNKNOWN);
+        let live = self.internal.iter().filter(|(_, slot)| slot.unused_since.is_none());
+        self.live = live.map(|(id, slot)| (id, slot.key.clone())).collect();
+    }
+
+    fn assign(&mut self, touched: &Touched) {
+        for name in &touched.pods {
+            match self.tally.pod(name) {
+                Some(facts) => drop(self.assigned.insert(name.clone(), self.identity(facts))),
+                None => drop(self.assigned.remove(name)),
+            }
+        }
+    }
+
+    fn assign_all(&mut self) {
+        let given = self.tally.pods().filter_map(|name| Some((name, self.tally.pod(name)?)));
+        let given: BTreeMap<&ObjectName, PodIdentity> =
+            given.map(|(name, facts)| (name, self.identity(facts))).collect();
+        self.assigned = given.into_iter().map(|(name, given)| (name.clone(), given)).collect();
+    }
+
+    fn identity(&self, facts: &PodFacts) -> PodIdentity {
+        let labels = self.tally.labels(facts);
+        let given = labels.and_then(|labels| {
+            let (shown, internal) = self.shown.number(labels).zip(self.internal.number(facts))?;
+            let (internal, identity) = (InternalId(internal), Identity(shown));
+            Some(PodIdentity { internal, identity, labels: labels.clone() })
+        });
+        given.unwrap_or_else(unknown_pod)
+    }
+
+    fn exhausted(&self) -> Option<Exhausted> {
+        if self.is_complete {
+            return None;
+        }
+        let unknown = self.assigned.iter().filter(|(_, given)| given.internal == InternalId::UNKNOWN);
+        let pods: Vec<ObjectName> = unknown.map(|(name, _)| name.clone()).collect();
+        (!pods.is_empty()).then_some(Exhausted { pods })
     }
 
     /// What a number stands for, reserved ones included; `None` for a number that is not given. Identities of CIDRs
@@ -117,15 +216,14 @@ impl Registry {
         Some(self.shown_as(facts))
     }
 
-    /// Every internal id that is given, with what it shows as and what it stands for.
-    pub fn internals(&self) -> HashMap<u32, (Identity, LabelSet)> {
-        self.internal.iter().map(|(id, slot)| (id, self.shown_as(&slot.key))).collect()
+    /// Every internal id that is given, with what it shows as.
+    pub const fn internals(&self) -> &SharedMap<u32, (Identity, LabelSet)> {
+        &self.internals
     }
 
     /// The internal ids that pods have, with everything that policies may ask of them.
-    pub fn live(&self) -> impl Iterator<Item = (InternalId, &PodFacts)> {
-        let live = self.internal.iter().filter(|(_, slot)| slot.unused_since.is_none());
-        live.map(|(id, slot)| (InternalId(id), &slot.key))
+    pub const fn live(&self) -> &SharedMap<u32, PodFacts> {
+        &self.live
     }
 
     /// How keeping the numbers on disk goes.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use palomar_model::labels::{Label, LabelSet, Labels};
 use palomar_model::packet::Protocol;
 use palomar_model::ports::NamedPort;
+use palomar_model::shared_map::SharedMap;
 use serde::{Deserialize, Serialize};
 
 use super::numbers::{Numbers, Slot, UnixSeconds};
@@ -52,9 +53,12 @@ pub(super) fn load(path: &Path) -> io::Result<Loaded<AllNumbers>> {
     durable::load(path, decode)
 }
 
-pub(super) fn encode(shown: &Numbers<LabelSet>, internal: &Numbers<PodFacts>) -> Vec<u8> {
+pub(super) fn encode(
+    shown: &SharedMap<u32, Slot<LabelSet>>,
+    internal: &SharedMap<u32, Slot<PodFacts>>,
+) -> Vec<u8> {
     let identities = shown.iter().map(|(number, slot)| SavedIdentity {
-        number,
+        number: *number,
         labels: slot.key.iter().map(|Label { source: _, key, value }| (key.clone(), value.clone())).collect(),
         unused_since: slot.unused_since,
     });
@@ -62,7 +66,7 @@ pub(super) fn encode(shown: &Numbers<LabelSet>, internal: &Numbers<PodFacts>) ->
         let PodFacts { namespace, namespace_labels, service_account, pod_labels, named_ports } = &slot.key;
         let ports = named_ports.iter().map(|port| (port.name.clone(), port.protocol.number(), port.number));
         SavedInternal {
-            id,
+            id: *id,
             namespace: namespace.to_string(),
             namespace_labels: namespace_labels.as_ref().clone(),
             service_account: service_account.to_string(),

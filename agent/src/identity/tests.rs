@@ -44,7 +44,7 @@ fn world(pods: impl IntoIterator<Item = Pod>) -> World {
 fn numbers(registry: &mut Registry, world: &World, seconds: u64) -> BTreeMap<String, (u32, u32)> {
     let assigned = registry.update(world, at(seconds));
     assert_eq!(assigned.exhausted, None);
-    assigned.pods.into_iter().map(|(name, pod)| (name.name, (pod.identity.0, pod.internal.0))).collect()
+    assigned.pods.iter().map(|(name, pod)| (name.name.clone(), (pod.identity.0, pod.internal.0))).collect()
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn replicas_share_a_number_and_differ_inside_where_a_policy_may_tell_them_apart(
     assert!(shown.to_strings().contains(&"k8s:app=web".to_owned()));
     assert_eq!(registry.labels(identity), Some(shown.clone()));
     assert_eq!(registry.internals()[&id.0], (identity, shown));
-    assert_eq!(registry.live().count(), 3);
+    assert_eq!(registry.live().len(), 3);
     assert_eq!(registry.labels(Identity::WORLD).unwrap().to_strings(), ["reserved:world"]);
     assert_eq!(registry.labels(Identity(200)), None);
     assert_eq!(registry.list().len(), 11 + 2);
@@ -112,7 +112,7 @@ fn pods_of_one_label_set_differ_inside_where_they_name_other_ports_and_still_do_
     assert_eq!(inside.len(), 3);
     assert!(given.values().all(|(shown, _)| *shown == given["a"].0));
     let ports = |registry: &Registry, id: u32| {
-        let facts = registry.live().find(|(live, _)| live.0 == id).unwrap().1;
+        let facts = &registry.live()[&id];
         facts.named_ports.clone()
     };
     assert_eq!(ports(&registry, given["c"].1).iter().count(), 1);
@@ -205,9 +205,9 @@ fn set(keys: &[u32]) -> BTreeSet<u32> {
 #[test]
 fn a_clash_takes_the_next_free_number_and_goes_round_at_the_end() {
     let mut numbers = small();
-    assert!(numbers.update(&set(&[1, 2, 3]), |_| 11, 0));
+    assert!(numbers.update(&set(&[1, 2, 3]), |_| 11, 0).anything);
     assert_eq!([1, 2, 3].map(|key| numbers.number(&key)), [Some(11), Some(12), Some(10)]);
-    assert!(!numbers.update(&set(&[1, 2, 3]), |_| 11, 5), "nothing is new");
+    assert!(!numbers.update(&set(&[1, 2, 3]), |_| 11, 5).anything, "nothing is new");
 }
 
 #[test]
@@ -328,6 +328,55 @@ proptest! {
             let is: HashMap<u32, u32> = numbers.iter().map(|(number, slot)| (slot.key, number)).collect();
             let should: HashMap<u32, u32> = naive.given.iter().map(|(key, number, _)| (*key, *number)).collect();
             prop_assert_eq!(is, should);
+        }
+    }
+}
+
+/// A pod's namespace, name, label `app`, label of the replica, and whether it shares the node's network.
+type Row = (u8, u8, u8, u8, bool);
+
+fn pods_of(rows: &BTreeSet<Row>) -> Vec<Pod> {
+    let pod = |(namespace, name, app, replica, host_network): &Row| Pod {
+        labels: labels(&[("app", &app.to_string()), ("pod-template-hash", &replica.to_string())]),
+        host_network: *host_network,
+        ..Pod::new(ObjectName::new(format!("ns{namespace}"), format!("pod{name}")))
+    };
+    rows.iter().map(pod).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_update_of_what_is_new_gives_the_numbers_that_one_of_everything_gives(
+        steps in prop::collection::vec(
+            (
+                prop::collection::btree_set((0_u8..2, 0_u8..6, 0_u8..4, 0_u8..2, any::<bool>()), 0..8),
+                prop::option::of(0_u8..3),
+                0_u64..6_000,
+            ),
+            1..20,
+        ),
+    ) {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let mut quick = open(folders[0].path());
+        let mut whole = open(folders[1].path());
+        let mut seconds = 0;
+        for (rows, label, pause) in steps {
+            seconds += pause;
+            let mut world = world(pods_of(&rows));
+            if let Some(label) = label {
+                let labels = labels(&[("team", &label.to_string())]);
+                world.namespaces.insert("ns0".into(), Arc::new(Namespace { name: "ns0".into(), labels }));
+            }
+            whole.forget_progress();
+            let is = quick.update(&world, at(seconds));
+            let should = whole.update(&world, at(seconds));
+            prop_assert_eq!(is.pods, should.pods);
+            prop_assert_eq!(is.exhausted.is_some(), should.exhausted.is_some());
+            prop_assert_eq!(quick.internals(), whole.internals());
+            prop_assert_eq!(quick.live(), whole.live());
+            prop_assert_eq!(quick.list(), whole.list());
         }
     }
 }

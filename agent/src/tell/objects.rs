@@ -59,6 +59,7 @@ fn removed(key: &ObjectKey, at_ns: i64) -> v1::RemovedObject {
 #[cfg(test)]
 mod tests {
     use palomar_model::object::ObjectName;
+    use palomar_model::shared_map::SharedMap;
 
     use super::*;
 
@@ -72,8 +73,11 @@ mod tests {
         };
         let names: Vec<String> = (0..=PART).map(|at| format!("{at:04}")).collect();
         let objects: Vec<WrittenObject> = names.iter().map(|name| written(name)).collect();
-        let history =
-            History::default().then(&[written("gone")], 1_000_000_000).then(&objects, 2_000_000_000);
+        let by_name = |objects: &[WrittenObject]| {
+            objects.iter().map(|object| (object.key.clone(), object.clone())).collect::<SharedMap<_, _>>()
+        };
+        let history = History::default().then(&by_name(&[written("gone")]), 1_000_000_000);
+        let history = history.then(&by_name(&objects), 2_000_000_000);
         let messages = messages(&history, 3_000_000_000);
         let found: Vec<&v1::ClusterObject> = messages.iter().flat_map(|message| &message.objects).collect();
         let expected: Vec<&str> = objects.iter().map(|object| &*object.source).collect();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use palomar_manifest::{Manifest, ManifestError, ManifestObject, Object, ObjectKey};
 use palomar_model::endpoint_slice::EndpointSlice;
 use palomar_model::netpol::NetworkPolicy;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::world::{Namespace, Node, Pod, Service, World};
 
 use super::folder::Reading;
@@ -19,6 +20,20 @@ use super::{Refusal, WrittenObject};
 #[derive(Debug, Default)]
 pub(super) struct Books {
     files: BTreeMap<String, FileState>,
+    /// Who holds each object, by the names of the files.
+    holders: HashMap<ObjectKey, Vec<Holder>>,
+    /// Objects that more than one file holds.
+    contested: BTreeSet<ObjectKey>,
+    world: World,
+    objects: SharedMap<ObjectKey, WrittenObject>,
+    ignored: BTreeMap<String, usize>,
+}
+
+/// A file that had an object when it was last good.
+#[derive(Debug)]
+struct Holder {
+    file: Arc<str>,
+    entry: Arc<Entry>,
 }
 
 /// An object with its source.
@@ -62,11 +77,11 @@ pub(super) struct Changed {
 }
 
 /// What is in force.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct InForce {
     pub(super) world: World,
-    /// Every object of the world, in no order.
-    pub(super) objects: Arc<[WrittenObject]>,
+    /// Every object of the world.
+    pub(super) objects: SharedMap<ObjectKey, WrittenObject>,
     pub(super) refused: Vec<Refusal>,
     pub(super) ignored: BTreeMap<String, usize>,
 }
@@ -99,9 +114,9 @@ impl From<ManifestObject> for Entry {
 }
 
 impl Entry {
-    fn written(&self, file: &str) -> WrittenObject {
+    fn written(&self, file: &Arc<str>) -> WrittenObject {
         let Self { key, line, source, object: _ } = self;
-        WrittenObject { key: key.clone(), file: file.into(), line: *line, source: Arc::clone(source) }
+        WrittenObject { key: key.clone(), file: Arc::clone(file), line: *line, source: Arc::clone(source) }
     }
 
     fn add_to(&self, world: &mut World) {
@@ -133,11 +148,16 @@ impl Entry {
 impl Books {
     /// The books as an earlier agent left them: nothing is known of the files' present text.
     pub(super) fn restore(files: impl IntoIterator<Item = (String, Vec<ManifestObject>)>) -> Self {
-        let state = |objects: Vec<ManifestObject>| FileState {
-            good: objects.into_iter().map(|object| Arc::new(object.into())).collect(),
-            ..FileState::default()
-        };
-        Self { files: files.into_iter().map(|(name, objects)| (name, state(objects))).collect() }
+        let mut books = Self::default();
+        let mut keys = BTreeSet::new();
+        for (name, objects) in files {
+            let good: Vec<Arc<Entry>> = objects.into_iter().map(|object| Arc::new(object.into())).collect();
+            books.hold(&name, &good);
+            keys.extend(good.iter().map(|entry| entry.key.clone()));
+            books.files.insert(name, FileState { good, ..FileState::default() });
+        }
+        books.settle(&keys);
+        books
     }
 
     /// Whether any file has a last good object.
@@ -153,19 +173,39 @@ impl Books {
 
     /// Takes in what a look at the directory found: `readings` has every file that is there.
     pub(super) fn update(&mut self, readings: BTreeMap<String, Reading>) -> Changed {
+        // both are sorted
+        let mut there = readings.keys().peekable();
+        let is_gone = |name: &&String| {
+            while there.next_if(|other| other < name).is_some() {}
+            there.peek() != Some(name)
+        };
+        let gone: Vec<String> = self.files.keys().filter(is_gone).cloned().collect();
+        let is_new = |(_, reading): &(String, Reading)| *reading != Reading::Unchanged;
+        self.change(readings.into_iter().filter(is_new), gone)
+    }
+
+    /// Takes in what is new in some files, and that others are gone; the rest is as it was.
+    pub(super) fn change(
+        &mut self,
+        readings: impl IntoIterator<Item = (String, Reading)>,
+        gone: Vec<String>,
+    ) -> Changed {
         let mut anything = false;
         let mut leaving = Leaving::default();
-        let gone: Vec<String> =
-            self.files.keys().filter(|name| !readings.contains_key(*name)).cloned().collect();
+        let mut touched = BTreeSet::new();
         for name in gone {
             if let Some(file) = self.files.remove(&name) {
                 anything = true;
+                self.count(&file.ignored, usize::saturating_sub);
+                touched.extend(self.let_go(&name, &file.good));
                 leaving.add(file.good);
             }
         }
         let mut newly_refused = Vec::new();
         for (name, reading) in readings {
-            let file = self.files.entry(name.clone()).or_default();
+            let mut file = self.files.remove(&name).unwrap_or_default();
+            self.count(&file.ignored, usize::saturating_sub);
+            touched.extend(self.let_go(&name, &file.good));
             match reading {
                 Reading::Unchanged => {}
                 Reading::Unreadable(reason) => {
@@ -182,24 +222,40 @@ impl Books {
                         leaving.add(file.accept(manifest));
                     } else {
                         file.refuse(manifest.errors, manifest.named);
-                        newly_refused.push(name);
+                        newly_refused.push(name.clone());
                     }
                 }
             }
+            self.count(&file.ignored, |count, more| count + more);
+            touched.extend(file.good.iter().map(|entry| entry.key.clone()));
+            self.hold(&name, &file.good);
+            self.files.insert(name, file);
         }
         // A file that was renamed and broken in one go: its objects' last good state goes with their names.
         for name in newly_refused {
-            if let Some(file) = self.files.get_mut(&name) {
-                leaving.adopt_into(file);
-            }
+            let adopted = self.files.get_mut(&name).map(|file| leaving.adopt_into(file)).unwrap_or_default();
+            touched.extend(adopted.iter().map(|entry| entry.key.clone()));
+            self.hold(&name, &adopted);
         }
+        self.settle(&touched);
         Changed { anything, last_good: leaving.has_changed }
     }
 
     /// What is in force now.
     pub(super) fn in_force(&self) -> InForce {
+        InForce {
+            world: self.world.clone(),
+            objects: self.objects.clone(),
+            refused: self.refused(),
+            ignored: self.ignored.clone(),
+        }
+    }
+
+    /// What is in force, found by looking at every file.
+    #[cfg(test)]
+    pub(super) fn in_force_of_all(&self) -> InForce {
         let mut force = InForce::default();
-        let mut objects = Vec::new();
+        let mut objects = SharedMap::new();
         let mut owners: HashMap<&ObjectKey, (&str, u32)> = HashMap::new();
         let mut repeated: BTreeMap<&str, Vec<Refusal>> = BTreeMap::new();
         for (name, file) in &self.files {
@@ -209,7 +265,7 @@ impl Books {
                 } else {
                     owners.insert(&entry.key, (name, entry.line));
                     entry.add_to(&mut force.world);
-                    objects.push(entry.written(name));
+                    objects.insert(entry.key.clone(), entry.written(&name.as_str().into()));
                 }
             }
             for (what, count) in &file.ignored {
@@ -220,7 +276,7 @@ impl Books {
             for entry in file.good.iter().filter(|entry| !file.claims(&entry.key)) {
                 owners.entry(&entry.key).or_insert_with(|| {
                     entry.add_to(&mut force.world);
-                    objects.push(entry.written(name));
+                    objects.insert(entry.key.clone(), entry.written(&name.as_str().into()));
                     (name, entry.line)
                 });
             }
@@ -233,8 +289,117 @@ impl Books {
             force.refused.extend(file.errors.iter().map(refusal));
             force.refused.extend(repeated.remove(name.as_str()).unwrap_or_default());
         }
-        force.objects = objects.into();
+        force.objects = objects;
         force
+    }
+
+    fn count(&mut self, ignored: &BTreeMap<String, usize>, add: impl Fn(usize, usize) -> usize) {
+        for (what, count) in ignored {
+            let all = self.ignored.entry(what.clone()).or_default();
+            *all = add(*all, *count);
+            if *all == 0 {
+                self.ignored.remove(what);
+            }
+        }
+    }
+
+    /// Notes that a file holds these objects.
+    fn hold(&mut self, name: &str, entries: &[Arc<Entry>]) {
+        let file: Arc<str> = name.into();
+        for entry in entries {
+            let holders = self.holders.entry(entry.key.clone()).or_default();
+            let at = holders.partition_point(|holder| *holder.file < *file);
+            holders.insert(at, Holder { file: Arc::clone(&file), entry: Arc::clone(entry) });
+            if holders.len() > 1 {
+                self.contested.insert(entry.key.clone());
+            }
+        }
+    }
+
+    /// Notes that a file does not hold these objects any more; gives their names.
+    fn let_go(&mut self, name: &str, entries: &[Arc<Entry>]) -> Vec<ObjectKey> {
+        for Entry { key, .. } in entries.iter().map(AsRef::as_ref) {
+            let Some(holders) = self.holders.get_mut(key) else { continue };
+            holders.retain(|holder| *holder.file != *name);
+            if holders.len() < 2 {
+                self.contested.remove(key);
+            }
+            if holders.is_empty() {
+                self.holders.remove(key);
+            }
+        }
+        entries.iter().map(|entry| entry.key.clone()).collect()
+    }
+
+    /// Whose state of an object is in force: the first file's that asks for it, else the first one's.
+    fn owner(&self, key: &ObjectKey) -> Option<&Holder> {
+        let holders = self.holders.get(key)?;
+        holders.iter().find(|holder| self.claims(holder)).or_else(|| holders.first())
+    }
+
+    fn claims(&self, holder: &Holder) -> bool {
+        self.files.get(&*holder.file).is_some_and(|file| file.claims(&holder.entry.key))
+    }
+
+    /// Brings the state of these objects into force that is due now.
+    fn settle(&mut self, keys: &BTreeSet<ObjectKey>) {
+        for key in keys {
+            let owner =
+                self.owner(key).map(|Holder { file, entry }| (entry.written(file), Arc::clone(entry)));
+            if let Some((written, entry)) = owner {
+                entry.add_to(&mut self.world);
+                self.objects.insert(key.clone(), written);
+            } else {
+                remove(key, &mut self.world);
+                self.objects.remove(key);
+            }
+        }
+    }
+
+    fn refused(&self) -> Vec<Refusal> {
+        let mut repeated = self.repeated();
+        let mut refused = Vec::new();
+        for (name, file) in &self.files {
+            if !file.errors.is_empty() {
+                let is_in_force =
+                    |entry: &&Arc<Entry>| self.owner(&entry.key).is_some_and(|owner| *owner.file == **name);
+                let in_force = file.good.iter().filter(is_in_force);
+                let kept: Arc<[ObjectKey]> = in_force.map(|entry| entry.key.clone()).collect();
+                let refusal =
+                    |error: &ManifestError| Refusal { error: error.clone(), kept: Arc::clone(&kept) };
+                refused.extend(file.errors.iter().map(refusal));
+            }
+            refused.extend(repeated.remove(name.as_str()).into_iter().flatten().map(|(_, refusal)| refusal));
+        }
+        refused
+    }
+
+    /// What files claim that one before them has: by file, with its line.
+    fn repeated(&self) -> BTreeMap<&str, Vec<(u32, Refusal)>> {
+        let mut repeated: BTreeMap<&str, Vec<(u32, Refusal)>> = BTreeMap::new();
+        for holders in self.contested.iter().filter_map(|key| self.holders.get(key)) {
+            let mut claimants = holders.iter().filter(|holder| self.claims(holder));
+            let Some(owner) = claimants.next() else { continue };
+            for Holder { file, entry } in claimants {
+                let refusal = twice(file, entry, &owner.file, owner.entry.line);
+                repeated.entry(file).or_default().push((entry.line, refusal));
+            }
+        }
+        for list in repeated.values_mut() {
+            list.sort_by_key(|(line, _)| *line);
+        }
+        repeated
+    }
+}
+
+fn remove(key: &ObjectKey, world: &mut World) {
+    match key {
+        ObjectKey::Namespace(name) => drop(world.namespaces.remove(name)),
+        ObjectKey::Node(name) => drop(world.nodes.remove(name)),
+        ObjectKey::Pod(name) => drop(world.pods.remove(name)),
+        ObjectKey::Service(name) => drop(world.services.remove(name)),
+        ObjectKey::EndpointSlice(name) => drop(world.endpoint_slices.remove(name)),
+        ObjectKey::NetworkPolicy(name) => drop(world.policies.remove(name)),
     }
 }
 
@@ -311,9 +476,11 @@ impl Leaving {
         self.entries.extend(entries.into_iter().map(|entry| (entry.key.clone(), entry)));
     }
 
-    fn adopt_into(&self, file: &mut FileState) {
+    /// Gives what was adopted.
+    fn adopt_into(&self, file: &mut FileState) -> Vec<Arc<Entry>> {
         let missing = file.named.iter().filter(|key| !file.good.iter().any(|entry| entry.key == **key));
         let adopted: Vec<_> = missing.filter_map(|key| self.entries.get(key)).cloned().collect();
-        file.good.extend(adopted);
+        file.good.extend(adopted.iter().cloned());
+        adopted
     }
 }

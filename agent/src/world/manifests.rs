@@ -14,9 +14,10 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use palomar_manifest::Escaped;
 use tokio::sync::watch;
 
-use super::books::{Books, Changed, InForce};
+use super::books::{Books, Changed};
 use super::folder::{Folder, Inode, Scan};
 use super::settle::Settle;
+use super::snapshots::Snapshots;
 use super::{VersionedWorld, saved};
 use crate::durable::{Keeper, KeeperStatus};
 
@@ -79,14 +80,11 @@ enum Signal {
 struct Watching {
     directory: PathBuf,
     folder: Folder,
-    books: Books,
+    snapshots: Snapshots,
     inode: Inode,
-    in_force: InForce,
     complaint: Option<String>,
-    sent_complaint: Option<String>,
     /// What was wrong with the last good objects at the start.
     damage: Option<String>,
-    version: u64,
     worlds: watch::Sender<Arc<VersionedWorld>>,
     keeper: Arc<Keeper>,
     watcher: Option<RecommendedWatcher>,
@@ -113,13 +111,10 @@ impl ManifestSource {
         let mut watching = Watching {
             directory: directory.to_owned(),
             folder: Folder::new(directory),
-            books,
+            snapshots: Snapshots::after(books),
             inode: known_inode.unwrap_or_default(),
-            in_force: InForce::default(),
             complaint: None,
-            sent_complaint: None,
             damage: loaded.damage.map(|damage| damage.to_string()),
-            version: 0,
             worlds: sender,
             keeper: Arc::clone(&keeper),
             watcher: None,
@@ -250,46 +245,25 @@ impl Watching {
 
     /// An unmounted volume leaves an empty directory behind; so does whoever is about to fill a new one.
     fn is_replaced_and_empty(&self, scan: &Scan) -> bool {
-        scan.files.is_empty() && !self.books.is_empty() && scan.inode != self.inode
+        scan.files.is_empty() && !self.snapshots.books().is_empty() && scan.inode != self.inode
     }
 
     fn take_in(&mut self, scan: Scan) -> Changed {
         let Scan { inode, files } = scan;
         let is_other = std::mem::replace(&mut self.inode, inode) != inode;
-        let changed = self.books.update(files);
+        let changed = self.snapshots.take_in(files);
         Changed { last_good: changed.last_good || is_other, ..changed }
     }
 
     fn keep(&self) {
-        self.keeper.put(saved::encode(&self.directory, self.inode, &self.books));
+        self.keeper.put(saved::encode(&self.directory, self.inode, self.snapshots.books()));
     }
 
     /// Sends a snapshot, unless the last one says the same.
     fn publish(&mut self) {
-        let in_force = self.books.in_force();
-        for refusal in in_force.refused.iter().filter(|refusal| !self.in_force.refused.contains(refusal)) {
-            tracing::error!(kept = refusal.kept.len(), "refused: {}", refusal.error);
+        let complaint = self.complaint.as_ref().or(self.damage.as_ref());
+        if let Some(world) = self.snapshots.next(complaint) {
+            self.worlds.send_replace(world);
         }
-        let is_same = self.in_force.says_the_same(&in_force) && self.sent_complaint == self.complaint;
-        if is_same && self.version > 0 {
-            return;
-        }
-        self.in_force = in_force;
-        self.sent_complaint.clone_from(&self.complaint);
-        self.send();
-    }
-
-    fn send(&mut self) {
-        self.version += 1;
-        let InForce { world, objects, refused, ignored } = &self.in_force;
-        let world = VersionedWorld {
-            version: self.version,
-            world: Arc::new(world.clone()),
-            objects: Arc::clone(objects),
-            refused: refused.clone(),
-            ignored: ignored.clone(),
-            complaint: self.complaint.clone().or_else(|| self.damage.clone()),
-        };
-        self.worlds.send_replace(Arc::new(world));
     }
 }

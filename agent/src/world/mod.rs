@@ -9,6 +9,7 @@ mod folder;
 mod manifests;
 mod saved;
 mod settle;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
@@ -16,11 +17,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use palomar_manifest::{ManifestError, ObjectKey};
+use palomar_model::shared_map::SharedMap;
 use palomar_model::world::World;
 use tokio::sync::watch;
 
 pub use manifests::{ManifestSource, StartError};
 pub use saved::{ChooseError, choose};
+pub use snapshots::Snapshots;
 
 /// One snapshot of the cluster.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +32,8 @@ pub struct VersionedWorld {
     pub version: u64,
     /// The objects in force.
     pub world: Arc<World>,
-    /// The same objects as they were written, in no order.
-    pub objects: Arc<[WrittenObject]>,
+    /// The same objects as they were written.
+    pub objects: SharedMap<ObjectKey, WrittenObject>,
     /// What was refused, in the order of the files.
     pub refused: Vec<Refusal>,
     /// Objects of kinds that are not read, by `apiVersion` and kind. The text is the files': escape it.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::books::Books;
@@ -367,6 +368,60 @@ fn in_force(books: &mut Books, files: &[(&str, Option<String>)]) -> (Vec<String>
     let world =
         VersionedWorld { world: Arc::new(force.world), refused: force.refused, ..VersionedWorld::default() };
     (pods(&world), told(&world))
+}
+
+/// What becomes of a file in a step.
+#[derive(Debug, Clone)]
+enum Edit {
+    Gone,
+    /// Objects by their numbers, and whether one more is broken.
+    Text(Vec<u8>, bool),
+    Unreadable,
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let objects = prop::collection::btree_set(0..6_u8, 0..4).prop_map(|all| all.into_iter().collect());
+    prop_oneof![
+        1 => Just(Edit::Gone),
+        6 => (objects, prop::bool::weighted(0.3)).prop_map(|(objects, is_broken)| Edit::Text(objects, is_broken)),
+        1 => Just(Edit::Unreadable),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_in_force_after_each_step_is_what_a_look_at_every_file_finds(
+        steps in prop::collection::vec(prop::collection::btree_map(0..4_u8, edit(), 0..3), 1..20),
+    ) {
+        let mut books = Books::default();
+        let mut there = BTreeSet::new();
+        for (step, edits) in steps.into_iter().enumerate() {
+            let mut readings: BTreeMap<String, Reading> = BTreeMap::new();
+            for (file, edit) in edits {
+                let name = format!("{file}.yaml");
+                let reading = match edit {
+                    Edit::Gone => {
+                        there.remove(&name);
+                        continue;
+                    }
+                    Edit::Text(objects, is_broken) => {
+                        let objects = objects.iter().map(|number| pod(&format!("pod{number}"), &format!("s{step}")));
+                        let other = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n".to_owned();
+                        let rest = if is_broken { broken("pod0") } else { other };
+                        Reading::Text(objects.chain([rest]).collect())
+                    }
+                    Edit::Unreadable => Reading::Unreadable("no".to_owned()),
+                };
+                there.insert(name.clone());
+                readings.insert(name, reading);
+            }
+            for name in &there {
+                readings.entry(name.clone()).or_insert(Reading::Unchanged);
+            }
+            books.update(readings);
+            prop_assert_eq!(books.in_force(), books.in_force_of_all());
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, PortRule, Ports, Rule}
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::selector::{Requirement, Selector};
+use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Pod, World};
 
@@ -61,7 +62,7 @@ pub enum Edit {
 }
 
 /// Policies by name.
-type Policies = BTreeMap<ObjectName, Arc<NetworkPolicy>>;
+type Policies = SharedMap<ObjectName, Arc<NetworkPolicy>>;
 
 /// The change that would allow every way that the connection may take. `None`: it is allowed, or facts are missing;
 /// among them the address that a pod sees of somebody who is no pod, and comes by way of a service.
@@ -299,7 +300,7 @@ impl Edit {
     }
 
     /// Does it. A rule that is not there is left alone.
-    pub fn apply(&self, policies: &mut BTreeMap<ObjectName, Arc<NetworkPolicy>>) {
+    pub fn apply(&self, policies: &mut SharedMap<ObjectName, Arc<NetworkPolicy>>) {
         match self {
             Self::AddPeer { policy, direction, rule, peer } => {
                 if let Some(rule) = rule_in(policies, policy, *direction, *rule) {
@@ -336,13 +337,13 @@ fn rule_in<'p>(
 
 impl Change {
     /// Does all of it.
-    pub fn apply(&self, policies: &mut BTreeMap<ObjectName, Arc<NetworkPolicy>>) {
+    pub fn apply(&self, policies: &mut SharedMap<ObjectName, Arc<NetworkPolicy>>) {
         self.edits.iter().for_each(|edit| edit.apply(policies));
     }
 
     /// Every policy that it changes or makes, as it is afterwards: YAML for kubectl or for a file of manifests, what was
     /// added to an existing policy marked by comments. `policies` are those before the change.
-    pub fn to_yaml(&self, policies: &BTreeMap<ObjectName, Arc<NetworkPolicy>>) -> String {
+    pub fn to_yaml(&self, policies: &SharedMap<ObjectName, Arc<NetworkPolicy>>) -> String {
         let mut after = policies.clone();
         let mut marked: BTreeMap<&ObjectName, Marked> = BTreeMap::new();
         for edit in &self.edits {

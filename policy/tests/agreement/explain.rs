@@ -287,8 +287,10 @@ proptest! {
         untold in select(vec!["a", "b"]),
     ) {
         let mut told = world(&cluster, &kinds);
-        for (name, namespace) in &mut told.namespaces {
-            Arc::make_mut(namespace).labels.extend(Namespace::default_labels(name));
+        for (name, namespace) in &told.namespaces.clone() {
+            let mut namespace = Namespace::clone(namespace);
+            namespace.labels.extend(Namespace::default_labels(name));
+            told.namespaces.insert(name.clone(), Arc::new(namespace));
         }
         let mut without = told.clone();
         without.namespaces.remove(untold);

@@ -1,5 +1,7 @@
 //! The policies as they would be: from `--file` and `--delete`.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 use palomar_model::object::ObjectName;
 use palomar_model::world::World;
@@ -47,7 +49,7 @@ pub fn from_flags(given: &Given, now: &Manifests) -> Result<Changed> {
             bail!("--delete {text}: there is no such policy{}", near(&now.world, &name));
         }
     }
-    world.policies.extend(policies.clone());
+    world.policies.extend(policies.iter().map(|(name, policy)| (name.clone(), Arc::clone(policy))));
     Ok(Changed { world, manifests: new })
 }
 

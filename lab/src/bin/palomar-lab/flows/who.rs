@@ -58,7 +58,9 @@ pub fn of_file(file: &FlowFile) -> Known {
     let mut directory = Directory::empty(Arc::from(node), Arc::from(cluster));
     for Kept { flow, rest: _ } in &file.flows {
         for end in [&flow.source, &flow.destination] {
-            directory.identities.entry(end.identity.0).or_insert_with(|| (end.identity, end.labels.clone()));
+            if !directory.identities.contains_key(&end.identity.0) {
+                directory.identities.insert(end.identity.0, (end.identity, end.labels.clone()));
+            }
         }
     }
     Known {
