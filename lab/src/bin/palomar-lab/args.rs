@@ -133,7 +133,7 @@ pub struct BenchArgs {
     /// What to measure (default: everything)
     #[arg(value_enum)]
     pub parts: Vec<BenchPart>,
-    /// Rounds of the traffic; each runs every configuration once, in another order
+    /// Rounds of the traffic, and of cuts; each of the traffic runs every configuration once, in another order
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Seconds of each kind of traffic in a round
@@ -163,6 +163,8 @@ pub enum BenchPart {
     Traffic,
     /// Nanoseconds a run of the kernel's programs under real traffic
     Programs,
+    /// How soon a policy that closes an open connection cuts it
+    Cut,
     /// CPU and memory of an idle agent, and its memory with the ring of flows full
     Agent,
 }

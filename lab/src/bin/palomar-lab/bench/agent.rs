@@ -30,6 +30,7 @@ pub struct Agent<'a> {
     site: &'a Site<'a>,
     process: Process,
     socket: PathBuf,
+    manifests: PathBuf,
 }
 
 // === impl Agent ===
@@ -54,7 +55,7 @@ impl<'a> Agent<'a> {
         let command = command.arg("--socket").arg(&socket).arg("--bpf-dir").arg(&site.bpf);
         let ring = ring_capacity.map(|flows| format!("--ring-capacity={flows}"));
         let process = command.args(ring).log(dir.join("agent.log")).spawn()?;
-        let agent = Self { site, process, socket };
+        let agent = Self { site, process, socket, manifests };
         let pods = site.lab.pods().count();
         let ready =
             site.interrupt.poll(START, || agent.is_ready(mode, pods).map(|ready| ready.then_some(())))?;
@@ -73,6 +74,11 @@ impl<'a> Agent<'a> {
         let output = self.palomar(&["status"]).output(COMMAND)?;
         ensure!(output.status.success(), "palomar status: {}", output.stderr.trim_end());
         status::parse(&output.stdout)
+    }
+
+    /// Puts a manifest in place.
+    pub fn apply(&self, file: &str, text: &str) -> anyhow::Result<()> {
+        Ok(write_manifest(&self.manifests, file, text)?)
     }
 
     /// The client of this agent.

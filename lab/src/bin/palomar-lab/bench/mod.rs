@@ -2,6 +2,7 @@
 
 mod agent;
 mod configuration;
+mod cut;
 mod figures;
 mod idle;
 mod order;
@@ -34,6 +35,9 @@ pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     }
     if wanted(BenchPart::Programs) {
         programs::run(args, interrupt)?;
+    }
+    if wanted(BenchPart::Cut) {
+        cut::run(args, interrupt)?;
     }
     if wanted(BenchPart::Agent) {
         idle::run(args, interrupt)?;
