@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use palomar_manifest::{MAX_FILE_BYTES, MAX_PROBLEMS, ManifestError, ManifestObject, ObjectKey, parse};
 use palomar_model::object::ObjectName;
 use palomar_model::world::World;
@@ -75,6 +75,10 @@ pub fn from_flags(given: &Given) -> Result<Manifests> {
 /// From `--manifests`; `None` if it is not given.
 pub fn named(given: &Given) -> Result<Option<Manifests>> {
     let paths = given.list("manifests");
+    // A flag whose variable was not set must not have an agent answer in the place of files.
+    if let (true, Some(entry)) = (paths.is_empty(), given.all("manifests").last()) {
+        bail!(entry.refuse("empty; name a directory or a file of Kubernetes YAML"));
+    }
     Ok(if paths.is_empty() { None } else { Some(Manifests::load(&paths)?) })
 }
 

@@ -318,8 +318,17 @@ fn what_is_missing_or_wrong_on_the_line_is_told_with_the_choices() {
     let demo = fixture_path("policy/manifests/demo.yaml").display().to_string();
     let policies = fixture_path("policy/manifests/policies.yaml").display().to_string();
     let with = ["--manifests", &manifests];
-    let table: [(Vec<&str>, &str); 8] = [
+    let table: [(Vec<&str>, &str); 11] = [
         (vec!["-f", &policies], "where are the policies?"),
+        (vec!["--manifests", "", "-f", &policies], "empty; name a directory or a file of Kubernetes YAML"),
+        (
+            [&with[..], &["-f", &policies, "--delete", ""]].concat(),
+            "empty; choose from: networkpolicy/NAMESPACE",
+        ),
+        (
+            [&with[..], &["--delete", "netpol/np-demo/web", "-f", ""]].concat(),
+            "empty; choose from: a directory",
+        ),
         (with.to_vec(), "what would change? name new policies with --file"),
         ([&with[..], &["-f", &demo]].concat(), "--file changes policies only, and holds 9 other objects"),
         ([&with[..], &["--delete", "np-demo/web"]].concat(), "choose from: networkpolicy/NAMESPACE/NAME"),

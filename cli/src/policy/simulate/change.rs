@@ -20,8 +20,16 @@ pub struct Changed {
 /// Names that the kind is known by.
 const KINDS: [&str; 4] = ["networkpolicy", "networkpolicies", "netpol", "networkpolicies.networking.k8s.io"];
 
+/// How a policy to delete is written.
+const FORMS: &str = "networkpolicy/NAMESPACE/NAME, netpol/NAMESPACE/NAME";
+
 /// Puts the policies of `--file` in the place of those of the same name, and takes those of `--delete` out.
 pub fn from_flags(given: &Given, now: &Manifests) -> Result<Changed> {
+    for (flag, wanted) in [("file", "a directory or a file of policies"), ("delete", FORMS)] {
+        if let Some(entry) = given.all(flag).find(|entry| entry.value.is_empty()) {
+            bail!(entry.refuse(format!("empty; choose from: {wanted}")));
+        }
+    }
     let files = given.list("file");
     let deleted: Vec<String> = given.list("delete");
     if files.is_empty() && deleted.is_empty() {
@@ -62,9 +70,7 @@ fn policy(text: &str) -> Result<ObjectName> {
         {
             Ok(ObjectName::new(*namespace, *name))
         }
-        _ => bail!(
-            "--delete {text}: not a policy; choose from: networkpolicy/NAMESPACE/NAME, netpol/NAMESPACE/NAME"
-        ),
+        _ => bail!("--delete {text}: not a policy; choose from: {FORMS}"),
     }
 }
 
