@@ -95,7 +95,8 @@ impl AgentFacts for Teller {
         (self.source != ClusterSource::None).then(|| {
             // the clock before the facts: what changes in between is in them
             let now_ns = wall_now_ns();
-            objects::messages(&self.facts.load().history, now_ns)
+            let facts = self.facts.load();
+            objects::messages(&facts.history, &facts.directory, now_ns)
         })
     }
 

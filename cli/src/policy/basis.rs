@@ -2,6 +2,7 @@
 //! their changes.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail};
 use palomar_manifest::{Kind, ObjectKey, parse};
@@ -71,6 +72,9 @@ impl Basis {
             }
             history.removed.extend(part.removed.iter().filter_map(removed));
             totals = part.totals;
+            if let Some(node) = part.node {
+                manifests.know_node(node.name, addresses(&node.addresses)?);
+            }
         }
         let Some(ObjectTotals { objects: _, known_since, as_of }) = totals else {
             bail!("the agent's answer ended before its end");
@@ -140,6 +144,12 @@ fn concerns(key: &ObjectKey, end: &ObjectKey) -> bool {
             key == end
         }
     }
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<IpAddr>> {
+    let address =
+        |text: &String| text.parse().with_context(|| format!("the agent's own address: {}", escape(text)));
+    texts.iter().map(address).collect()
 }
 
 fn add(object: &ClusterObject, manifests: &mut Manifests) -> Result<ObjectKey> {

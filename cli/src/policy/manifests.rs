@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use palomar_manifest::{MAX_FILE_BYTES, MAX_PROBLEMS, ManifestError, ManifestObject, ObjectKey, parse};
+use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
-use palomar_model::world::World;
+use palomar_model::world::{Node, World};
 
 use crate::arguments::Given;
 
@@ -105,6 +108,22 @@ impl Manifests {
         let ManifestObject { key, object, line: _, source: _ } = object;
         self.places.insert(key, place);
         object.insert_into(&mut self.world);
+    }
+
+    /// Adds what a node says of itself to what its object says, which need not be there.
+    pub(super) fn know_node(&mut self, name: String, addresses: Vec<IpAddr>) {
+        let known = self.world.nodes.get(&name).map(|node| (**node).clone());
+        let mut node = known.unwrap_or_else(|| Node {
+            name: name.clone(),
+            addresses: Vec::new(),
+            labels: Labels::new(),
+        });
+        for address in addresses {
+            if !node.addresses.contains(&address) {
+                node.addresses.push(address);
+            }
+        }
+        self.world.nodes.insert(name, Arc::new(node));
     }
 
     fn add(&mut self, path: &Path, errors: &mut Vec<ManifestError>) -> Result<(), LoadError> {

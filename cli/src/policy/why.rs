@@ -1,5 +1,7 @@
 //! Why a flow was judged as it was, in a line.
 
+use std::net::IpAddr;
+
 use palomar_flow::view::{Address, EndpointView, FlowView, Side};
 use palomar_manifest::ObjectKey;
 use palomar_model::verdict::Direction;
@@ -79,7 +81,12 @@ pub fn question(flow: &Flow, directory: &Directory<'_>, basis: &Basis) -> Asked 
     else {
         return Asked::Missing("its addresses: the flow does not tell them".to_owned());
     };
-    let ends: Vec<&ObjectKey> = [&from, &to].into_iter().filter_map(|end| end.object.as_ref()).collect();
+    let at_node = match (address(flow, Side::Destination), ports) {
+        (Some(address), Some((_, port))) => directory.at_node(address, protocol, port),
+        _ => Vec::new(),
+    };
+    let ends = [&from, &to].into_iter().filter_map(|end| end.object.as_ref());
+    let ends: Vec<&ObjectKey> = ends.chain(&at_node).collect();
     if let Some(fact) = basis.changed_since(time(flow), &ends) {
         return Asked::Missing(fact);
     }
@@ -92,11 +99,14 @@ pub fn question(flow: &Flow, directory: &Directory<'_>, basis: &Basis) -> Asked 
 }
 
 fn find(flow: &Flow, side: Side, directory: &Directory<'_>) -> Option<FlowEnd> {
-    let address = match flow.address(side) {
-        Address::Ip(address) => address,
-        Address::Text(text) => text.parse().ok()?,
-    };
-    Some(directory.find(flow.endpoint(side), side, address))
+    Some(directory.find(flow.endpoint(side), side, address(flow, side)?))
+}
+
+fn address(flow: &Flow, side: Side) -> Option<IpAddr> {
+    match flow.address(side) {
+        Address::Ip(address) => Some(address),
+        Address::Text(text) => text.parse().ok(),
+    }
 }
 
 /// When a flow was.

@@ -23,7 +23,7 @@ fn at(seconds: i64) -> Timestamp {
 /// The objects of the fixture, in force since second 10; `changed` since second 60 only. The agent has told of all
 /// changes up to `as_of`.
 pub fn objects(changed: &str, removed: Option<&str>, as_of: i64) -> Vec<own::ListObjectsResponse> {
-    let files = ["demo.yaml", "policies.yaml"].into_iter().flat_map(|file| {
+    let files = ["demo.yaml", "policies.yaml", "services.yaml"].into_iter().flat_map(|file| {
         let text = fs::read_to_string(fixture_path("policy/manifests").join(file)).expect("the fixture");
         parse(file, &text).objects.into_iter().map(move |object| (file, object))
     });
@@ -43,11 +43,12 @@ pub fn objects(changed: &str, removed: Option<&str>, as_of: i64) -> Vec<own::Lis
         objects: files.map(object).collect(),
         ..own::ListObjectsResponse::default()
     };
-    let totals = own::ObjectTotals { objects: 9, known_since: Some(at(10)), as_of: Some(at(as_of)) };
+    let totals = own::ObjectTotals { objects: 12, known_since: Some(at(10)), as_of: Some(at(as_of)) };
     let last = own::ListObjectsResponse {
         objects: Vec::new(),
         removed: removed.into_iter().collect(),
         totals: Some(totals),
+        node: Some(own::OwnNode { name: "n1".to_owned(), addresses: vec!["192.168.0.77".to_owned()] }),
     };
     vec![part, last]
 }
@@ -222,6 +223,26 @@ async fn what_was_seen_to_become_of_a_packet_stands_beside_what_policy_says() {
 }
 
 #[tokio::test]
+async fn a_flow_to_a_port_of_a_node_hangs_on_the_service_that_it_leads_to() {
+    let flow = verdict(FRONTEND, Verdict::Forwarded, 50);
+    let ip = flow.ip.clone().map(|ip| Ip { destination: "192.168.0.1".to_owned(), ..ip });
+    let flags = Some(TcpFlags { syn: true, ..TcpFlags::default() });
+    let tcp = Tcp { source_port: 4000, destination_port: 30_080, flags };
+    let l4 = Some(Layer4 { protocol: Some(layer4::Protocol::Tcp(tcp)) });
+    let destination = Some(Endpoint { identity: 1, ..Endpoint::default() });
+    let flow = Flow { ip, l4, destination, ..flow };
+    for (changed, expected) in [
+        ("", "the source address that pods behind service np-demo/open see"),
+        ("Service np-demo/open", "what was in force: Service np-demo/open has changed since"),
+        ("Service np-demo/api", "the source address that pods behind service np-demo/open see"),
+    ] {
+        let stub = stub(std::slice::from_ref(&flow), vec![objects(changed, None, 90)]);
+        let outcome = run(&stub, &EXPLAIN).await;
+        assert!(outcome.out.contains(expected), "{changed}: {}{}", outcome.out, outcome.err);
+    }
+}
+
+#[tokio::test]
 async fn evidence_stands_alone_where_policy_cannot_be_asked() {
     let changed = objects("NetworkPolicy np-demo/web", None, 90);
     let answer = Flow {
@@ -337,6 +358,15 @@ async fn policies_of_an_agent_stand_in_for_manifests_in_explain_and_simulate() {
     let ends = ["--from", "np-demo/other", "--to", "np-demo/web-1", "--port", "8080"];
     let outcome = run(&stub, &[&["policy", "explain"], &ends[..]].concat()).await;
     assert!(outcome.out.starts_with("np-demo/other -> np-demo/web-1, TCP 8080: denied\n"), "{}", outcome.err);
+    // no object tells of that address, the agent does
+    let ends = ["--from", "192.168.0.77", "--to", "np-demo/web-1", "--port", "8080"];
+    let outcome = run(&stub, &[&["policy", "explain"], &ends[..]].concat()).await;
+    assert!(
+        outcome.out.contains("a node may always connect to its own pods"),
+        "{}{}",
+        outcome.out,
+        outcome.err
+    );
     let outcome = run(&stub, &["policy", "simulate", "--delete", "netpol/np-demo/web"]).await;
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
     assert!(outcome.out.contains("Unchanged: 1 flow allowed, 0 denied\n"), "{}", outcome.out);

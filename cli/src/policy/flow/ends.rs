@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use palomar_flow::view::{EndpointView, Side};
 use palomar_manifest::ObjectKey;
 use palomar_model::identity::Identity;
 use palomar_model::object::ObjectName;
-use palomar_model::world::World;
+use palomar_model::packet::Protocol;
+use palomar_model::world::{Service, World};
 use palomar_policy::explain::End;
 
 /// What results are grouped by: a workload; where a pod has none, the pod.
@@ -71,6 +73,18 @@ impl<'w> Directory<'w> {
             owners.extend(node.addresses.iter().map(|own| (*own, Owner::Node)));
         }
         Self { world, owners }
+    }
+
+    /// The services that a port at this address leads to, where it is a node's: what is said of it hangs on them.
+    pub fn at_node(&self, address: IpAddr, protocol: Protocol, port: u16) -> Vec<ObjectKey> {
+        if !matches!(self.owners.get(&address.to_canonical()), Some(Owner::Node)) {
+            return Vec::new();
+        }
+        let has_port = |service: &&Arc<Service>| {
+            service.ports.iter().any(|own| own.protocol == protocol && own.node_port == Some(port))
+        };
+        let services = self.world.services.values().filter(has_port);
+        services.map(|service| ObjectKey::Service(service.name.clone())).collect()
     }
 
     /// An end as a flow has it, at its address: of the source, or of the destination, of a packet of the end that connects.
