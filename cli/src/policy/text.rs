@@ -34,8 +34,10 @@ pub fn of(told: &Told<'_>) -> String {
     for group in &groups {
         text.path(group, question.protocol, groups.len() > 1);
     }
-    if let Some(change) = change {
-        text.change(change);
+    match change {
+        Some(change) => text.change(change),
+        None if explanation.answer.verdict == Verdict::Denied => text.no_change(&explanation.paths),
+        None => {}
     }
     text.lines
 }
@@ -86,8 +88,18 @@ impl Text<'_> {
             self.line(0, &format!("{ends}, {port}{way}: {}", first.verdict));
         }
         if group.len() > 1 {
-            let others: Vec<String> = group[1..].iter().map(|path| at_address(&path.path.to)).collect();
-            self.line(1, &format!("and the same to {}", few(&others)));
+            let ends: Vec<(String, String)> =
+                group.iter().map(|path| (at_address(&path.path.from), at_address(&path.path.to))).collect();
+            let (own, others) = (&ends[0].0, &ends[1..]);
+            let others = if others.iter().all(|(from, _)| from == own) {
+                let to: Vec<String> = others.iter().map(|(_, to)| to.clone()).collect();
+                format!("to {}", few(&to))
+            } else {
+                let both: Vec<String> =
+                    others.iter().map(|(from, to)| format!("from {from} to {to}")).collect();
+                few(&both)
+            };
+            self.line(1, &format!("and the same {others}"));
         }
         for (name, party, side) in
             [("Egress", &path.from, &first.egress), ("Ingress", &path.to, &first.ingress)]
@@ -95,6 +107,21 @@ impl Text<'_> {
             self.line(0, "");
             self.line(0, &format!("{name} of {party}: {}", side.answer.verdict));
             self.side(party, side);
+        }
+    }
+
+    /// Of a denial that no change is proposed for: what would have to be known of the side that is undecidable.
+    fn no_change(&mut self, paths: &[PathExplanation<'_>]) {
+        let sides = paths.iter().flat_map(|path| [&path.egress, &path.ingress]);
+        let mut missing: Vec<&Missing> = sides.flat_map(|side| &side.missing).collect();
+        missing.sort();
+        missing.dedup();
+        if !missing.is_empty() {
+            self.line(0, "");
+            self.line(0, "No change is proposed while this is not known:");
+        }
+        for missing in missing {
+            self.line(1, &missing.to_string());
         }
     }
 

@@ -244,6 +244,34 @@ fn what_is_missing_or_wrong_on_the_line_is_told_with_the_choices() {
     }
 }
 
+/// Pods `a` (two families), `b` (two families) and `c` (no address yet); every pod is isolated in egress, `b` lets a block in.
+const TWO_FAMILIES: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: {app: a}}\nspec: {}\nstatus: {podIPs: \
+    [{ip: 10.0.0.1}, {ip: 'fd00::1'}]}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: b, labels: {app: b}}\nspec: \
+    {}\nstatus: {podIPs: [{ip: 10.0.0.2}, {ip: 'fd00::2'}]}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: c, \
+    labels: {app: c}}\nspec: {}\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: \
+    out}\nspec: {podSelector: {}, policyTypes: [Egress]}\n---\napiVersion: networking.k8s.io/v1\nkind: \
+    NetworkPolicy\nmetadata: {name: in}\nspec:\n  podSelector: {matchLabels: {app: b}}\n  ingress:\n  - from: \
+    [{ipBlock: {cidr: 10.0.0.0/24}}]\n";
+
+#[test]
+fn ways_of_one_kind_are_told_once_with_both_ends_and_a_change_that_is_not_proposed_with_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.yaml").display().to_string();
+    fs::write(&file, TWO_FAMILIES).unwrap();
+    let ask = |from: &str, to: &str| {
+        let words = ["policy", "explain", "--manifests", &file, "--from", from, "--to", to, "--port", "1"];
+        palomar(&words).run().out.replace(&file, "FILE")
+    };
+    let both_families = ask("a", "c");
+    assert!(both_families.starts_with("a -> c, TCP 1: denied\n"), "{both_families}");
+    let same =
+        "a (10.0.0.1) -> default/c, TCP 1: denied\n  and the same from default/a (fd00::1) to default/c\n";
+    assert!(both_families.contains(same), "{both_families}");
+    let open = ask("c", "b");
+    let end = "\nNo change is proposed while this is not known:\n  the address of pod default/c, which an ipBlock asks for\n";
+    assert!(open.starts_with("c -> b, TCP 1: denied\n") && open.ends_with(end), "{open}");
+}
+
 #[test]
 fn a_file_that_is_no_text_is_told_with_the_line_and_so_is_that_not_all_mistakes_are_told() {
     let folder = tempfile::tempdir().unwrap();
