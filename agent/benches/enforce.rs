@@ -47,7 +47,7 @@ impl Bench {
         let began = thread_time();
         let applied = self
             .enforcer
-            .apply(&cluster.desired, self.now, 0, |saved| drop(serde_json::to_vec(saved).unwrap()))
+            .apply(&cluster.desired, self.now, 0, |saved| drop(serde_json::to_vec(&saved).unwrap()))
             .unwrap();
         let took = milliseconds(thread_time().saturating_sub(began));
         self.enforcer.collect_garbage(self.now).unwrap();

@@ -284,9 +284,10 @@ impl Control {
             self.follows.wishes.desired(),
             Instant::now(),
             monotonic_now_ns(),
-            |saved| match serde_json::to_vec(saved) {
-                Ok(bytes) => keeper.put(bytes),
-                Err(error) => tracing::error!(%error, "the policy tables cannot be kept"),
+            |saved| {
+                keeper.put_made_by(move || {
+                    serde_json::to_vec(&saved).expect("invariant: numbers and strings always make JSON")
+                });
             },
         )?;
         if applied.endpoints_changed + applied.rules_written + applied.addresses_changed > 0 {

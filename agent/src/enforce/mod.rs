@@ -185,7 +185,7 @@ impl<T: PolicyTables> Enforcer<T> {
         desired: &Desired,
         now: Instant,
         monotonic_ns: u64,
-        save: impl FnOnce(&Saved),
+        save: impl FnOnce(Saved),
     ) -> Result<Applied, EnforceError> {
         let universe = self.universe(desired, now)?;
         let wanted: HashSet<&PolicySet> = desired
@@ -204,7 +204,7 @@ impl<T: PolicyTables> Enforcer<T> {
         }
         let kept = Some((self.numbers(), self.revision));
         if self.kept != kept {
-            save(&self.saved());
+            save(self.saved());
             self.kept = kept;
         }
 

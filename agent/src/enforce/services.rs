@@ -26,24 +26,31 @@ pub(super) struct Services {
 impl Services {
     /// Takes in what is desired. A number begins at a hash of what it stands for, so that the next agent gives the same.
     pub(super) fn update(&mut self, desired: &Desired, classes: &Classes) {
-        self.addresses.clear();
+        let addresses = std::mem::take(&mut self.addresses);
         for (address, targets) in &desired.services {
-            let number = self.number(backends_of(targets, desired, classes));
+            let before = addresses.get(address).copied();
+            let number = self.number(before, backends_of(targets, desired, classes));
             self.addresses.insert(*address, number);
         }
         // each by itself, so that a change behind one of them leaves the others alone
-        self.node_ports.clear();
+        let node_ports = std::mem::take(&mut self.node_ports);
         for (family, targets) in [4, 6].into_iter().zip(&desired.node_ports) {
             for (port, leads) in targets {
-                let number = self.number(backends_of([(port, leads)], desired, classes));
-                let (protocol, port) = *port;
-                let key = NodePort { port: port.to_be(), protocol: protocol.number(), family };
+                let (protocol, number) = *port;
+                let key = NodePort { port: number.to_be(), protocol: protocol.number(), family };
+                let before = node_ports.get(&key).copied();
+                let number = self.number(before, backends_of([(port, leads)], desired, classes));
                 self.node_ports.insert(key, number);
             }
         }
     }
 
-    fn number(&mut self, backends: Backends) -> u32 {
+    /// `before` is the number that the same place had.
+    fn number(&mut self, before: Option<u32>, backends: Backends) -> u32 {
+        let stands_for = |number: &u32| self.backends.get(number).is_some_and(|other| **other == backends);
+        if let Some(same) = before.filter(stands_for) {
+            return same;
+        }
         let mut number = start_of_service(&backends);
         while self.backends.get(&number).is_some_and(|other| **other != backends) {
             number = if number == u32::MAX { 1 } else { number + 1 };

@@ -329,7 +329,7 @@ proptest! {
         let fake = Fake::default();
         let mut saved = None;
         let mut first = Enforcer::adopt(fake.clone(), None).unwrap();
-        first.apply(&world, Instant::now(), 0, |tables| saved = Some(tables.clone())).unwrap();
+        first.apply(&world, Instant::now(), 0, |tables| saved = Some(tables)).unwrap();
         fake.0.borrow_mut().verdicts.clear();
         let start = Instant::now();
         let mut second = Enforcer::adopt(fake.clone(), saved.filter(|_| keep)).unwrap();
@@ -369,7 +369,7 @@ fn a_pod_inside_an_ipblock_that_asks_for_its_named_port_has_rules_of_its_own_and
     let fake = Fake::default();
     let mut saved = None;
     let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
-    enforcer.apply(&world, Instant::now(), 0, |now| saved = Some(now.clone())).unwrap();
+    enforcer.apply(&world, Instant::now(), 0, |now| saved = Some(now)).unwrap();
     let class_of = |pod: usize| {
         let address = abi::address_bytes(PODS[pod].0.parse().unwrap());
         fake.0.borrow().addresses[&address].class

@@ -123,7 +123,7 @@ impl Node {
             port_names: port_names_in_blocks(policies()),
         };
         self.now += BETWEEN;
-        let keep = |saved: &Saved| self.rules = RuleSets::restore(saved.rule_sets.clone().unwrap()).unwrap();
+        let keep = |saved: Saved| self.rules = RuleSets::restore(saved.rule_sets.unwrap()).unwrap();
         self.enforcer.apply(&desired, self.now, 0, keep).unwrap();
         self.enforcer.collect_garbage(self.now).unwrap();
     }
