@@ -180,9 +180,8 @@ fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) 
             prop_assert_eq!(allowed, may_go_anywhere(index, pod, protocol), "{:?}", path.path);
         }
         for direction in Direction::BOTH {
-            if is_open(&path.path)
-                && (direction == Direction::Ingress || path.path.port.is_none() && protocol.has_ports())
-            {
+            let is_service = matches!(path.path.to.standing, Standing::Service(_));
+            if is_service || direction == Direction::Ingress && is_open(&path.path) {
                 continue;
             }
             let found = path.direction(direction);
