@@ -2,10 +2,11 @@
 //! `except` is right over pods and world alike with one look-up. Where a policy asks for a named port inside an ipBlock, the
 //! class of a pod's address also says which port the pod means.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, Ports, Rule};
 use palomar_model::packet::Protocol;

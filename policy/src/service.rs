@@ -1,9 +1,10 @@
 //! Services: whoever connects to one is led to one of its backends only later, so what policy says of its address is
 //! made from what it says of each of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::net::IpAddr;
 
+use foldhash::HashMap;
 use palomar_model::attribution::RuleRef;
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
@@ -121,7 +122,8 @@ pub struct Backends {
 
 /// The entries of one set by what the kernel asks for.
 pub(crate) struct ByPeer<'e> {
-    entries: HashMap<(PeerKey, Scope), &'e RuleSet>,
+    /// Of most backends a set says nothing, which is found out by one look for the peer.
+    entries: HashMap<PeerKey, Vec<(Scope, &'e RuleSet)>>,
 }
 
 impl Backends {
@@ -173,18 +175,61 @@ impl Backends {
 impl<'e> ByPeer<'e> {
     pub(crate) fn of_egress(entries: &'e [Entry]) -> Self {
         let egress = entries.iter().filter(|entry| entry.direction == Direction::Egress);
-        Self { entries: egress.map(|entry| ((entry.peer, entry.scope), &entry.rules)).collect() }
+        let mut by_peer: HashMap<PeerKey, Vec<_>> = HashMap::default();
+        for Entry { peer, scope, rules, .. } in egress {
+            by_peer.entry(*peer).or_default().push((*scope, rules));
+        }
+        Self { entries: by_peer }
     }
 
     /// Every rule that allows a connection to a backend, found as the kernel finds it; `None`: none does.
     fn allowing(&self, backend: Backend, protocol: Protocol) -> Option<Vec<RuleRef>> {
-        let scopes: Vec<Scope> =
-            Scope::Ports(protocol, PortPrefix::new(backend.port, 16)).covering().collect();
-        let longest = |peer| scopes.iter().rev().find_map(|scope| self.entries.get(&(peer, *scope)));
+        let asked = Scope::Ports(protocol, PortPrefix::new(backend.port, 16));
+        let longest = |peer| {
+            let covering = self.entries.get(&peer)?.iter().filter(|(scope, _)| scope.covers(asked));
+            covering.max_by_key(|(scope, _)| scope.prefix_bits()).map(|(_, rules)| *rules)
+        };
         let identity = longest(PeerKey::Identity(backend.identity)).or_else(|| longest(PeerKey::Any));
         let class = (backend.class != 0).then(|| longest(PeerKey::Class(backend.class))).flatten();
         let rules = identity.into_iter().chain(class).flat_map(|rules| rules.iter().cloned());
         let rules: Vec<RuleRef> = rules.collect();
         (!rules.is_empty()).then_some(rules)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use palomar_model::object::ObjectName;
+
+    use super::*;
+
+    #[test]
+    fn a_backend_is_allowed_by_the_rules_of_the_narrowest_ports_as_the_kernel_finds_them() {
+        let rule = |index| RuleRef { policy: ObjectName::new("a", "p"), direction: Direction::Egress, index };
+        let entry = |peer, scope, index| {
+            let rules = RuleSet::new(vec![rule(index)]);
+            Entry { peer, direction: Direction::Egress, scope, rules, later: false }
+        };
+        let tcp = |length| Scope::Ports(Protocol::Tcp, PortPrefix::new(80, length));
+        let entries = [
+            entry(PeerKey::Identity(300), tcp(12), 1),
+            entry(PeerKey::Identity(300), tcp(16), 2),
+            entry(PeerKey::Identity(300), Scope::Everything, 0),
+            entry(PeerKey::Any, Scope::Protocol(Protocol::Tcp), 3),
+            entry(PeerKey::Class(7), tcp(16), 4),
+        ];
+        let by_peer = ByPeer::of_egress(&entries);
+        for (what, protocol, identity, class, port, expected) in [
+            ("its port alone", Protocol::Tcp, 300, 0, 80, Some(vec![2])),
+            ("a port beside it", Protocol::Tcp, 300, 0, 81, Some(vec![1])),
+            ("any port", Protocol::Tcp, 300, 0, 8_080, Some(vec![0])),
+            ("anybody", Protocol::Tcp, 301, 0, 80, Some(vec![3])),
+            ("its address as well", Protocol::Tcp, 301, 7, 80, Some(vec![3, 4])),
+            ("nobody", Protocol::Udp, 301, 7, 80, None),
+        ] {
+            let backend = Backend { identity, class, port, is_local: false };
+            let found = by_peer.allowing(backend, protocol);
+            assert_eq!(found, expected.map(|all| all.into_iter().map(rule).collect()), "{what}");
+        }
     }
 }
