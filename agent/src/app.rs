@@ -100,7 +100,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         tables_keeper,
         datapath,
         mode: mode(args.policy_mode),
-        scope: EnforceScope { namespaces: args.enforce_namespaces.iter().cloned().collect() },
+        scope: scope(args),
         directory: Arc::clone(&directory),
         facts: Arc::clone(&facts),
         world: cluster_world.newest(),
@@ -296,6 +296,11 @@ fn kernel_losses(
         None => (maps.totals().context(context)?, wall_now_ns()),
     };
     Ok(KernelLosses::since(Arc::clone(maps), known, at_ns, read_before))
+}
+
+fn scope(args: &RunArgs) -> EnforceScope {
+    let namespaces = args.enforce_namespaces.iter().cloned().collect();
+    EnforceScope { namespaces, masquerade_all: args.masquerade_all }
 }
 
 fn mode(mode: PolicyMode) -> Mode {

@@ -62,6 +62,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
     pub enforce_namespaces: Vec<String>,
 
+    /// This node hides who connects to services behind its own address, as kube-proxy's flag of this name has it: where a
+    /// service's backends differ under policy, connections to it are then denied, and not judged at the backend
+    #[arg(long)]
+    pub masquerade_all: bool,
+
     /// What an enforcing node does when its agent has been away for 10 minutes
     #[arg(long, value_enum, default_value_t = StalePolicy::Keep)]
     pub stale_policy: StalePolicy,

@@ -52,6 +52,23 @@ impl Lab {
         self.rewrite(format!("node port {port}"), family, ("fib daddr type local", port), backends, mark)
     }
 
+    /// Makes the backends of every service, added before and after, see an address of the node, as kube-proxy's
+    /// `--masquerade-all` does.
+    ///
+    /// # Errors
+    /// When `nft` fails.
+    pub fn masquerade_services(&self) -> Result<(), LabError> {
+        for family in ["ip", "ip6"] {
+            let script = format!(
+                "table {family} lab_masks {{
+                    chain postrouting {{ type nat hook postrouting priority srcnat; ct status dnat masquerade; }}
+                }}"
+            );
+            self.nft(&script, "every service".to_owned())?;
+        }
+        Ok(())
+    }
+
     fn rewrite(
         &self,
         service: String,
@@ -86,7 +103,11 @@ impl Lab {
             add rule {family} lab_services prerouting {rule}
             add rule {family} lab_services output {rule}"
         );
-        let output = self.node().command("nft").arg(&script).output(TIMEOUT)?;
+        self.nft(&script, service)
+    }
+
+    fn nft(&self, script: &str, service: String) -> Result<(), LabError> {
+        let output = self.node().command("nft").arg(script).output(TIMEOUT)?;
         if output.status.success() {
             return Ok(());
         }

@@ -253,6 +253,25 @@ fn where_the_node_masks_the_client_backends_that_differ_are_closed_and_others_ju
     assert!(good.iter().any(|flow| masked(&flow)), "told as world, since the node hides who it is: {good:?}");
 }
 
+#[test]
+fn where_the_node_masks_every_client_and_the_agent_is_told_backends_that_differ_are_closed() {
+    let lab = lab("svcall");
+    lab.masquerade_services().unwrap();
+    let client = pod(&lab, "client");
+    let _servers = [echo(pod(&lab, "good")), echo(pod(&lab, "bad"))];
+    let mut agent = Agent::prepare(&lab, Options::mode("enforce").arg("--masquerade-all"));
+    agent.apply_all(&[SERVICES, EGRESS]);
+    agent.start_again();
+    agent.wait_for_endpoint("np-demo/client", "isolated", |client| client["egress_isolated"] == true);
+    for is_ipv4 in [true, false] {
+        assert!(answers(client, service(1, is_ipv4), LONG), "the pod behind it is allowed\n{}", agent.log());
+        for at in [service(3, is_ipv4), node_port(&lab, 3, is_ipv4)] {
+            let turns: Vec<bool> = (0..2).map(|_| answers(client, at, SHORT)).collect();
+            assert_eq!(turns, [false; 2], "{at}: which of them it is would never show");
+        }
+    }
+}
+
 /// A pod elsewhere stands behind the good server's service, or behind that of both.
 fn far(lab: &Lab, labels: &str) -> String {
     let [v4, v6] = [lab.outside().v4(), lab.outside().v6()].map(Result::unwrap);

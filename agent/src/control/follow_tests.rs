@@ -192,14 +192,18 @@ fn wanted(directory: &Directory, identities: BTreeMap<u32, IdentityLabels>, scop
         .collect();
     // nobody else asks what a service's address means
     let asks = endpoints.values().any(|endpoint| endpoint.policies.isolates(Direction::Egress));
+    let mut services = if asks { service::targets(&directory.world) } else { BTreeMap::new() };
+    let mut node_ports = [true, false].map(|is_ipv4| {
+        if asks { service::node_ports(&directory.world, is_ipv4) } else { service::Targets::new() }
+    });
+    if scope.masquerade_all {
+        let all = services.values_mut().chain(&mut node_ports).flat_map(BTreeMap::values_mut);
+        all.for_each(|leads| leads.keeps_source = false);
+    }
     Desired {
         endpoints,
-        services: if asks { service::targets(&directory.world) } else { BTreeMap::new() },
-        node_ports: if asks {
-            [true, false].map(|is_ipv4| service::node_ports(&directory.world, is_ipv4))
-        } else {
-            Default::default()
-        },
+        services,
+        node_ports,
         addresses: wanted_addresses(directory),
         identities,
         blocks: cidr::blocks_of(policies()).into_iter().cloned().collect(),
@@ -413,6 +417,7 @@ proptest! {
     #[test]
     fn what_follows_step_by_step_is_what_is_made_at_once(
         passes in prop::collection::vec(prop::collection::vec(step(), 0..4), 20..60),
+        masquerade_all in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let (node_name, cluster) = (Arc::from("here"), Arc::from("default"));
@@ -421,7 +426,10 @@ proptest! {
         let (mut viewer, mut wishes) = (Viewer::default(), Wishes::default());
         let mut bindings = Bindings::default();
         let mut before = Arc::new(Directory::empty(Arc::clone(&node_name), Arc::clone(&cluster)));
-        let scope = EnforceScope { namespaces: BTreeSet::from(["ns0".to_owned(), "ns1".to_owned()]) };
+        let scope = EnforceScope {
+            namespaces: BTreeSet::from(["ns0".to_owned(), "ns1".to_owned()]),
+            masquerade_all,
+        };
         for (pass, steps) in (0..).zip(passes) {
             for step in &steps {
                 take(step, &mut world, &mut links);

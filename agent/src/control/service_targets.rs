@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use palomar_model::object::ObjectName;
 use palomar_model::world::{Service, World};
-use palomar_policy::service;
+use palomar_policy::service::{self, Targets};
 
 use crate::enforce::Desired;
 
@@ -21,8 +21,9 @@ pub(super) struct ServiceTargets {
 // === impl ServiceTargets ===
 
 impl ServiceTargets {
-    /// Brings the services and node ports of `desired` from the last world to this one.
-    pub(super) fn follow(&mut self, world: &World, desired: &mut Desired) {
+    /// Brings the services and node ports of `desired` from the last world to this one. `masquerade_all` is the same each
+    /// time.
+    pub(super) fn follow(&mut self, world: &World, masquerade_all: bool, desired: &mut Desired) {
         let before = std::mem::replace(&mut self.world, world.clone());
         let mut addresses = BTreeSet::new();
         let mut has_node_ports = false;
@@ -46,6 +47,9 @@ impl ServiceTargets {
             addresses.iter().flat_map(|address| self.claimants(*address)).collect();
         let services = claimants.into_iter().filter_map(|name| world.services.get(name)).map(AsRef::as_ref);
         let mut targets = service::targets_of(world, services);
+        if masquerade_all {
+            targets.values_mut().flat_map(Targets::values_mut).for_each(|leads| leads.keeps_source = false);
+        }
         for address in addresses {
             match targets.remove(&address) {
                 Some(targets) => drop(desired.services.insert(address, targets)),
@@ -54,6 +58,8 @@ impl ServiceTargets {
         }
         if has_node_ports {
             desired.node_ports = [true, false].map(|is_ipv4| service::node_ports(world, is_ipv4));
+            let all = desired.node_ports.iter_mut().flat_map(Targets::values_mut).filter(|_| masquerade_all);
+            all.for_each(|leads| leads.keeps_source = false);
         }
     }
 

@@ -213,7 +213,7 @@ fn of_two_pods_that_claim_one_address_the_first_by_name_has_it_and_the_other_is_
 fn enforcement_can_be_narrowed_to_namespaces() {
     let pods = [pod("a", "one", &["10.0.0.1"], false), pod("b", "two", &["10.0.0.2"], false)];
     let View { directory, .. } = made(&pods, &[link(7, &["10.0.0.1"]), link(8, &["10.0.0.2"])]);
-    let scope = EnforceScope { namespaces: BTreeSet::from(["b".to_owned()]) };
+    let scope = EnforceScope { namespaces: BTreeSet::from(["b".to_owned()]), ..EnforceScope::default() };
     let desired = wanted(&directory, &scope);
     assert_eq!([desired.endpoints[&7].enforced, desired.endpoints[&8].enforced], [false, true]);
 }

@@ -16,11 +16,14 @@ use crate::directory::{Directory, LocalEndpoint};
 use crate::enforce::{Desired, DesiredAddress, DesiredEndpoint};
 use crate::identity::PodFacts;
 
-/// Where denied packets are dropped while the mode is enforce.
+/// Where denied packets are dropped while the mode is enforce, and what must be decided before a service hides who connects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnforceScope {
     /// Only in these namespaces; empty: in all.
     pub namespaces: BTreeSet<String>,
+    /// Whether this node puts its own address in place of the client's for every service, so that a backend never sees who
+    /// connects.
+    pub masquerade_all: bool,
 }
 
 impl EnforceScope {
@@ -73,7 +76,7 @@ impl Wishes {
         // nobody else asks what a service's address means
         let endpoints = &self.desired.endpoints;
         if endpoints.values().any(|endpoint| endpoint.policies.isolates(Direction::Egress)) {
-            self.services.follow(&directory.world, &mut self.desired);
+            self.services.follow(&directory.world, scope.masquerade_all, &mut self.desired);
         } else {
             self.services = ServiceTargets::default();
             (self.desired.services, self.desired.node_ports) = Default::default();
