@@ -8,6 +8,7 @@ struct every_type {
   struct settings settings;
   struct address address;
   struct cidr_key cidr_key;
+  struct node_port node_port;
   struct rule_key rule_key;
   struct rule rule;
   struct connection_key connection_key;

@@ -82,7 +82,8 @@ enum identity { IDENTITY_ANY = 0, IDENTITY_HOST = 1, IDENTITY_WORLD = 2, IDENTIT
 /* Map `rules`: LPM trie. Full prefix 96 bits: set, peer, direction, protocol, port. A rule for all ports of a
  * protocol has prefix RULE_PREFIX_PROTOCOL, one for all protocols RULE_PREFIX_PEER; a range of ports stands
  * as prefixes of the port. The most specific entry is found, so its rule set must hold every rule of the less
- * specific entries of the same peer as well. */
+ * specific entries of the same peer as well; an identity's entries hold what is said of any peer too, which is asked for
+ * only where they find none. */
 #define RULE_PREFIX_PEER 72      /* set 32 + peer 32 + direction 8 */
 #define RULE_PREFIX_PROTOCOL 80  /* + protocol 8 */
 #define RULE_PREFIX_PORT 96      /* + port 16 */

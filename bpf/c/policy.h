@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What policy says about a connection: the rules of one endpoint's set, by the peer's identity, for any peer, and
- * by the peer's CIDR class. A packet is allowed if any of the three finds an entry. */
+/* What policy says about a connection: the rules of one endpoint's set, by the peer's identity, or, where that finds
+ * none, for any peer, and by the peer's CIDR class. A packet is allowed if either finds an entry. */
 #pragma once
 #include "finding.h"
 

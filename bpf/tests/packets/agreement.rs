@@ -115,7 +115,8 @@ fn naive(case: &Case, packet: &Packet) -> Judgement {
     let (_, identity, class) = PEERS[packet.peer];
     let by_identity = covering(&case.rules, packet, identity);
     let by_class = (class != 0).then(|| covering(&case.rules, packet, PEER_CLASS | class)).flatten();
-    let by_any = covering(&case.rules, packet, IDENTITY_ANY);
+    // what an identity finds is to hold what is said of any peer
+    let by_any = if by_identity.is_none() { covering(&case.rules, packet, IDENTITY_ANY) } else { None };
     // the first of the longest
     let Some((best, _)) =
         [by_any, by_class, by_identity].into_iter().flatten().max_by_key(|(rule, _)| rule.prefix_len)
