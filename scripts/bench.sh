@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# What Palomar costs. BENCH=packet|drops|policy|enforce|ring|kernel|query|metrics|saved|connections|input|server_output|simulate|probes|
+# What Palomar costs. BENCH=packet|drops|policy|enforce|change|ring|kernel|query|metrics|saved|connections|input|server_output|simulate|probes|
 # traffic|programs|cut|agent (or several, with spaces) runs those parts only; arguments go to palomar-lab bench, such as --topology bridge or --rounds 15.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=${BENCH:-packet drops policy enforce ring kernel query metrics saved connections input server_output simulate probes traffic programs cut agent}
+parts=${BENCH:-packet drops policy enforce change ring kernel query metrics saved connections input server_output simulate probes traffic programs cut agent}
 lab_parts=()
 crate_benches=()
 for part in $parts; do
   case "$part" in
     packet | drops) crate_benches+=("palomar-bpf:$part") ;;
     policy) crate_benches+=(palomar-policy:compile) ;;
-    enforce | ring | kernel | query | metrics | saved | connections) crate_benches+=("palomar-agent:$part") ;;
+    enforce | change | ring | kernel | query | metrics | saved | connections) crate_benches+=("palomar-agent:$part") ;;
     input | server_output | simulate | probes) crate_benches+=("palomar-cli:$part") ;;
     traffic | programs | cut | agent) lab_parts+=("$part") ;;
     *)
-      echo "bench: unknown part '$part'; choose from: packet, drops, policy, enforce, ring, kernel, query, metrics, saved, connections, input, server_output, simulate, probes, traffic, programs, cut, agent" >&2
+      echo "bench: unknown part '$part'; choose from: packet, drops, policy, enforce, change, ring, kernel, query, metrics, saved, connections, input, server_output, simulate, probes, traffic, programs, cut, agent" >&2
       exit 1
       ;;
   esac

@@ -9,7 +9,6 @@ use palomar_agent::links::{Link, Links};
 pub const NODE: &str = "node0";
 pub const NAMESPACES: u32 = 50;
 pub const POLICIES: u32 = 2_000;
-pub const SERVICES: u32 = 2_000;
 pub const DEPLOYMENTS: u32 = 2_200;
 pub const REPLICAS: u32 = 5;
 /// One pod of so many is this node's.
@@ -25,12 +24,12 @@ pub struct Pod {
     pub track: u32,
 }
 
-/// Name and text of every file.
-pub fn files() -> Vec<(String, String)> {
+/// Name and text of every file, with so many services.
+pub fn files(services: u32) -> Vec<(String, String)> {
     let mut files = vec![("namespaces.yaml".to_owned(), namespaces()), ("nodes.yaml".to_owned(), nodes())];
     files.extend((0..DEPLOYMENTS).map(|number| deployment(number, &pods(number))));
     files.extend((0..POLICIES).map(|number| policy(number, 8_000 + number % 20)));
-    files.extend((0..SERVICES).map(|number| service(number, 8_000)));
+    files.extend((0..services).map(|number| service(number, 8_000)));
     files
 }
 

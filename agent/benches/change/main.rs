@@ -1,6 +1,6 @@
 //! From the text of a changed file to the kernel's tables, on the agent's own path: `cargo bench -p palomar-agent --bench
-//! change`; needs root. 2,000 policies and 2,000 services in 50 namespaces over 1,000 local pods and 10,000 of other
-//! nodes: everything at once, then one change after the other, with what each part took.
+//! change`; needs root. 2,000 policies in 50 namespaces over 1,000 local pods and 10,000 of other nodes, without services and
+//! with 2,000: everything at once, then one change after the other, with what each part took.
 //!
 //! Times are those of this thread on a processor: the kernel's share of the writes is in them, and what waits is not: the
 //! look at the directory once nothing has happened in it for 5 ms, and the files that other threads keep. Programs are
@@ -34,9 +34,10 @@ use palomar_agent::world::Snapshots;
 use palomar_bpf::abi::Mode;
 use palomar_bpf::{Datapath, Options};
 
-use cluster::{DEPLOYMENTS, NODE, POLICIES, Pod, REPLICAS, SERVICES};
+use cluster::{DEPLOYMENTS, NODE, POLICIES, Pod, REPLICAS};
 use report::{Goal, heading, median, row};
 
+const SERVICES: u32 = 2_000;
 /// Changes of a kind; the middle one is told.
 const CHANGES: u32 = 9;
 const GOAL_FULL_MS: f64 = 1_000.0;
@@ -150,14 +151,20 @@ fn tell(what: &str, all: &[Took], goal: f64) {
 }
 
 fn main() {
+    for services in [0, SERVICES] {
+        run(services);
+    }
+}
+
+fn run(services: u32) {
     let state = tempfile::tempdir().unwrap();
     let mut bench = Bench::new(state.path());
     bench.link(cluster::links());
-    let files = cluster::files();
+    let files = cluster::files(services);
     let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
     let pods = DEPLOYMENTS * REPLICAS;
     heading(&format!(
-        "{POLICIES} policies, {SERVICES} services, {pods} pods, {} of them local: {} files of {bytes} bytes",
+        "{POLICIES} policies, {services} services, {pods} pods, {} of them local: {} files of {bytes} bytes",
         bench.control.links.veths.len(),
         files.len()
     ));
@@ -215,8 +222,11 @@ fn main() {
         // a number above those that are there: another name
         vec![cluster::policy(POLICIES + 7 * number + 1, 9_000)]
     });
+    if services == 0 {
+        return;
+    }
     bench.change("a service changes a port", |_, number| vec![cluster::service(30, 9_000 + number)]);
-    bench.change("a service comes", |_, number| vec![cluster::service(SERVICES + number, 8_000)]);
+    bench.change("a service comes", |_, number| vec![cluster::service(services + number, 8_000)]);
 }
 
 fn milliseconds(time: Duration) -> f64 {
