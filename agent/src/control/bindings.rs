@@ -73,8 +73,11 @@ impl Bindings {
                 self.unbound.remove(name);
             }
         }
-        if may_bind {
-            moved.extend(self.bind(world, links));
+        while may_bind {
+            // where two pods claim an address and one of them has found its interface, there may be another for the other
+            let bound = self.bind(world, links);
+            may_bind = !bound.is_empty();
+            moved.extend(bound);
         }
         moved
     }

@@ -56,7 +56,13 @@ impl Bindings {
         let bound: HashMap<ObjectName, u32> =
             self.by_interface.iter().map(|(ifindex, binding)| (binding.pod.clone(), *ifindex)).collect();
         self.by_pod = bound;
+        while self.bind(world, links, node_name) {}
+    }
 
+    /// Says whether any was found.
+    fn bind(&mut self, world: &World, links: &Links, node_name: &str) -> bool {
+        let is_local = |pod: &Pod| !pod.host_network && (pod.node.is_empty() || pod.node == node_name);
+        let before = self.by_interface.len();
         let mut wanted: HashMap<IpAddr, &Pod> = HashMap::new();
         for pod in world.pods.values().filter(|pod| is_local(pod) && !self.by_pod.contains_key(&pod.name)) {
             for address in &pod.addresses {
@@ -75,6 +81,7 @@ impl Bindings {
             self.by_pod.insert(pod.name.clone(), *ifindex);
             self.by_interface.insert(*ifindex, binding);
         }
+        self.by_interface.len() > before
     }
 
     /// The interface of a pod; `None` where none was found.
