@@ -39,7 +39,7 @@ pub struct Wishes {
     desired: Desired,
     identities: SharedMap<u32, PodFacts>,
     services: ServiceTargets,
-    /// What was said last, and for which directory; `None` before the first.
+    /// The directory that it was last said for; `None` before the first.
     before: Option<Arc<Directory>>,
 }
 
