@@ -27,6 +27,21 @@ pub(crate) struct Found {
     pub(crate) named: Vec<(ObjectKey, u32)>,
 }
 
+// === impl Found ===
+
+impl Found {
+    /// Adds what a further document held.
+    pub(crate) fn append(&mut self, other: Self) {
+        let Self { objects, problems, ignored, named } = other;
+        self.objects.extend(objects);
+        self.problems.extend(problems);
+        for (what, count) in ignored {
+            *self.ignored.entry(what).or_default() += count;
+        }
+        self.named.extend(named);
+    }
+}
+
 /// Reads an object or a list. `inherited` is the kind that the items of a typed list do not repeat.
 pub(crate) fn read(root: &Node, path: &str, inherited: Option<Kind>, found: &mut Found) {
     let at = At::new(root, path);

@@ -43,6 +43,7 @@ pub use load::MAX_PROBLEMS;
 
 use document::Found;
 use error::Problem;
+use tree::Document;
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 8 << 20;
@@ -128,16 +129,21 @@ pub fn parse(file: &str, text: &str) -> Manifest {
     }
     let mut found = Found::default();
     for document in load::load(text) {
-        let is_broken = !document.problems.is_empty();
-        found.problems.extend(document.problems.into_iter().map(|problem| (problem, None)));
-        if is_broken {
-            // Its names are wanted; what else is missing in it follows from what is told already.
-            let mut partial = Found::default();
-            document::read(&document.root, "", None, &mut partial);
-            found.named.append(&mut partial.named);
-        } else if !document.root.is_null() {
-            document::read(&document.root, "", None, &mut found);
+        let Document { root, problems, is_whole } = document;
+        let is_broken = !problems.is_empty();
+        let mut within = Found::default();
+        if is_broken || !root.is_null() {
+            document::read(&root, "", None, &mut within);
         }
+        if !is_whole {
+            // Its names are wanted; what else is missing in it follows from what is told already.
+            within = Found { named: within.named, ..Found::default() };
+        }
+        let is_told =
+            |new: &Problem| problems.iter().any(|told| told.line == new.line && told.field == new.field);
+        within.problems.retain(|(problem, _)| !is_told(problem));
+        found.problems.extend(problems.into_iter().map(|problem| (problem, None)));
+        found.append(within);
     }
     if found.named.len() > MAX_OBJECTS {
         let reason =

@@ -93,6 +93,8 @@ struct Builder {
     total: usize,
     is_open: bool,
     is_over_limit: bool,
+    /// After a syntax error, a merge key, or an alias that leads nowhere: something is not there that was meant.
+    is_torn: bool,
 }
 
 impl Builder {
@@ -112,7 +114,8 @@ impl Builder {
         }
         let root = self.root.take().unwrap_or(Node::null(self.start_line));
         self.anchors.clear();
-        Some(Document { root, problems: std::mem::take(&mut self.problems) })
+        let is_whole = !(self.is_torn || self.is_over_limit);
+        Some(Document { root, problems: std::mem::take(&mut self.problems), is_whole })
     }
 
     fn event(&mut self, event: Event<'_>, span: &Span) {
@@ -153,6 +156,7 @@ impl Builder {
     fn key(&mut self, text: &str, line: u32) {
         let text: Arc<str> = Arc::from(text);
         if &*text == "<<" {
+            self.is_torn = true;
             self.problem(line, "merge keys (<<) are not supported; write the fields out".into());
         }
         let Some(Frame { content: Content::Map { names, pending, .. }, .. }) = self.frames.last_mut() else {
@@ -178,6 +182,7 @@ impl Builder {
 
     fn alias(&mut self, id: usize, line: u32) {
         let Some(built) = self.anchors.get(&id).cloned() else {
+            self.is_torn = true;
             self.problem(line, "an alias to a value that holds it".into());
             self.finish(Built { node: Node::null(line), count: 1, depth: 0 }, 0);
             return;
@@ -254,6 +259,7 @@ impl Builder {
     }
 
     fn syntax_error(&mut self, error: &ScanError) {
+        self.is_torn = true;
         let at = error.marker();
         let line = u32::try_from(at.line()).unwrap_or(u32::MAX);
         let reason = format!("not YAML: {} (column {})", error.info(), at.col() + 1);
@@ -293,10 +299,15 @@ impl Frame {
         let Self { line, anchor: _, count, depth, content } = self;
         let value = match content {
             Content::Seq(items) => Value::Seq(Arc::new(items)),
-            Content::Map { mut entries, names: _, pending } => {
+            Content::Map { mut entries, names, pending } => {
                 if let Some(key) = pending {
                     let line = key.line;
                     entries.push((key, Node::null(line)));
+                }
+                if names.len() < entries.len() {
+                    // Of a key that stands there twice, which is told, the first stays.
+                    let mut seen = HashSet::new();
+                    entries.retain(|(key, _)| seen.insert(Arc::clone(&key.text)));
                 }
                 Value::Map(Arc::new(entries))
             }

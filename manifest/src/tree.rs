@@ -37,6 +37,8 @@ pub(crate) struct Document {
     pub(crate) root: Node,
     /// What is wrong with it as YAML.
     pub(crate) problems: Vec<Problem>,
+    /// Whether all of it could be read nevertheless: a field that stands twice hides nothing.
+    pub(crate) is_whole: bool,
 }
 
 // === impl Node ===

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`draft`] | the spec as its author wrote it, absent and empty kept apart |
-//! | [`validate`] | draft → [`palomar_model::netpol::NetworkPolicy`], or an error that names the field |
+//! | [`validate`] | draft → [`palomar_model::netpol::NetworkPolicy`], or everything that is wrong with it, by field |
 //! | [`mod@decide`] | the oracle: one packet, straight from the text of `NetworkPolicy` |
 //! | [`explain`] | the same question with all its reasons, and where the ends are names |
 //! | [`set`] | which policies select a pod |
@@ -49,4 +49,4 @@ pub use service::{Backend, Backends};
 pub use set::{PolicySet, select, select_subject};
 pub use subject::Subject;
 pub use universe::{IdentityLabels, Universe};
-pub use validate::{FieldPath, InvalidPolicy, Reason};
+pub use validate::{Fault, FieldPath, InvalidPolicy, Reason};

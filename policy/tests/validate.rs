@@ -231,7 +231,7 @@ fn errors_in_peers_name_the_field_and_what_to_write() {
             ": ipBlock stands together with a selector; write them as two peers",
         ),
         (
-            json!({"namespaceSelector": {}, "ipBlock": {}}),
+            json!({"namespaceSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}),
             ": ipBlock stands together with a selector; write them as two peers",
         ),
         (json!({"ipBlock": {}}), ".ipBlock.cidr: is required"),
@@ -359,4 +359,49 @@ fn errors_in_selectors_name_the_field_and_the_choices() {
         let message = error(with_peer(&peer));
         assert!(message.starts_with(&format!("spec.ingress[0].from[0].{field}.matchLabels: ")), "{message}");
     }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_in_the_order_of_the_fields_and_nothing_that_only_follows() {
+    let spec = json!({
+        "podSelector": {
+            "matchLabels": {"a b": "c d", "tier": "x y"},
+            "matchExpressions": [
+                {"operator": "in", "values": ["-"]}, {"key": "app", "operator": "Exists", "values": ["web"]},
+            ],
+        },
+        "policyTypes": ["ingress", "Egress", "Both"],
+        "ingress": [
+            {"from": [{}, {"podSelector": {"matchLabels": {"app": "?"}}, "ipBlock": {"except": ["10.1.0.0"]}}]},
+            {"ports": [{"protocol": "tcp", "port": 0, "endPort": 70000}, {"port": "80", "endPort": 90}, {"port": 80}]},
+        ],
+        "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/8", "10.0.0.0/8"]}}]}],
+    });
+    let told = error(spec);
+    let syntax = "only letters, digits, '-', '_' and '.' may stand in it";
+    let expected = [
+        format!(r#"podSelector.matchLabels: "a b" is not a label key: {syntax}"#),
+        format!(r#"podSelector.matchLabels: "c d" is not a label value: {syntax}"#),
+        format!(r#"podSelector.matchLabels.tier: "x y" is not a label value: {syntax}"#),
+        "podSelector.matchExpressions[0].key: is required".into(),
+        r#"podSelector.matchExpressions[0].operator: operator "in" is unknown; choose from: In, NotIn, Exists, DoesNotExist"#.into(),
+        r#"podSelector.matchExpressions[0].values[0]: "-" is not a label value: it must begin and end with a letter or digit"#.into(),
+        "podSelector.matchExpressions[1].values: operator Exists takes no values; choose from: In, NotIn to compare values".into(),
+        "policyTypes: 3 policy types are too many; choose at most two from: Ingress, Egress".into(),
+        r#"policyTypes[0]: policy type "ingress" is unknown; choose from: Ingress, Egress"#.into(),
+        r#"policyTypes[2]: policy type "Both" is unknown; choose from: Ingress, Egress"#.into(),
+        "ingress[0].from[0]: the peer is empty; choose from: podSelector, namespaceSelector, both of these, ipBlock; for every peer leave the list out".into(),
+        "ingress[0].from[1]: ipBlock stands together with a selector; write them as two peers".into(),
+        format!(r#"ingress[0].from[1].podSelector.matchLabels.app: "?" is not a label value: {syntax}"#),
+        "ingress[0].from[1].ipBlock.cidr: is required".into(),
+        r#"ingress[0].from[1].ipBlock.except[0]: "10.1.0.0" is not a CIDR, such as 10.0.0.0/8 or 2001:db8::/32"#.into(),
+        r#"ingress[1].ports[0].protocol: protocol "tcp" is unknown; choose from: TCP, UDP, SCTP"#.into(),
+        "ingress[1].ports[0].port: port 0 is out of range; choose from: 1 to 65535".into(),
+        "ingress[1].ports[0].endPort: port 70000 is out of range; choose from: 1 to 65535".into(),
+        r#"ingress[1].ports[1].port: "80" is text; write the port number without quotes"#.into(),
+        r#"egress[0].to[0].ipBlock.except[0]: "11.0.0.0/8" does not lie strictly inside 10.0.0.0/8"#.into(),
+        r#"egress[0].to[0].ipBlock.except[1]: "10.0.0.0/8" does not lie strictly inside 10.0.0.0/8"#.into(),
+    ];
+    let expected: Vec<String> = expected.into_iter().map(|line: String| "spec.".to_owned() + &line).collect();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
 }

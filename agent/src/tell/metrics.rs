@@ -1,5 +1,7 @@
 //! What the control path knows, as metrics.
 
+use std::collections::BTreeSet;
+
 use palomar_bpf::abi::Counter;
 
 use super::Teller;
@@ -15,8 +17,10 @@ impl Collector for Teller {
             let count = facts.endpoints.values().filter(|endpoint| name(&endpoint.attach) == state).count();
             family.sample(&Labels::default().with("state", state), count);
         }
+        let refused: BTreeSet<&str> =
+            facts.world.refused.iter().map(|refusal| refusal.error.file.as_str()).collect();
         out.gauge("palomar_refused_manifests", "Manifests that were refused, by now.")
-            .sample(&Labels::NONE, facts.world.refused.len());
+            .sample(&Labels::NONE, refused.len());
         // what the kernel does not tell is left out
         if let Ok(maps) = self.maps.memory() {
             let bytes: u64 = maps.iter().map(|map| map.bytes).sum();

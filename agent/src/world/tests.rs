@@ -140,6 +140,24 @@ fn a_broken_file_leaves_its_objects_as_they_were_even_after_a_restart() {
 }
 
 #[test]
+fn everything_that_is_wrong_with_a_policy_is_told_while_its_last_good_state_stays() {
+    let node = Node::new();
+    node.write("a.yaml", &policy("deny"));
+    let source = node.start();
+    let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec:\n  \
+                podSelecter: {}\n  ingress:\n  - from: [{}]\n    ports: [{port: 0}]\n";
+    node.write("a.yaml", text);
+    let refused = wait(&source, "a refusal", |world| !world.refused.is_empty());
+    let fields: Vec<(u32, &str)> =
+        refused.refused.iter().map(|refusal| (refusal.error.line, refusal.error.field.as_str())).collect();
+    let expected =
+        [(5, "spec.podSelecter"), (7, "spec.ingress[0].from[0]"), (8, "spec.ingress[0].ports[0].port")];
+    assert_eq!(fields, expected);
+    assert!(refused.refused.iter().all(|refusal| refusal.kept.len() == 1));
+    assert_eq!(policies(&refused), ["deny"]);
+}
+
+#[test]
 fn slices_of_a_broken_file_stay_as_they_were_even_after_a_restart() {
     let node = Node::new();
     let slice = |address: &str| {

@@ -1,5 +1,6 @@
 //! What a Palomar agent tells beyond Hubble's status.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anyhow::Result;
@@ -105,7 +106,15 @@ fn print_agent(agent: &GetAgentStatusResponse, out: &mut dyn Write) -> io::Resul
     if refused_manifests.is_empty() {
         return Ok(());
     }
-    writeln!(out, "Refused Manifests: {}", refused_manifests.len())?;
+    // What belongs to no file stands for itself.
+    let files: BTreeSet<&str> = refused_manifests.iter().map(|refused| refused.file.as_str()).collect();
+    let whole = refused_manifests.iter().filter(|refused| refused.file.is_empty()).count();
+    let (count, mistakes) = (files.len() + whole.saturating_sub(1), refused_manifests.len());
+    write!(out, "Refused Manifests: {count}")?;
+    if mistakes > count {
+        write!(out, " ({mistakes} mistakes)")?;
+    }
+    writeln!(out)?;
     for refused in refused_manifests {
         write!(out, "  - {}", escape(&refused.file))?;
         if refused.line > 0 {

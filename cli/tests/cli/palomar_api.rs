@@ -79,6 +79,12 @@ fn agent() -> Stub {
                 reason: "no number\x1b[2J from 1 to 65535".to_owned(),
             },
             RefusedManifest {
+                file: "web.yaml".to_owned(),
+                line: 9,
+                field: "spec.egress".to_owned(),
+                reason: "must be a list".to_owned(),
+            },
+            RefusedManifest {
                 file: "gone.yaml".to_owned(),
                 reason: "cannot be read".to_owned(),
                 ..Default::default()
@@ -159,8 +165,9 @@ Policy: audit, with objects from manifests
 Endpoints: 3, attached with tcx
 Kernel: 40.0 MiB of maps, 1,234 packets of unknown connections
 Drops by Others: cannot be told: no types^[[2J of the kernel
-Refused Manifests: 2
+Refused Manifests: 2 (3 mistakes)
   - web.yaml:7: spec.ingress[0].ports[1].port: no number^[[2J from 1 to 65535
+  - web.yaml:9: spec.egress: must be a list
   - gone.yaml: cannot be read
 Lost Events: 1,024
   STAGE      IN       OUT      FILTERED   LOST

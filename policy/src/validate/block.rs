@@ -5,38 +5,43 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use palomar_model::netpol::IpBlock;
 
-use super::{Checked, FieldPath, Reason, each};
+use super::{Faults, FieldPath, Reason, each};
 use crate::draft::IpBlockDraft;
 
-pub(super) fn validate(draft: IpBlockDraft, path: &FieldPath) -> Checked<IpBlock> {
+pub(super) fn validate(draft: IpBlockDraft, path: &FieldPath, faults: &mut Faults) -> Option<IpBlock> {
     let IpBlockDraft { cidr, except } = draft;
     let at = path.key("cidr");
-    let Some(written) = cidr else {
-        return Err(at.reject(Reason::Missing));
+    let cidr = match cidr {
+        Some(written) => parse(&written, &at, faults),
+        None => faults.reject(&at, Reason::Missing),
     };
-    let cidr = parse(&written, &at)?;
-    let mut except = each(except, &path.key("except"), |written, at| {
-        let net = parse(&written, at)?;
-        if net == cidr || !cidr.contains(&net) {
-            return Err(at.reject(Reason::ExceptOutside { written, cidr: cidr.to_string() }));
+    let mut except = each(except, &path.key("except"), faults, |written, at, faults| {
+        let net = parse(&written, at, faults)?;
+        match cidr {
+            Some(cidr) if net == cidr || !cidr.contains(&net) => {
+                faults.reject(at, Reason::ExceptOutside { written, cidr: cidr.to_string() })
+            }
+            // Of a range that is none, nobody can say what lies outside it.
+            _ => Some(net),
         }
-        Ok(net)
-    })?;
+    });
     except.sort_unstable();
     except.dedup();
-    Ok(IpBlock { cidr, except })
+    Some(IpBlock { cidr: cidr?, except })
 }
 
 /// Host bits are cleared, as everyone who keeps Kubernetes policies reads them.
-fn parse(written: &str, path: &FieldPath) -> Checked<IpNet> {
+fn parse(written: &str, path: &FieldPath, faults: &mut Faults) -> Option<IpNet> {
     let Some((address, length)) = parts(written) else {
-        return Err(path.reject(Reason::NotACidr { written: written.to_owned() }));
+        return faults.reject(path, Reason::NotACidr { written: written.to_owned() });
     };
     if address.to_canonical() != address {
-        return Err(path.reject(Reason::MappedCidr { written: written.to_owned() }));
+        return faults.reject(path, Reason::MappedCidr { written: written.to_owned() });
     }
-    let net = IpNet::new(address, length);
-    net.map(|net| net.trunc()).map_err(|_| path.reject(Reason::NotACidr { written: written.to_owned() }))
+    match IpNet::new(address, length) {
+        Ok(net) => Some(net.trunc()),
+        Err(_) => faults.reject(path, Reason::NotACidr { written: written.to_owned() }),
+    }
 }
 
 /// Numbers with leading zeros are refused: some read them as octal.

@@ -4,16 +4,26 @@ use std::fmt;
 
 use super::label_syntax;
 
-/// A policy that Kubernetes would refuse, or that says less than it seems to. Prints as `spec.podSelector: …`; text
-/// from the policy is quoted and escaped.
+/// A policy that Kubernetes would refuse, or that says less than it seems to. Prints a line for each fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {reason}")]
+#[error("{}", lines(.faults))]
 pub struct InvalidPolicy {
+    /// All that is wrong with it, in the order of the fields; never empty.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong with a policy. Prints as `spec.podSelector: …`; text from the policy is quoted and escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
     /// Where.
     pub field: FieldPath,
     /// Why.
     pub reason: Reason,
 }
+
+/// What is wrong so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults(pub(super) Vec<Fault>);
 
 /// The way from the object to a field. Prints as `spec.ingress[0].from[1].ipBlock`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -161,6 +171,60 @@ pub enum Reason {
     },
 }
 
+// === impl Fault ===
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, reason } = self;
+        write!(f, "{field}: {reason}")
+    }
+}
+
+fn lines(faults: &[Fault]) -> String {
+    faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n")
+}
+
+// === impl Faults ===
+
+impl Faults {
+    /// Notes a fault. Gives `None`, which is what is left of the field.
+    pub(super) fn reject<T>(&mut self, field: &FieldPath, reason: Reason) -> Option<T> {
+        self.0.push(Fault { field: field.clone(), reason });
+        None
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Whether something is missing: it may be there and be misspelt, for one who knows of unknown fields.
+    pub const fn is_absence(&self) -> bool {
+        match self {
+            Self::Missing
+            | Self::MissingPodSelector
+            | Self::EmptyPeer
+            | Self::EndWithoutPort
+            | Self::ValuesMissing { .. } => true,
+            Self::UnknownPolicyType { .. }
+            | Self::TooManyPolicyTypes { .. }
+            | Self::BlockWithSelector
+            | Self::NotACidr { .. }
+            | Self::MappedCidr { .. }
+            | Self::ExceptOutside { .. }
+            | Self::UnknownProtocol { .. }
+            | Self::PortOutOfRange { .. }
+            | Self::QuotedPort { .. }
+            | Self::PortName { .. }
+            | Self::EndOfName { .. }
+            | Self::EndBeforePort { .. }
+            | Self::UnknownOperator { .. }
+            | Self::ValuesForbidden { .. }
+            | Self::LabelKey { .. }
+            | Self::LabelValue { .. } => false,
+        }
+    }
+}
+
 // === impl FieldPath ===
 
 impl FieldPath {
@@ -180,11 +244,7 @@ impl FieldPath {
         self.then(Segment::Index(index))
     }
 
-    pub(super) fn reject(&self, reason: Reason) -> InvalidPolicy {
-        InvalidPolicy { field: self.clone(), reason }
-    }
-
-    /// The steps from the object to the field; never empty.
+    /// The steps from the object to the field.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -193,6 +253,13 @@ impl FieldPath {
         let mut segments = self.segments.clone();
         segments.push(segment);
         Self { segments }
+    }
+}
+
+/// A path of these steps; one without any is that of the object itself, and prints as nothing.
+impl FromIterator<Segment> for FieldPath {
+    fn from_iter<I: IntoIterator<Item = Segment>>(segments: I) -> Self {
+        Self { segments: segments.into_iter().collect() }
     }
 }
 

@@ -1,23 +1,23 @@
 //! The syntax of label keys (`name`, `prefix.example/name`) and values.
 
-use super::{Checked, FieldPath, Reason};
+use super::{Faults, FieldPath, Reason};
 
 /// Longest name part of a key, and longest value, in bytes.
 const NAME_MAX: usize = 63;
 /// Longest prefix part of a key, in bytes.
 const PREFIX_MAX: usize = 253;
 
-pub(super) fn key(written: String, path: &FieldPath) -> Checked<String> {
+pub(super) fn key(written: String, path: &FieldPath, faults: &mut Faults) -> Option<String> {
     match key_problem(&written) {
-        None => Ok(written),
-        Some(problem) => Err(path.reject(Reason::LabelKey { written, problem })),
+        None => Some(written),
+        Some(problem) => faults.reject(path, Reason::LabelKey { written, problem }),
     }
 }
 
-pub(super) fn value(written: String, path: &FieldPath) -> Checked<String> {
+pub(super) fn value(written: String, path: &FieldPath, faults: &mut Faults) -> Option<String> {
     match value_problem(&written) {
-        None => Ok(written),
-        Some(problem) => Err(path.reject(Reason::LabelValue { written, problem })),
+        None => Some(written),
+        Some(problem) => faults.reject(path, Reason::LabelValue { written, problem }),
     }
 }
 

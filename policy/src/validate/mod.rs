@@ -11,32 +11,41 @@ use palomar_model::netpol::{NetworkPolicy, Rule};
 
 use crate::draft::{EgressDraft, IngressDraft, NetworkPolicyDraft, PeerDraft, PortDraft, SpecDraft};
 
-pub use invalid::{FieldPath, InvalidPolicy, Reason, Segment};
-
-/// What is valid of a part, or what is wrong with it.
-type Checked<T> = Result<T, InvalidPolicy>;
+use invalid::Faults;
+pub use invalid::{Fault, FieldPath, InvalidPolicy, Reason, Segment};
 
 impl NetworkPolicyDraft {
-    /// The policy, with Kubernetes' defaults; or the first error, in the order of the fields. Rules of a direction
-    /// that `policyTypes` leaves out are checked and then dropped, as Kubernetes does.
+    /// The policy, with Kubernetes' defaults; or everything that is wrong with it. Rules of a direction that `policyTypes`
+    /// leaves out are checked and then dropped, as Kubernetes does.
     pub fn validate(self) -> Result<NetworkPolicy, InvalidPolicy> {
+        let mut faults = Faults::default();
+        match self.checked(&mut faults) {
+            Some(policy) if faults.0.is_empty() => Ok(policy),
+            _ => Err(InvalidPolicy { faults: faults.0 }),
+        }
+    }
+
+    /// `None` only where a fault was noted.
+    fn checked(self, faults: &mut Faults) -> Option<NetworkPolicy> {
         let Self { name, spec } = self;
         let path = FieldPath::root("spec");
         let Some(SpecDraft { pod_selector, policy_types, ingress, egress }) = spec else {
-            return Err(path.reject(Reason::Missing));
+            return faults.reject(&path, Reason::Missing);
         };
         let at = path.key("podSelector");
-        let Some(pod_selector) = pod_selector else {
-            return Err(at.reject(Reason::MissingPodSelector));
+        let pod_selector = match pod_selector {
+            Some(draft) => Some(selector::validate(draft, &at, faults)),
+            None => faults.reject(&at, Reason::MissingPodSelector),
         };
-        let pod_selector = selector::validate(pod_selector, &at)?;
-        let types = types(policy_types.unwrap_or_default(), egress.as_deref(), &path.key("policyTypes"))?;
-        let ingress =
-            rules(ingress, &path.key("ingress"), |IngressDraft { from, ports }| ("from", from, ports))?;
-        let egress = rules(egress, &path.key("egress"), |EgressDraft { to, ports }| ("to", to, ports))?;
-        Ok(NetworkPolicy {
+        let types =
+            types(policy_types.unwrap_or_default(), egress.as_deref(), &path.key("policyTypes"), faults);
+        let split = |IngressDraft { from, ports }| ("from", from, ports);
+        let ingress = rules(ingress, &path.key("ingress"), faults, split);
+        let split = |EgressDraft { to, ports }| ("to", to, ports);
+        let egress = rules(egress, &path.key("egress"), faults, split);
+        Some(NetworkPolicy {
             name,
-            pod_selector,
+            pod_selector: pod_selector?,
             ingress: types.ingress.then_some(ingress),
             egress: types.egress.then_some(egress),
         })
@@ -50,44 +59,51 @@ struct Types {
 }
 
 /// An empty `egress` list counts as none, as in the API server's defaults.
-fn types(written: Vec<String>, egress: Option<&[EgressDraft]>, path: &FieldPath) -> Checked<Types> {
+fn types(
+    written: Vec<String>,
+    egress: Option<&[EgressDraft]>,
+    path: &FieldPath,
+    faults: &mut Faults,
+) -> Types {
     if written.is_empty() {
-        return Ok(Types { ingress: true, egress: egress.is_some_and(|rules| !rules.is_empty()) });
+        return Types { ingress: true, egress: egress.is_some_and(|rules| !rules.is_empty()) };
     }
     if written.len() > 2 {
-        return Err(path.reject(Reason::TooManyPolicyTypes { count: written.len() }));
+        faults.reject::<()>(path, Reason::TooManyPolicyTypes { count: written.len() });
     }
     let mut types = Types { ingress: false, egress: false };
     for (index, written) in written.into_iter().enumerate() {
         match written.as_str() {
             "Ingress" => types.ingress = true,
             "Egress" => types.egress = true,
-            _ => return Err(path.index(index).reject(Reason::UnknownPolicyType { written })),
+            _ => drop(faults.reject::<()>(&path.index(index), Reason::UnknownPolicyType { written })),
         }
     }
-    Ok(types)
+    types
 }
 
 fn rules<D>(
     drafts: Option<Vec<D>>,
     path: &FieldPath,
+    faults: &mut Faults,
     split: impl Fn(D) -> (&'static str, Option<Vec<PeerDraft>>, Option<Vec<PortDraft>>),
-) -> Checked<Vec<Rule>> {
-    each(drafts, path, |draft, path| {
+) -> Vec<Rule> {
+    each(drafts, path, faults, |draft, path, faults| {
         let (side, peers, ports) = split(draft);
-        Ok(Rule {
-            peers: each(peers, &path.key(side), peer::validate)?,
-            ports: each(ports, &path.key("ports"), port::validate)?,
+        Some(Rule {
+            peers: each(peers, &path.key(side), faults, peer::validate),
+            ports: each(ports, &path.key("ports"), faults, port::validate),
         })
     })
 }
 
-/// Checks every item of a list; absent is empty.
+/// Checks every item of a list; absent is empty. What is left is what is good.
 fn each<D, T>(
     drafts: Option<Vec<D>>,
     path: &FieldPath,
-    check: impl Fn(D, &FieldPath) -> Checked<T>,
-) -> Checked<Vec<T>> {
+    faults: &mut Faults,
+    check: impl Fn(D, &FieldPath, &mut Faults) -> Option<T>,
+) -> Vec<T> {
     let drafts = drafts.unwrap_or_default().into_iter().enumerate();
-    drafts.map(|(index, draft)| check(draft, &path.index(index))).collect()
+    drafts.filter_map(|(index, draft)| check(draft, &path.index(index), faults)).collect()
 }

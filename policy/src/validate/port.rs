@@ -4,54 +4,62 @@ use palomar_model::netpol::{PortRule, Ports};
 use palomar_model::packet::Protocol;
 use palomar_model::ports;
 
-use super::{Checked, FieldPath, Reason};
+use super::{Faults, FieldPath, Reason};
 use crate::draft::{PortDraft, PortValue};
 
-pub(super) fn validate(draft: PortDraft, path: &FieldPath) -> Checked<PortRule> {
+pub(super) fn validate(draft: PortDraft, path: &FieldPath, faults: &mut Faults) -> Option<PortRule> {
     let PortDraft { protocol, port, end_port } = draft;
     let protocol = match protocol.as_deref() {
-        None | Some("TCP") => Protocol::Tcp,
-        Some("UDP") => Protocol::Udp,
-        Some("SCTP") => Protocol::Sctp,
+        None | Some("TCP") => Some(Protocol::Tcp),
+        Some("UDP") => Some(Protocol::Udp),
+        Some("SCTP") => Some(Protocol::Sctp),
         Some(other) => {
-            return Err(path.key("protocol").reject(Reason::UnknownProtocol { written: other.to_owned() }));
+            let written = other.to_owned();
+            faults.reject(&path.key("protocol"), Reason::UnknownProtocol { written })
         }
     };
     let at = path.key("port");
     let end_at = path.key("endPort");
     let ports = match (port, end_port) {
-        (None, None) => Ports::Every,
-        (None, Some(_)) => return Err(end_at.reject(Reason::EndWithoutPort)),
+        (None, None) => Some(Ports::Every),
+        (None, Some(_)) => faults.reject(&end_at, Reason::EndWithoutPort),
         (Some(PortValue::Name(name)), end) => {
-            let name = checked_name(name, &at)?;
-            if end.is_some() {
-                return Err(end_at.reject(Reason::EndOfName { name }));
+            let name = checked_name(name, &at, faults);
+            match (name, end) {
+                (Some(name), Some(_)) => faults.reject(&end_at, Reason::EndOfName { name }),
+                (name, _) => name.map(Ports::Named),
             }
-            Ports::Named(name)
         }
         (Some(PortValue::Number(port)), end) => {
-            let port = number(port, &at)?;
-            let end = end.map_or(Ok(port), |end| number(end, &end_at))?;
-            if end < port {
-                return Err(end_at.reject(Reason::EndBeforePort { end, port }));
-            }
-            Ports::Range(port, end)
+            let port = number(port, &at, faults);
+            let end = end.map_or(port, |end| number(end, &end_at, faults));
+            range(port, end, &end_at, faults)
         }
     };
-    Ok(PortRule { protocol, ports })
+    Some(PortRule { protocol: protocol?, ports: ports? })
 }
 
-fn checked_name(written: String, path: &FieldPath) -> Checked<String> {
+fn range(port: Option<u16>, end: Option<u16>, end_at: &FieldPath, faults: &mut Faults) -> Option<Ports> {
+    let (port, end) = (port?, end?);
+    if end < port {
+        return faults.reject(end_at, Reason::EndBeforePort { end, port });
+    }
+    Some(Ports::Range(port, end))
+}
+
+fn checked_name(written: String, path: &FieldPath, faults: &mut Faults) -> Option<String> {
     if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(path.reject(Reason::QuotedPort { written }));
+        return faults.reject(path, Reason::QuotedPort { written });
     }
     match ports::name_problem(&written) {
-        None => Ok(written),
-        Some(problem) => Err(path.reject(Reason::PortName { written, problem })),
+        None => Some(written),
+        Some(problem) => faults.reject(path, Reason::PortName { written, problem }),
     }
 }
 
-fn number(written: i64, path: &FieldPath) -> Checked<u16> {
-    let port = u16::try_from(written).ok().filter(|port| *port != 0);
-    port.ok_or_else(|| path.reject(Reason::PortOutOfRange { written }))
+fn number(written: i64, path: &FieldPath, faults: &mut Faults) -> Option<u16> {
+    match u16::try_from(written).ok().filter(|port| *port != 0) {
+        Some(port) => Some(port),
+        None => faults.reject(path, Reason::PortOutOfRange { written }),
+    }
 }
