@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use palomar_model::object::ObjectName;
 
 use crate::class::{Class, classify};
-use crate::error::Problem;
+use crate::error::{Problem, quoted};
 use crate::fields::{At, Known, Problems};
 use crate::key::{Kind, ObjectKey};
 use crate::tree::Node;
@@ -42,7 +42,7 @@ impl Found {
     }
 }
 
-/// Reads an object or a list. `inherited` is the kind that the items of a typed list do not repeat.
+/// Reads an object or a list. `inherited` is the kind of the items of a typed list, which need not repeat it.
 pub(crate) fn read(root: &Node, path: &str, inherited: Option<Kind>, found: &mut Found) {
     let at = At::new(root, path);
     let mut problems = Problems::default();
@@ -90,10 +90,19 @@ fn class_of(at: &At<'_>, inherited: Option<Kind>, problems: &mut Problems) -> Op
         None
     };
     let (kind, api_version) = (text(kind, "kind"), text(api_version, "apiVersion"));
-    let (kind, api_version) =
-        (kind?, api_version.or_else(|| inherited.map(|kind| kind.api_version().to_owned()))?);
+    let kind = kind?;
+    // Of an item without one, which is told, the kind is known nevertheless, and so is its name.
+    let by_kind =
+        || inherited.map(|listed| Kind::from_name(&kind).unwrap_or(listed).api_version().to_owned());
+    let api_version = api_version.or_else(by_kind)?;
     match classify(&api_version, &kind) {
-        Ok(class) => Some(class),
+        Ok(class) => {
+            if let Some(listed) = inherited.filter(|listed| class != Class::Ours(*listed)) {
+                let at = fields.get("kind").unwrap_or_else(|| fields.missing("kind"));
+                problems.add(&at, misplaced(&api_version, &kind, listed));
+            }
+            Some(class)
+        }
         Err(misfit) => {
             problems.add(
                 &fields.get(misfit.field).unwrap_or_else(|| fields.missing(misfit.field)),
@@ -102,6 +111,14 @@ fn class_of(at: &At<'_>, inherited: Option<Kind>, problems: &mut Problems) -> Op
             None
         }
     }
+}
+
+/// What is said of an item that is none of those its list is named for.
+fn misplaced(api_version: &str, kind: &str, listed: Kind) -> String {
+    let (found, listed) = (quoted(&format!("{api_version} {kind}")), listed.name());
+    format!(
+        "{found} stands in a {listed}List, which holds {listed} alone; for objects of several kinds write v1 List"
+    )
 }
 
 /// The items of a list; `items: null` is how an empty one may be written.
