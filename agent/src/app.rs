@@ -134,8 +134,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
     // The API, until a signal, and the metrics beside it.
     let instance = instance::network_namespace()?.to_string();
-    let source = cluster_world.kind();
-    let teller = Arc::new(Teller { facts, maps, attributions, instance, source, hook, foreign, hits });
+    let (source, masks) = (cluster_world.kind(), args.masquerade_all);
+    let teller = Arc::new(Teller { facts, maps, attributions, instance, source, hook, masks, foreign, hits });
     let served = Served {
         ring: Arc::clone(&ring),
         losses: Arc::clone(&losses),

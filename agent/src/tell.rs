@@ -36,6 +36,8 @@ pub struct Teller {
     pub source: ClusterSource,
     /// The hook in use.
     pub hook: Hook,
+    /// Whether the node puts its own address in place of the client's for every service.
+    pub masks: bool,
     /// Whether drops by others are told.
     pub foreign: Foreign,
     /// How often each policy decided.
@@ -96,7 +98,7 @@ impl AgentFacts for Teller {
             // the clock before the facts: what changes in between is in them
             let now_ns = wall_now_ns();
             let facts = self.facts.load();
-            objects::messages(&facts.history, &facts.directory, now_ns)
+            objects::messages(&facts.history, &facts.directory, self.masks, now_ns)
         })
     }
 

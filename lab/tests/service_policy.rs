@@ -269,6 +269,14 @@ fn where_the_node_masks_every_client_and_the_agent_is_told_backends_that_differ_
             let turns: Vec<bool> = (0..2).map(|_| answers(client, at, SHORT)).collect();
             assert_eq!(turns, [false; 2], "{at}: which of them it is would never show");
         }
+        for (at, expected) in [(service(1, is_ipv4), "allowed"), (service(3, is_ipv4), "denied")] {
+            let (to, port) = (at.ip().to_string(), at.port().to_string());
+            let asked = ["policy", "explain", "--from", "np-demo/client", "--to", &to, "--port", &port];
+            let told = agent.palomar(&asked);
+            assert!(told.contains(&format!("Egress of np-demo/client: {expected}")), "{at}: {told}");
+            let verdict = format!("np-demo/client -> {to}, TCP {port}: {expected}\n");
+            assert!(expected == "allowed" || told.starts_with(&verdict), "{at}: {told}");
+        }
     }
 }
 

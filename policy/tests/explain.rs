@@ -10,7 +10,9 @@ use palomar_model::ports::NamedPort;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
 use palomar_policy::draft::NetworkPolicyDraft;
-use palomar_policy::explain::{Index, Outcome, Prober, Question, Verdict, explain, smallest_change};
+use palomar_policy::explain::{
+    Index, Masquerade, Outcome, Prober, Question, Verdict, explain, smallest_change,
+};
 use serde_json::{Value, json};
 
 /// Two nodes; in `shop` the pods `web` (dual stack, port http 8080), `front`, `db`, `old` (ended), `new` (no address)
@@ -631,6 +633,29 @@ fn a_source_that_a_node_hides_is_reached_by_no_selector_and_its_address_is_not_k
             // one family
             Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", "web")).unwrap()).addresses.pop();
             answer(&world, source, to, port).0
+        });
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+#[test]
+fn nodes_that_masquerade_all_hide_who_comes_to_a_cluster_address_and_may_hide_who_comes_from_outside() {
+    use Verdict::{Allowed, Denied, Undecidable};
+
+    let from = |peers: Value| json!({"podSelector": app("web"), "ingress": [{"from": peers}]});
+    let front = from(json!([{"podSelector": app("front")}]));
+    let anyone = json!({"podSelector": app("web"), "ingress": [{}]});
+    for (what, to, port, keeps_source, expected) in [
+        ("a cluster address", "10.96.0.1", 80, true, [Denied, Allowed]),
+        ("outside, hidden by the service", "192.0.2.80", 80, false, [Denied, Allowed]),
+        ("outside, kept by the service", "192.0.2.80", 80, true, [Undecidable, Allowed]),
+        ("a node port, kept by the service", "10.0.0.1", 30_080, true, [Undecidable, Allowed]),
+        ("the pod itself", "10.1.0.1", 8080, true, [Allowed, Allowed]),
+    ] {
+        let found = [&front, &anyone].map(|policy| {
+            let world = outside(&[("shop/p", policy.clone())], keeps_source);
+            let index = Index::new(&world).masquerading(Masquerade::All);
+            explain(&index, &question("shop/front", to, port)).answer.verdict
         });
         assert_eq!(found, expected, "{what}");
     }

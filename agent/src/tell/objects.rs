@@ -12,7 +12,12 @@ use crate::world::WrittenObject;
 const PART: usize = 500;
 
 /// The answer to `ListObjects`: objects by kind and name, then what was removed, then the totals and the node itself.
-pub fn messages(history: &History, directory: &Directory, now_ns: i64) -> Vec<v1::ListObjectsResponse> {
+pub fn messages(
+    history: &History,
+    directory: &Directory,
+    masquerades_all: bool,
+    now_ns: i64,
+) -> Vec<v1::ListObjectsResponse> {
     let mut held: Vec<&Held> = history.objects.values().collect();
     held.sort_by(|a, b| a.object.key.cmp(&b.object.key));
     let parts = held.chunks(PART).map(|part| v1::ListObjectsResponse {
@@ -27,16 +32,17 @@ pub fn messages(history: &History, directory: &Directory, now_ns: i64) -> Vec<v1
             known_since: history.known_since_ns.map(timestamp),
             as_of: Some(timestamp(now_ns.saturating_sub(SETTLE_NS))),
         }),
-        node: Some(own_node(directory)),
+        node: Some(own_node(directory, masquerades_all)),
     };
     parts.chain([last]).collect()
 }
 
-fn own_node(directory: &Directory) -> v1::OwnNode {
+fn own_node(directory: &Directory, masquerades_all: bool) -> v1::OwnNode {
     let addresses = directory.node_addresses.iter().filter(|address| !address.is_loopback());
     v1::OwnNode {
         name: directory.node_name.as_ref().to_owned(),
         addresses: addresses.map(ToString::to_string).collect(),
+        masquerades_all,
     }
 }
 
@@ -91,7 +97,7 @@ mod tests {
         let mut directory = Directory::empty("n1".into(), "default".into());
         let own = ["127.0.0.1", "192.0.2.1", "10.0.0.1"];
         directory.node_addresses = own.map(|own| own.parse().unwrap()).into();
-        let messages = messages(&history, &directory, 3_000_000_000);
+        let messages = messages(&history, &directory, true, 3_000_000_000);
         let found: Vec<&v1::ClusterObject> = messages.iter().flat_map(|message| &message.objects).collect();
         let expected: Vec<&str> = objects.iter().map(|object| &*object.source).collect();
         assert_eq!(found.iter().map(|object| object.json.as_str()).collect::<Vec<_>>(), expected);
@@ -107,7 +113,11 @@ mod tests {
             ("Pod", "demo", "gone")
         );
         assert_eq!(gone.removed_at, Some(timestamp(2_050_000_000)));
-        let node = v1::OwnNode { name: "n1".into(), addresses: vec!["10.0.0.1".into(), "192.0.2.1".into()] };
+        let node = v1::OwnNode {
+            name: "n1".into(),
+            addresses: vec!["10.0.0.1".into(), "192.0.2.1".into()],
+            masquerades_all: true,
+        };
         assert_eq!(last.node, Some(node));
         let totals = last.totals.as_ref().expect("totals");
         assert_eq!((totals.objects, totals.known_since), (501, Some(timestamp(1_050_000_000))));

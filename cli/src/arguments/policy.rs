@@ -1,7 +1,7 @@
 //! Flags of the commands about policies.
 
 use super::commands::Group;
-use super::declare::{Declared, Kind, text};
+use super::declare::{Declared, Kind, switch, text};
 use super::{filters, selectors};
 
 const MANIFESTS: Declared = text(
@@ -11,6 +11,12 @@ const MANIFESTS: Declared = text(
      the agent]",
 )
 .of(Kind::List);
+
+const MASQUERADE_ALL: Declared = switch(
+    "masquerade-all",
+    "With --manifests: nodes hide who connects to services behind their own addresses, as kube-proxy's flag of this name \
+     has it (an agent says so itself)",
+);
 
 /// Of `policy explain`.
 pub const EXPLAIN: &[Group] = &[
@@ -30,6 +36,7 @@ pub const EXPLAIN: &[Group] = &[
         heading: "Options",
         flags: &[
             MANIFESTS,
+            MASQUERADE_ALL,
             text("output", "FORMAT", "text, json [default: text]").short('o').choices(&["text", "json"]),
         ],
     },
@@ -45,6 +52,7 @@ pub const TEST: &[Group] = &[Group {
             "Kubernetes YAML to answer from: a directory or a file; several are separated by commas",
         )
         .of(Kind::List),
+        MASQUERADE_ALL,
         text("output", "FORMAT", "text, json, junit [default: text]")
             .short('o')
             .choices(&["text", "json", "junit"]),
@@ -77,6 +85,7 @@ pub const SIMULATE: &[Group] = &[
         heading: "Options",
         flags: &[
             MANIFESTS,
+            MASQUERADE_ALL,
             text(
                 "input-file",
                 "FILE",

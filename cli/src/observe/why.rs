@@ -4,7 +4,6 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Result;
-use palomar_policy::explain::Index;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
 use tokio::time::{Instant, sleep_until};
 
@@ -34,7 +33,7 @@ pub async fn receive<O: Write, E: Write>(
     loop {
         let basis = Basis::from_agent(connection, printer.err()).await?;
         let again = Instant::now() + REFRESH;
-        let index = Index::new(&basis.manifests.world);
+        let index = basis.manifests.index();
         let mut why = Why::new(&basis, &index);
         loop {
             let response = match waiting.take() {

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail};
 use palomar_manifest::{Kind, ObjectKey, parse};
+use palomar_policy::explain::Masquerade;
 use palomar_proto::palomar::v1::palomar_client::PalomarClient;
-use palomar_proto::palomar::v1::{ClusterObject, ListObjectsRequest, ObjectTotals, RemovedObject};
+use palomar_proto::palomar::v1::{ClusterObject, ListObjectsRequest, ObjectTotals, OwnNode, RemovedObject};
 use palomar_transport::http2::MAX_MESSAGE_BYTES;
 use prost_types::Timestamp;
 use tonic::Status;
@@ -52,6 +53,9 @@ impl Basis {
         if let Some(manifests) = manifests::named(given)? {
             return Ok(Self { manifests, history: None });
         }
+        if given.switch("masquerade-all")? {
+            bail!("--masquerade-all goes with --manifests: an agent says itself what its node does");
+        }
         let told = Self::from_agent(connection, surroundings.err).await;
         told.with_context(|| format!("{NOT_NAMED}; without it an agent is asked"))
     }
@@ -72,8 +76,10 @@ impl Basis {
             }
             history.removed.extend(part.removed.iter().filter_map(removed));
             totals = part.totals;
-            if let Some(node) = part.node {
-                manifests.know_node(node.name, addresses(&node.addresses)?);
+            if let Some(OwnNode { name, addresses, masquerades_all }) = part.node {
+                manifests.know_node(name, parsed(&addresses)?);
+                manifests.masquerade =
+                    if masquerades_all { Masquerade::All } else { Masquerade::FromOutside };
             }
         }
         let Some(ObjectTotals { objects: _, known_since, as_of }) = totals else {
@@ -146,7 +152,7 @@ fn concerns(key: &ObjectKey, end: &ObjectKey) -> bool {
     }
 }
 
-fn addresses(texts: &[String]) -> Result<Vec<IpAddr>> {
+fn parsed(texts: &[String]) -> Result<Vec<IpAddr>> {
     let address =
         |text: &String| text.parse().with_context(|| format!("the agent's own address: {}", escape(text)));
     texts.iter().map(address).collect()

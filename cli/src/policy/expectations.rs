@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use palomar_manifest::Escaped;
 use palomar_manifest::expectations::{Expectation, parse};
-use palomar_policy::explain::{Index, Verdict, explain, smallest_change};
+use palomar_policy::explain::{Verdict, explain, smallest_change};
 use serde_json::{Value, json};
 
 use super::exit::NotAsWanted;
@@ -60,7 +60,7 @@ pub fn run(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
 }
 
 fn judge(expectations: Vec<Expectation>, manifests: &Manifests) -> Vec<Outcome> {
-    let index = Index::new(&manifests.world);
+    let index = manifests.index();
     let judge = |expectation: Expectation| {
         let question = &expectation.question;
         let explanation = explain(&index, question);

@@ -1,7 +1,7 @@
 //! One question, with all reasons.
 
 use anyhow::{Result, bail};
-use palomar_policy::explain::{Change, Explanation, Index, Question, explain, smallest_change};
+use palomar_policy::explain::{Change, Explanation, Question, explain, smallest_change};
 
 use super::manifests::Manifests;
 use super::{json, question, text};
@@ -24,7 +24,7 @@ pub struct Told<'t> {
 pub fn run(given: &Given, manifests: &Manifests, surroundings: &mut Surroundings<'_>) -> Result<()> {
     let question = question::from_flags(given)?;
     let output = given.text("output").unwrap_or("text");
-    let index = Index::new(&manifests.world);
+    let index = manifests.index();
     let explanation = explain(&index, &question);
     let change = smallest_change(&index, question.protocol, &explanation);
     let told = Told {

@@ -55,13 +55,14 @@ fn missing(facts: &[Missing]) -> Vec<String> {
 }
 
 fn path_of(explained: &PathExplanation<'_>, manifests: &Manifests) -> Value {
-    let PathExplanation { path, verdict, egress, ingress } = explained;
+    let PathExplanation { path, verdict, egress, ingress, closed_by } = explained;
     json!({
         "from": party(&path.from),
         "to": party(&path.to),
         "port": path.port,
         "service": path.service.map(ToString::to_string),
         "verdict": verdict.name(),
+        "closed_by": closed_by.as_ref().map(party),
         "ingress": direction(ingress, manifests),
         "egress": direction(egress, manifests),
     })

@@ -14,6 +14,7 @@ use palomar_manifest::{MAX_FILE_BYTES, MAX_PROBLEMS, ManifestError, ManifestObje
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::world::{Node, World};
+use palomar_policy::explain::{Index, Masquerade};
 
 use crate::arguments::Given;
 
@@ -26,6 +27,8 @@ pub const NOT_NAMED: &str =
 pub struct Manifests {
     /// The objects.
     pub world: World,
+    /// Whose address nodes put their own in place of.
+    pub masquerade: Masquerade,
     places: BTreeMap<ObjectKey, Place>,
 }
 
@@ -82,7 +85,13 @@ pub fn named(given: &Given) -> Result<Option<Manifests>> {
     if let (true, Some(entry)) = (paths.is_empty(), given.all("manifests").last()) {
         bail!(entry.refuse("empty; name a directory or a file of Kubernetes YAML"));
     }
-    Ok(if paths.is_empty() { None } else { Some(Manifests::load(&paths)?) })
+    let masquerade = masquerade(given)?;
+    Ok(if paths.is_empty() { None } else { Some(Manifests { masquerade, ..Manifests::load(&paths)? }) })
+}
+
+/// From `--masquerade-all`.
+fn masquerade(given: &Given) -> Result<Masquerade> {
+    Ok(if given.switch("masquerade-all")? { Masquerade::All } else { Masquerade::FromOutside })
 }
 
 impl Manifests {
@@ -96,6 +105,11 @@ impl Manifests {
             }
         }
         if errors.is_empty() { Ok(manifests) } else { Err(LoadError::Refused(errors)) }
+    }
+
+    /// The world, prepared for questions.
+    pub fn index(&self) -> Index<'_> {
+        Index::new(&self.world).masquerading(self.masquerade)
     }
 
     /// Where a policy stands.

@@ -8,7 +8,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use palomar_manifest::Escaped;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, End, EndId, Index, InvalidEnd, Prober};
+use palomar_policy::explain::{Answer, Deciding, DirectionAnswer, End, EndId, InvalidEnd, Prober};
 
 use super::manifests::Manifests;
 use super::probe_line::ProbeLine;
@@ -63,7 +63,7 @@ pub fn run(
 /// Answers every line, and says which of them were no probes. Those have an answer of the form
 /// `{"line":3,"error":"…"}`; empty lines have none.
 pub fn answer_all(manifests: &Manifests, probes: impl Read, mut out: impl Write) -> io::Result<Refused> {
-    let index = Index::new(&manifests.world);
+    let index = manifests.index();
     let (ends, texts) = (HashMap::new(), HashMap::new());
     let mut answering = Answering { prober: Prober::new(&index), ends, texts, buffer: Vec::new() };
     let mut lines = Lines::new(probes);

@@ -53,7 +53,8 @@ pub async fn run(
         manifests::from_flags(given)?
     };
     let changed = change::from_flags(given, &manifests)?;
-    let (before, after) = (Index::new(&manifests.world), Index::new(&changed.world));
+    let after = Index::new(&changed.world).masquerading(manifests.masquerade);
+    let before = manifests.index();
     let mut replay = Replay::new(&before, &after);
     if files.is_empty() {
         read::server(connection, &choice, &mut replay, surroundings).await?;

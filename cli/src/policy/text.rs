@@ -48,7 +48,8 @@ fn grouped<'p, 'w>(paths: &'p [PathExplanation<'w>]) -> Vec<Vec<&'p PathExplanat
     for path in paths {
         let same = groups.iter_mut().find(|group| {
             let first = group[0];
-            (&first.egress, &first.ingress, first.path.port) == (&path.egress, &path.ingress, path.path.port)
+            (&first.egress, &first.ingress, first.closed_by, first.path.port)
+                == (&path.egress, &path.ingress, path.closed_by, path.path.port)
         });
         match same {
             Some(group) => group.push(path),
@@ -100,6 +101,10 @@ impl Text<'_> {
                 few(&both)
             };
             self.line(1, &format!("and the same {others}"));
+        }
+        if let Some(denied) = &first.closed_by {
+            let denied = at_address(denied);
+            self.line(1, &format!("closed because of {denied}, where it may lead as well: the node hides who connects, so that it would never show"));
         }
         for (name, party, side) in
             [("Egress", &path.from, &first.egress), ("Ingress", &path.to, &first.ingress)]

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use palomar_flow::view::Side;
-use palomar_policy::explain::{Index, explain, smallest_change};
+use palomar_policy::explain::{explain, smallest_change};
 use palomar_proto::flow::{Flow, FlowFilter};
 use palomar_proto::observer::GetFlowsRequest;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
@@ -54,7 +54,7 @@ pub async fn run(
         Asked::Missing(fact) => return cannot(&title, &flow, Some(&fact), "", output, surroundings),
         Asked::Nothing(what) => return cannot(&title, &flow, None, what, output, surroundings),
     };
-    let index = Index::new(&basis.manifests.world);
+    let index = basis.manifests.index();
     let explanation = explain(&index, &question);
     let change = smallest_change(&index, question.protocol, &explanation);
     let from = why::end_name(&flow, Side::Source, &question.from);

@@ -13,6 +13,7 @@ mod glance;
 mod help;
 mod input;
 mod mask;
+mod masquerade;
 mod palomar_api;
 mod policy;
 mod policy_list;

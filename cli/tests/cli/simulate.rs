@@ -71,7 +71,7 @@ fn response(flow: &Flow) -> GetFlowsResponse {
     }
 }
 
-fn lines(flows: &[Flow]) -> String {
+pub fn lines(flows: &[Flow]) -> String {
     flows.iter().map(|flow| json::to_string(&response(flow)).expect("it prints") + "\n").collect()
 }
 

@@ -48,7 +48,11 @@ pub fn objects(changed: &str, removed: Option<&str>, as_of: i64) -> Vec<own::Lis
         objects: Vec::new(),
         removed: removed.into_iter().collect(),
         totals: Some(totals),
-        node: Some(own::OwnNode { name: "n1".to_owned(), addresses: vec!["192.168.0.77".to_owned()] }),
+        node: Some(own::OwnNode {
+            name: "n1".to_owned(),
+            addresses: vec!["192.168.0.77".to_owned()],
+            masquerades_all: false,
+        }),
     };
     vec![part, last]
 }

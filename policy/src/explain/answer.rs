@@ -53,6 +53,45 @@ pub struct Deciding<'w> {
     pub rule: Option<u32>,
 }
 
+/// Of each address family, IPv4 first, the way that closes those beside it: it may not be gone, and they cannot be told
+/// from it.
+pub(super) fn closing<'a, 'w: 'a>(
+    ways: &(impl Iterator<Item = (&'a Path<'w>, Verdict)> + Clone),
+) -> [Option<usize>; 2] {
+    [true, false].map(|is_ipv4| {
+        let mut of_family = ways.clone().filter(|(path, _)| is_led(path, is_ipv4));
+        let is_hidden = of_family.any(|(path, _)| path.is_hidden);
+        let denied =
+            ways.clone().position(|(path, egress)| is_led(path, is_ipv4) && egress == Verdict::Denied);
+        denied.filter(|_| is_hidden)
+    })
+}
+
+/// The position in [`closing`] of the way that closes this one; `None`: nothing does.
+pub(super) fn closed_by(closing: [Option<usize>; 2], path: &Path<'_>, egress: Verdict) -> Option<usize> {
+    let [v4, v6] = closing;
+    let found = if is_led(path, true) { v4 } else { v6.filter(|_| is_led(path, false)) };
+    found.filter(|_| egress != Verdict::Denied)
+}
+
+/// Whether this node leads a connection to a service's address on by this way.
+fn is_led(path: &Path<'_>, is_ipv4: bool) -> bool {
+    let has_family = path.to.address.is_some_and(|address| address.is_ipv4() == is_ipv4);
+    has_family && path.service.is_some() && path.open.is_none()
+}
+
+/// Closes the ways that cannot be told from one that may not be gone.
+pub(super) fn close<'w>(ways: &mut [(Path<'w>, Answer<'w>)]) {
+    let closing = closing(&ways.iter().map(|(path, answer)| (path, answer.egress.verdict)));
+    for at in 0..ways.len() {
+        let (path, answer) = &ways[at];
+        let Some(by) = closed_by(closing, path, answer.egress.verdict) else { continue };
+        let egress = ways[by].1.egress.clone();
+        let answer = &mut ways[at].1;
+        *answer = Answer { verdict: Verdict::Denied, egress, missing: Vec::new(), ..answer.clone() };
+    }
+}
+
 /// The answer for all the ways that a connection may take; at least one.
 pub(super) fn combine<'w>(paths: impl IntoIterator<Item = (Path<'w>, Answer<'w>)>) -> Answer<'w> {
     let mut combined: Option<Answer<'w>> = None;

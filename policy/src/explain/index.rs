@@ -20,10 +20,21 @@ use crate::subject::Subject;
 #[derive(Debug)]
 pub struct Index<'w> {
     world: &'w World,
+    masquerade: Masquerade,
     owners: HashMap<IpAddr, Owner<'w>>,
     slices: Slices<'w>,
     node_ports: HashMap<(Protocol, u16), Vec<(&'w Service, &'w ServicePort)>>,
     namespaces: HashMap<&'w str, NamespaceFacts>,
+}
+
+/// Whose address nodes put their own in place of, for those who connect to services.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Masquerade {
+    /// Of those who come by a node port or an address outside the cluster, unless the service keeps them.
+    #[default]
+    FromOutside,
+    /// Everyone's: a backend never sees who connects (`--masquerade-all` of kube-proxy and of an agent).
+    All,
 }
 
 /// Who has an address.
@@ -39,10 +50,11 @@ pub(super) enum Owner<'w> {
 }
 
 impl<'w> Index<'w> {
-    /// Prepares a world; work in proportion to it.
+    /// Prepares a world, of which nobody says that its nodes masquerade all; work in proportion to it.
     pub fn new(world: &'w World) -> Self {
         let mut index = Self {
             world,
+            masquerade: Masquerade::default(),
             owners: HashMap::new(),
             slices: Slices::of(world),
             node_ports: HashMap::new(),
@@ -99,6 +111,17 @@ impl<'w> Index<'w> {
             }
         };
         self.owners.insert(address, owner);
+    }
+
+    /// The same world, whose nodes masquerade so.
+    #[must_use]
+    pub fn masquerading(self, masquerade: Masquerade) -> Self {
+        Self { masquerade, ..self }
+    }
+
+    /// Whose address nodes put their own in place of.
+    pub(super) fn masquerade(&self) -> Masquerade {
+        self.masquerade
     }
 
     /// The world that was prepared.

@@ -34,7 +34,7 @@ use palomar_model::verdict::Direction;
 pub use answer::{Answer, Deciding, DirectionAnswer, Verdict};
 pub use change::{Change, Edit, smallest_change};
 pub use clause::Clause;
-pub use index::Index;
+pub use index::{Index, Masquerade};
 pub use missing::Missing;
 pub use path::{Party, Path, Source, Standing};
 pub use prober::{EndId, Prober};
@@ -57,12 +57,15 @@ pub struct Explanation<'w> {
 pub struct PathExplanation<'w> {
     /// Which.
     pub path: Path<'w>,
-    /// Both directions together.
+    /// Both directions together; denied as well where the way is closed by another.
     pub verdict: Verdict,
-    /// At the end that connects.
+    /// At the end that connects, for this way alone.
     pub egress: DirectionExplanation<'w>,
     /// At the end that answers.
     pub ingress: DirectionExplanation<'w>,
+    /// Who else stands behind the service that may not be connected to, where nodes hide who connects, so that it cannot be
+    /// told which of the two it will be: egress is then denied. `None`: this way is judged by itself.
+    pub closed_by: Option<Party<'w>>,
 }
 
 /// Answers a question. Many are answered faster by a [`Prober`].
@@ -70,11 +73,24 @@ pub fn explain<'w>(index: &Index<'w>, question: &Question) -> Explanation<'w> {
     match path::resolve(index, question) {
         Ok(paths) => {
             let paths = paths.into_iter().map(|path| PathExplanation::of(index, path, question.protocol));
-            let paths: Vec<_> = paths.collect();
-            let answers = paths.iter().map(|path| (path.path, path.answer()));
+            let mut paths: Vec<_> = paths.collect();
+            let mut answers: Vec<_> = paths.iter().map(|path| (path.path, path.answer())).collect();
+            answer::close(&mut answers);
+            close(&mut paths);
             Explanation { answer: answer::combine(answers), paths }
         }
         Err(missing) => Explanation { answer: Answer::unknown(missing), paths: Vec::new() },
+    }
+}
+
+/// Closes the ways that cannot be told from one that may not be gone.
+fn close(paths: &mut [PathExplanation<'_>]) {
+    let closing = answer::closing(&paths.iter().map(|path| (&path.path, path.egress.answer.verdict)));
+    for at in 0..paths.len() {
+        let PathExplanation { path, egress, .. } = &paths[at];
+        let Some(by) = answer::closed_by(closing, path, egress.answer.verdict) else { continue };
+        paths[at].closed_by = Some(paths[by].path.to);
+        paths[at].verdict = Verdict::Denied;
     }
 }
 
@@ -92,7 +108,7 @@ impl<'w> PathExplanation<'w> {
         };
         let (egress, ingress) = (direction(Direction::Egress), direction(Direction::Ingress));
         let verdict = egress.answer.verdict.both(ingress.answer.verdict);
-        Self { path, verdict, egress, ingress }
+        Self { path, verdict, egress, ingress, closed_by: None }
     }
 
     /// One of its directions.

@@ -9,7 +9,7 @@ use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::world::{Pod, Service, ServicePort};
 
-use super::index::{Index, Owner};
+use super::index::{Index, Masquerade, Owner};
 use super::missing::Missing;
 use super::question::{End, Question};
 use crate::behind::Behind;
@@ -28,6 +28,9 @@ pub struct Path<'w> {
     pub service: Option<&'w ObjectName>,
     /// Whether the end that answers sees who connects.
     pub source: Source,
+    /// Whether the node leads on and hides who connects, so that the backend's own interface cannot tell either: all ways
+    /// of the service are then closed to a pod that may not go one of them.
+    pub is_hidden: bool,
     /// Why it is not known who answers there; `None`: it is.
     pub(super) open: Option<Open>,
 }
@@ -252,7 +255,10 @@ impl<'w> Target<'w> {
         };
         let mut addresses = [from.address, to.address].into_iter().flatten();
         let have_family = have_family && addresses.all(|address| goes_by(protocol, address));
-        let path = Path { from, to, port, service, source, open };
+        let is_hidden = service.is_some()
+            && open.is_none()
+            && (source == Source::Masked || index.masquerade() == Masquerade::All);
+        let path = Path { from, to, port, service, source, is_hidden, open };
         let (Some((node, is_there)), Some(pod)) = (at_node, from.judged_pod()) else {
             let is_there = at_node.is_none_or(|(_, is_there)| is_there);
             return (have_family && is_there).then_some(path);
@@ -328,15 +334,27 @@ fn backends<'w>(
         return nobody(Open::Backend(port));
     }
     let is_outside = address.is_some_and(|address| !service.cluster_ips.contains(&address));
-    let source = if is_outside { source_from_outside(service) } else { Source::KeptOfPods };
+    let source = if is_outside {
+        source_from_outside(index, service)
+    } else {
+        match index.masquerade() {
+            Masquerade::FromOutside => Source::KeptOfPods,
+            Masquerade::All => Source::Masked,
+        }
+    };
     let ends = ends.into_iter().map(|(own, number)| (own, Some(number)));
     let lead = |end| Ok(Target { source, ..leading(index, &behind, Some(service), end)? });
     ends.map(lead).collect()
 }
 
-/// What comes to a service by a node port or an address outside the cluster.
-fn source_from_outside(service: &Service) -> Source {
-    if service.keeps_source { Source::KeptOfPods } else { Source::Masked }
+/// What comes to a service by a node port or an address outside the cluster. Of nodes that masquerade all, not all do so
+/// where the service keeps the source.
+fn source_from_outside(index: &Index<'_>, service: &Service) -> Source {
+    match (service.keeps_source, index.masquerade()) {
+        (false, _) => Source::Masked,
+        (true, Masquerade::FromOutside) => Source::KeptOfPods,
+        (true, Masquerade::All) => Source::MayBeMasked,
+    }
 }
 
 /// Those behind a port of a node; and for those who are not there, the node.
@@ -361,7 +379,7 @@ fn at_node<'w>(
             }
             for (own, number) in ends {
                 let lead = leading(index, &behind, Some(service), (own, Some(number)))?;
-                let source = source_from_outside(service);
+                let source = source_from_outside(index, service);
                 targets.push(Target { source, at_node: Some((node, true)), ..lead });
             }
             let party = Party { standing: Standing::Node { name: node, pod: None }, address: Some(*address) };

@@ -71,14 +71,15 @@ impl Relation {
     /// Of the peer of `own`, which is the end of the path that this direction judges.
     pub(super) fn of(path: &Path<'_>, direction: Direction, own: &Pod) -> Self {
         match direction {
-            Direction::Egress => Self::of_destination(own, &path.to),
+            Direction::Egress => Self::of_destination(own, path),
             Direction::Ingress => Self::of_source(own, path),
         }
     }
 
-    fn of_destination(own: &Pod, to: &Party<'_>) -> Self {
-        match to.judged_pod() {
-            Some(pod) if pod.name == own.name => {
+    /// Behind a service that hides who connects nobody could tell a pod that connects to itself from others.
+    fn of_destination(own: &Pod, path: &Path<'_>) -> Self {
+        match path.to.judged_pod() {
+            Some(pod) if pod.name == own.name && !path.is_hidden => {
                 Self { exempt: Exempt::Yes(Exemption::Itself), ..Self::PLAIN }
             }
             Some(_) => Self::PLAIN,

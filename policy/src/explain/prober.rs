@@ -337,6 +337,12 @@ fn answer_all<'p, 'w: 'p>(
     });
     let mut answers = answers.peekable();
     match answers.peek() {
+        // what the others are hangs on one another
+        Some((path, _)) if path.service.is_some() => {
+            let mut answers: Vec<_> = answers.collect();
+            answer::close(&mut answers);
+            answer::combine(answers)
+        }
         Some(_) => answer::combine(answers),
         None => Answer::unknown(vec![path::no_family(&from.end, &to.end, protocol)]),
     }

@@ -11,8 +11,8 @@ use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
 use palomar_policy::explain::{
-    Answer, DirectionExplanation, End, Explanation, Index, Missing, Outcome, Path, PathExplanation, Prober,
-    Question, Source, Standing, Verdict, explain, smallest_change,
+    Answer, DirectionExplanation, End, Explanation, Index, Masquerade, Missing, Outcome, Path,
+    PathExplanation, Prober, Question, Source, Standing, Verdict, explain, smallest_change,
 };
 use palomar_policy::{Decision, PeerKind, PeerView, Traffic, decide};
 use proptest::collection::vec;
@@ -141,7 +141,12 @@ fn by_oracle(
     let kind = match peer.standing {
         Standing::Node { name, .. } if name == endpoint.node && !name.is_empty() => PeerKind::OwnNode,
         _ if view.is_masked => PeerKind::Other,
-        Standing::Pod(pod) if pod.name == endpoint.name => PeerKind::Itself,
+        // nobody could tell it from others behind the service
+        Standing::Pod(pod)
+            if pod.name == endpoint.name && (direction == Direction::Ingress || !path.is_hidden) =>
+        {
+            PeerKind::Itself
+        }
         Standing::Pod(pod) => PeerKind::Pod(index.subject(pod)?),
         Standing::Node { .. } | Standing::Masked | Standing::Service(_) | Standing::World => PeerKind::Other,
     };
@@ -216,7 +221,12 @@ fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) 
 }
 
 /// The ways to a service's address are those to whom the documentation says that it leads.
-fn leads_on(world: &World, question: &Question, explanation: &Explanation<'_>) -> Result<(), TestCaseError> {
+fn leads_on(
+    world: &World,
+    masquerade: Masquerade,
+    question: &Question,
+    explanation: &Explanation<'_>,
+) -> Result<(), TestCaseError> {
     let (End::Address(address), Some(port)) = (&question.to, question.port) else { return Ok(()) };
     let ends: BTreeSet<_> = explanation
         .paths
@@ -232,7 +242,34 @@ fn leads_on(world: &World, question: &Question, explanation: &Explanation<'_>) -
     }
     for path in explanation.paths.iter().filter(|path| path.path.service.is_some() && !is_open(&path.path)) {
         // of several services one may keep it
-        prop_assert!(!keeps_source || path.path.source != Source::Masked, "{:?}", path.path);
+        prop_assert!(
+            !keeps_source || path.path.source != Source::Masked || masquerade == Masquerade::All,
+            "{:?}",
+            path.path
+        );
+    }
+    Ok(())
+}
+
+/// A way is closed by another of its family that may not be gone, and is then denied.
+fn closes(explanation: &Explanation<'_>) -> Result<(), TestCaseError> {
+    for path in &explanation.paths {
+        let alone = path.egress.answer.verdict.both(path.ingress.answer.verdict);
+        let Some(closing) = path.closed_by else {
+            prop_assert_eq!(path.verdict, alone);
+            continue;
+        };
+        prop_assert_eq!(
+            (path.verdict, explanation.answer.egress.verdict == Verdict::Allowed),
+            (Verdict::Denied, false)
+        );
+        prop_assert!(path.egress.answer.verdict != Verdict::Denied && path.path.source != Source::Kept);
+        let other = explanation.paths.iter().find(|other| other.path.to == closing);
+        prop_assert_eq!(other.map(|other| other.egress.answer.verdict), Some(Verdict::Denied));
+        prop_assert_eq!(
+            closing.address.map(|address| address.is_ipv4()),
+            path.path.to.address.map(|address| address.is_ipv4())
+        );
     }
     Ok(())
 }
@@ -261,10 +298,11 @@ proptest! {
         kinds in vec(0..8_u8, 4),
         questions in vec(question(), 20),
         forms in forms(),
+        masquerade in select(vec![Masquerade::FromOutside, Masquerade::All]),
     ) {
         let mut world = world(&cluster, &kinds);
         forms.apply(&mut world);
-        let index = Index::new(&world);
+        let index = Index::new(&world).masquerading(masquerade);
         let mut prober = Prober::new(&index);
         let ends = ends(&world);
         for (from, to, protocol, port) in questions {
@@ -272,7 +310,8 @@ proptest! {
             let explanation = explain(&index, &question);
             agrees(&index, &explanation, protocol)?;
             is_whole(&explanation.answer)?;
-            leads_on(&world, &question, &explanation)?;
+            leads_on(&world, masquerade, &question, &explanation)?;
+            closes(&explanation)?;
             prop_assert_eq!(&prober.answer(&question), &explanation.answer, "{:?}", question);
             prop_assert_eq!(&prober.answer(&question), &explanation.answer, "asked again");
         }

@@ -1,19 +1,28 @@
-//! What the compiled table says of a service's port is what the oracle says of the pods behind it.
+//! What the compiled table says of a service's port is what the oracle says of the pods behind it, and what explanations
+//! say of the address.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
+use palomar_policy::explain::{
+    End, Index as Explained, Masquerade, PathExplanation, Question, Standing, Verdict, explain,
+};
+use palomar_policy::service::{Leads, targets};
 use palomar_policy::{
-    Backend, Backends, Decision, Entry, PeerKey, PortPrefix, Scope, Traffic, compile, compile_for,
+    Backend, Backends, CompiledSet, Decision, Entry, PeerKey, PortPrefix, Scope, Traffic, compile,
+    compile_for,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use super::explain::world;
+use super::forms::forms;
 use super::generate::cluster;
-use super::{Peer, Prepared};
+use super::{Peer, Prepared, WORLD};
 
 /// A number that a pod's identity may have as well.
 const NUMBER: u32 = 300;
@@ -24,13 +33,104 @@ fn backend() -> impl Strategy<Value = (Index, u16, bool)> {
     (any::<Index>(), select(vec![1, 79, 80, 81, 1024, 65_535]), any::<bool>())
 }
 
+/// What the kernel says of a connection to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    Allowed,
+    Denied,
+    /// It is judged where it is delivered.
+    Later,
+}
+
+/// The kernel's look-up for a service: its own entry; without one, a rule for anybody on every port.
+fn judged(table: &CompiledSet, port: (Protocol, u16)) -> Judged {
+    if !table.isolated_egress {
+        return Judged::Allowed;
+    }
+    let scope = Scope::Ports(port.0, PortPrefix::new(port.1, 16));
+    let finds = |peer: PeerKey, entry: &&Entry| {
+        entry.peer == peer && entry.direction == Direction::Egress && entry.scope.covers(scope)
+    };
+    let anybody = |entry: &&Entry| finds(PeerKey::Any, entry) && !matches!(entry.scope, Scope::Ports(..));
+    match table.entries.iter().find(|entry| finds(PeerKey::Service(NUMBER), entry)) {
+        Some(entry) if entry.later => Judged::Later,
+        Some(_) => Judged::Allowed,
+        None if table.entries.iter().any(|entry| anybody(&entry)) => Judged::Allowed,
+        None => Judged::Denied,
+    }
+}
+
+/// The backends of a port as this node knows them; every pod is of this node.
+fn behind(prepared: &Prepared, leads: &Leads, masquerade: Masquerade) -> BTreeSet<Backend> {
+    let backends = leads.backends.iter().map(|(address, port)| {
+        let pod = prepared.cluster.pods.iter().find(|pod| pod.addresses.contains(address));
+        Backend {
+            identity: pod.map_or(WORLD, |pod| pod.identity),
+            class: prepared.classes.class_of(*address),
+            port: *port,
+            is_local: pod.is_some() && leads.keeps_source && masquerade == Masquerade::FromOutside,
+        }
+    });
+    backends.collect()
+}
+
 proptest! {
+    #[test]
+    fn explanations_say_of_a_services_address_what_the_compiled_table_does(
+        cluster in cluster(), forms in forms(), masquerade in select(vec![Masquerade::FromOutside, Masquerade::All]),
+    ) {
+        let mut world = world(&cluster, &[]);
+        forms.apply(&mut world);
+        let index = Explained::new(&world).masquerading(masquerade);
+        for (address, (port, leads)) in
+            targets(&world).into_iter().flat_map(|(address, ports)| ports.into_iter().map(move |port| (address, port)))
+        {
+            let mut prepared = Prepared::new(cluster.clone());
+            let backends = behind(&prepared, &leads, masquerade);
+            let shows = backends.iter().all(|backend| backend.is_local);
+            let ports = [(port, backends)].into_iter().collect();
+            prepared.universe.add_service(NUMBER, Arc::new(Backends { ports }));
+            for pod in &prepared.cluster.pods {
+                let table = compile(&prepared.select(pod.labels.subject()), &prepared.universe);
+                let own = pod.addresses[usize::from(address.is_ipv6())];
+                let question = Question {
+                    from: End::Address(own), to: End::Address(address), protocol: port.0, port: Some(port.1),
+                };
+                let explanation = explain(&index, &question);
+                // of several services that claim the address one has nobody, or it is not known whom
+                let nobody = |path: &PathExplanation<'_>| matches!(path.path.to.standing, Standing::Service(_));
+                if explanation.paths.is_empty() || explanation.paths.len() > 1 && explanation.paths.iter().any(nobody) {
+                    continue;
+                }
+                let egress: Vec<Verdict> =
+                    explanation.paths.iter().map(|path| path.egress.answer.verdict).collect();
+                let kernel = judged(&table, port);
+                match explanation.answer.egress.verdict {
+                    Verdict::Allowed => prop_assert!(
+                        kernel == Judged::Allowed || kernel == Judged::Later && !egress.contains(&Verdict::Denied),
+                        "{:?} {:?}", kernel, question
+                    ),
+                    Verdict::Denied => prop_assert!(
+                        kernel == Judged::Denied || kernel == Judged::Later && !egress.contains(&Verdict::Allowed),
+                        "{:?} {:?}", kernel, question
+                    ),
+                    // which of them it is shows at its own interface, or it is closed for the want of that
+                    Verdict::Undecidable => {
+                        prop_assert!(leads.keeps_source && masquerade == Masquerade::FromOutside, "{:?}", question);
+                        let expected = if shows { Judged::Later } else { Judged::Denied };
+                        prop_assert_eq!(kernel, expected, "{:?}", question);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_service_is_allowed_where_the_oracle_allows_all_of_its_backends(
         cluster in cluster(), endpoint: Index, chosen in vec(backend(), 0..4), protocol in select(vec![Protocol::Tcp, Protocol::Udp]),
     ) {
         let mut prepared = Prepared::new(cluster);
-        let pods: Vec<(u32, std::net::IpAddr)> =
+        let pods: Vec<(u32, IpAddr)> =
             prepared.cluster.pods.iter().flat_map(|pod| pod.addresses.map(|own| (pod.identity, own))).collect();
         let chosen: Vec<_> = chosen.iter().map(|(at, port, local)| (*at.get(&pods), *port, *local)).collect();
         let backends: BTreeSet<Backend> = chosen
