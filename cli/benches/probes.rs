@@ -97,7 +97,7 @@ fn main() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("cluster.yaml");
         std::fs::write(&file, cluster(namespaces)).expect("a file");
-        let manifests = Manifests::load(&[&file]).expect("good manifests");
+        let manifests = Manifests::load(&[&file], &mut io::empty()).expect("good manifests");
         let probes = probes(namespaces);
         let mut rates: Vec<f64> = (0..ROUNDS).map(|_| rate(&manifests, &probes)).collect();
         rates.sort_by(f64::total_cmp);

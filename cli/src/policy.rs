@@ -14,6 +14,7 @@
 //! | `probes`, `probe_line` | many questions, one JSON line each |
 //! | `expectations`, `junit` | what a team expects, and how it came out |
 //! | `list` | what an agent enforces for each endpoint |
+//! | `stdin` | what is read of it, once |
 //! | `simulate` | recorded flows under changed policies |
 //! | `exit` | exit codes beside 0 and 1 |
 
@@ -32,6 +33,7 @@ mod probes;
 mod question;
 mod reason;
 mod simulate;
+mod stdin;
 mod text;
 mod uuid;
 mod why;
@@ -57,6 +59,7 @@ pub async fn explain(
     surroundings: &mut Surroundings<'_>,
 ) -> Result<()> {
     let given = &parsed.given;
+    stdin::taken_once(given, &["manifests", "probes"], None)?;
     if let Some(uuid) = given.text("uuid") {
         return uuid::run(given, uuid, connection, surroundings).await;
     }

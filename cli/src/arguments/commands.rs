@@ -251,7 +251,7 @@ const POLICY: Command = Command {
                    with name and protocol (TCP, if it is left out) as further fields; expect is allowed, denied or \
                    undecidable.",
             flags: policy::TEST,
-            words: Words::One("FILE", "The expectations"),
+            words: Words::One("FILE", "The expectations (-: of stdin)"),
             ..COMMAND
         },
         Command {

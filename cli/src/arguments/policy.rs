@@ -7,8 +7,8 @@ use super::{filters, selectors};
 const MANIFESTS: Declared = text(
     "manifests",
     "DIR",
-    "Kubernetes YAML to answer from: a directory or a file; several are separated by commas [default: the objects of \
-     the agent]",
+    "Kubernetes YAML to answer from: a directory or a file (-: stdin); several are separated by commas [default: the \
+     objects of the agent]",
 )
 .of(Kind::List);
 
@@ -49,7 +49,7 @@ pub const TEST: &[Group] = &[Group {
         text(
             "manifests",
             "DIR",
-            "Kubernetes YAML to answer from: a directory or a file; several are separated by commas",
+            "Kubernetes YAML to answer from: a directory or a file (-: stdin); several are separated by commas",
         )
         .of(Kind::List),
         MASQUERADE_ALL,
@@ -68,7 +68,8 @@ pub const SIMULATE: &[Group] = &[
             text(
                 "file",
                 "FILE",
-                "New policies, which replace those of the same name: a directory or a file of YAML",
+                "New policies, which replace those of the same name: a directory or a file of YAML (-: stdin); several are \
+                 separated by commas",
             )
             .short('f')
             .of(Kind::List),

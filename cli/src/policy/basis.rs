@@ -50,7 +50,7 @@ impl Basis {
         connection: &Connection,
         surroundings: &mut Surroundings<'_>,
     ) -> Result<Self> {
-        if let Some(manifests) = manifests::named(given)? {
+        if let Some(manifests) = manifests::named(given, &mut *surroundings.input)? {
             return Ok(Self { manifests, history: None });
         }
         if given.switch("masquerade-all")? {

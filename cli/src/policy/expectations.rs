@@ -1,6 +1,6 @@
 //! `policy test`: what a team expects of its policies, and how it came out.
 
-use std::fs;
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use palomar_manifest::Escaped;
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::exit::NotAsWanted;
 use super::explain::Told;
-use super::manifests::{self, Manifests, counted};
+use super::manifests::{self, Manifests, STDIN, counted};
 use super::question::protocol_name;
-use super::{junit, text};
+use super::{junit, stdin, text};
 use crate::arguments::{Parsed, UsageError};
 use crate::palomar_api::print_json;
 use crate::render::escape::escape;
@@ -33,8 +33,14 @@ pub fn run(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
     let [file] = parsed.words.as_slice() else {
         bail!(UsageError::MissingArgument("a file of expectations"));
     };
-    let manifests = manifests::from_flags(&parsed.given)?;
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", Escaped(file)))?;
+    stdin::taken_once(&parsed.given, &["manifests"], Some(file))?;
+    let manifests = manifests::from_flags(&parsed.given, &mut *surroundings.input)?;
+    let text = match file.as_str() {
+        STDIN => io::read_to_string(&mut *surroundings.input),
+        path => fs::read_to_string(path),
+    };
+    let text = text.with_context(|| format!("cannot read {}", Escaped(file)))?;
+    let file = if file == STDIN { "stdin" } else { file };
     let expectations = parse(file, &text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
         anyhow::anyhow!("{} in the expectations:\n{}", counted(errors.len(), "mistake"), lines.join("\n"))

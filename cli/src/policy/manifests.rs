@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use palomar_manifest::{MAX_FILE_BYTES, MAX_PROBLEMS, ManifestError, ManifestObject, ObjectKey, parse};
+use palomar_manifest::{
+    Escaped, Kind, MAX_FILE_BYTES, MAX_PROBLEMS, ManifestError, ManifestObject, ObjectKey, parse,
+};
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::world::{Node, World};
@@ -22,6 +24,9 @@ use crate::arguments::Given;
 pub const NOT_NAMED: &str =
     "where are the policies? name a directory or a file of Kubernetes YAML with --manifests";
 
+/// How stdin is named among directories and files.
+pub const STDIN: &str = "-";
+
 /// The objects of one or more directories or files.
 #[derive(Debug, Default)]
 pub struct Manifests {
@@ -30,6 +35,8 @@ pub struct Manifests {
     /// Whose address nodes put their own in place of.
     pub masquerade: Masquerade,
     places: BTreeMap<ObjectKey, Place>,
+    /// Objects of kinds that are not read, by `apiVersion` and kind.
+    overlooked: BTreeMap<String, usize>,
 }
 
 /// Where an object stands. Prints as `policies/web.yaml:3`.
@@ -62,6 +69,19 @@ pub enum LoadError {
         /// The directory.
         path: PathBuf,
     },
+    /// Nothing of it is read.
+    #[error(
+        "{}: no objects{}; no objects would mean no policies, and everything allowed; choose from: {}",
+        Escaped(.paths),
+        of_other_kinds(.overlooked),
+        Kind::ALL.map(Kind::name).join(", ")
+    )]
+    NoObjects {
+        /// The directories and files.
+        paths: String,
+        /// What is there instead, by `apiVersion` and kind.
+        overlooked: BTreeMap<String, usize>,
+    },
     /// Mistakes.
     #[error(
         "{}{} in the manifests, so that no answer would be sure:\n{}",
@@ -73,20 +93,30 @@ pub enum LoadError {
 }
 
 /// From `--manifests`, which has to be there.
-pub fn from_flags(given: &Given) -> Result<Manifests> {
-    let named = named(given)?;
+pub fn from_flags(given: &Given, stdin: &mut dyn Read) -> Result<Manifests> {
+    let named = named(given, stdin)?;
     named.with_context(|| NOT_NAMED)
 }
 
-/// From `--manifests`; `None` if it is not given.
-pub fn named(given: &Given) -> Result<Option<Manifests>> {
+/// From `--manifests`; `None` if it is not given. Without any object it is an error.
+pub fn named(given: &Given, stdin: &mut dyn Read) -> Result<Option<Manifests>> {
     let paths = given.list("manifests");
     // A flag whose variable was not set must not have an agent answer in the place of files.
     if let (true, Some(entry)) = (paths.is_empty(), given.all("manifests").last()) {
         bail!(entry.refuse("empty; name a directory or a file of Kubernetes YAML"));
     }
+    if paths.is_empty() {
+        return Ok(None);
+    }
     let masquerade = masquerade(given)?;
-    Ok(if paths.is_empty() { None } else { Some(Manifests { masquerade, ..Manifests::load(&paths)? }) })
+    let manifests = Manifests { masquerade, ..Manifests::load(&paths, stdin)? };
+    if manifests.places.is_empty() {
+        let Manifests { overlooked, .. } = manifests;
+        let name = |path: &String| if path == STDIN { "stdin".to_owned() } else { path.clone() };
+        let paths = paths.iter().map(name).collect::<Vec<_>>().join(", ");
+        bail!(LoadError::NoObjects { paths, overlooked });
+    }
+    Ok(Some(manifests))
 }
 
 /// From `--masquerade-all`.
@@ -95,13 +125,18 @@ fn masquerade(given: &Given) -> Result<Masquerade> {
 }
 
 impl Manifests {
-    /// Reads directories and files. Of a directory the files `*.yaml`, `*.yml` and `*.json` that stand directly in it and
-    /// are not hidden, as an agent does.
-    pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, LoadError> {
+    /// Reads directories and files, and `stdin` where one is `-`. Of a directory the files `*.yaml`, `*.yml` and `*.json`
+    /// that stand directly in it and are not hidden, as an agent does.
+    pub fn load<P: AsRef<Path>>(paths: &[P], stdin: &mut dyn Read) -> Result<Self, LoadError> {
         let (mut manifests, mut errors) = (Self::default(), Vec::new());
         for path in paths {
-            for file in files(path.as_ref())? {
-                manifests.add(&file, &mut errors)?;
+            let path = path.as_ref();
+            if path == Path::new(STDIN) {
+                manifests.add("stdin".to_owned(), whole(path, stdin)?, &mut errors);
+                continue;
+            }
+            for file in files(path)? {
+                manifests.add(file.display().to_string(), read(&file)?, &mut errors);
             }
         }
         if errors.is_empty() { Ok(manifests) } else { Err(LoadError::Refused(errors)) }
@@ -140,17 +175,16 @@ impl Manifests {
         self.world.nodes.insert(name, Arc::new(node));
     }
 
-    fn add(&mut self, path: &Path, errors: &mut Vec<ManifestError>) -> Result<(), LoadError> {
-        let file = path.display().to_string();
-        let text = match String::from_utf8(read(path)?) {
+    fn add(&mut self, file: String, bytes: Vec<u8>, errors: &mut Vec<ManifestError>) {
+        let text = match String::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => {
-                errors.push(no_text(file, &error));
-                return Ok(());
-            }
+            Err(error) => return errors.push(no_text(file, &error)),
         };
         let found = parse(&file, &text);
         errors.extend(found.errors);
+        for (kind, count) in found.ignored {
+            *self.overlooked.entry(kind).or_default() += count;
+        }
         for ManifestObject { key, object, line, source: _ } in found.objects {
             if let Some(first) = self.places.get(&key) {
                 let reason = format!("{key} stands in {first} already");
@@ -161,8 +195,14 @@ impl Manifests {
             self.places.insert(key, Place { file: file.clone(), line });
             object.insert_into(&mut self.world);
         }
-        Ok(())
     }
+}
+
+/// `, but 2 apps/v1 Deployment, which is not read`
+fn of_other_kinds(overlooked: &BTreeMap<String, usize>) -> String {
+    let kinds = overlooked.iter().map(|(kind, count)| format!("{count} {}", Escaped(kind)));
+    let kinds = kinds.collect::<Vec<_>>().join(", ");
+    if kinds.is_empty() { kinds } else { format!(" that are read, but {kinds}") }
 }
 
 /// The file itself, or those of a directory in the order of their names.
@@ -192,10 +232,25 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let length = fs::metadata(path).map_err(unreadable)?.len();
     if usize::try_from(length).is_ok_and(|length| length > MAX_FILE_BYTES) {
-        let reason = format!("{length} bytes are too many; the limit is {MAX_FILE_BYTES}");
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, reason)));
+        return Err(unreadable(too_many(&length.to_string())));
     }
     fs::read(path).map_err(unreadable)
+}
+
+/// What of a stream comes until its end.
+fn whole(path: &Path, stream: &mut dyn Read) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    stream.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(unreadable(too_many(&format!("more than {MAX_FILE_BYTES}"))));
+    }
+    Ok(bytes)
+}
+
+fn too_many(count: &str) -> io::Error {
+    let reason = format!("{count} bytes are too many; the limit is {MAX_FILE_BYTES}");
+    io::Error::new(io::ErrorKind::FileTooLarge, reason)
 }
 
 /// Of a file that is no text, the line where it ceases to be.
@@ -232,6 +287,6 @@ fn listed(errors: &[ManifestError]) -> String {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", palomar_manifest::Escaped(&self.file), self.line)
+        write!(f, "{}:{}", Escaped(&self.file), self.line)
     }
 }

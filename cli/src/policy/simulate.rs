@@ -24,6 +24,7 @@ use palomar_policy::explain::Index;
 use super::basis::Basis;
 use super::exit::NotAsWanted;
 use super::manifests::{self, counted};
+use super::stdin;
 use crate::arguments::Parsed;
 use crate::connection::Connection;
 use crate::observe::Filters;
@@ -47,12 +48,13 @@ pub async fn run(
     }
     let choice = Choice::from_flags(given, filters, surroundings.now)?;
     let files: Vec<String> = given.all("input-file").map(|entry| entry.value.clone()).collect();
+    stdin::taken_once(given, &["manifests", "file", "input-file"], None)?;
     let manifests = if files.is_empty() {
         Basis::of(given, connection, surroundings).await?.manifests
     } else {
-        manifests::from_flags(given)?
+        manifests::from_flags(given, &mut *surroundings.input)?
     };
-    let changed = change::from_flags(given, &manifests)?;
+    let changed = change::from_flags(given, &manifests, &mut *surroundings.input)?;
     let after = Index::new(&changed.world).masquerading(manifests.masquerade);
     let before = manifests.index();
     let mut replay = Replay::new(&before, &after);

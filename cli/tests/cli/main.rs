@@ -17,6 +17,7 @@ mod masquerade;
 mod palomar_api;
 mod policy;
 mod policy_list;
+mod policy_sources;
 mod process;
 mod raw_filters;
 mod requests;

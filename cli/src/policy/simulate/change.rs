@@ -1,5 +1,6 @@
 //! The policies as they would be: from `--file` and `--delete`.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -24,7 +25,7 @@ const KINDS: [&str; 4] = ["networkpolicy", "networkpolicies", "netpol", "network
 const FORMS: &str = "networkpolicy/NAMESPACE/NAME, netpol/NAMESPACE/NAME";
 
 /// Puts the policies of `--file` in the place of those of the same name, and takes those of `--delete` out.
-pub fn from_flags(given: &Given, now: &Manifests) -> Result<Changed> {
+pub fn from_flags(given: &Given, now: &Manifests, stdin: &mut dyn Read) -> Result<Changed> {
     for (flag, wanted) in [("file", "a directory or a file of policies"), ("delete", FORMS)] {
         if let Some(entry) = given.all(flag).find(|entry| entry.value.is_empty()) {
             bail!(entry.refuse(format!("empty; choose from: {wanted}")));
@@ -35,7 +36,7 @@ pub fn from_flags(given: &Given, now: &Manifests) -> Result<Changed> {
     if files.is_empty() && deleted.is_empty() {
         bail!("what would change? name new policies with --file, or one to take away with --delete");
     }
-    let new = Manifests::load(&files)?;
+    let new = Manifests::load(&files, stdin)?;
     let World { namespaces, pods, services, endpoint_slices, nodes, policies } = &new.world;
     let others = namespaces.len() + pods.len() + services.len() + endpoint_slices.len() + nodes.len();
     if others > 0 {
