@@ -12,8 +12,8 @@ use crate::syntax;
 use crate::tree::Value;
 
 const ENDPOINT: Known<'_> = Known {
-    read: &["addresses", "conditions"],
-    others: &["hostname", "nodeName", "targetRef", "zone", "hints", "deprecatedTopology"],
+    read: &["addresses", "conditions", "nodeName"],
+    others: &["hostname", "targetRef", "zone", "hints", "deprecatedTopology"],
 };
 const CONDITIONS: Known<'_> = Known::read(&["ready", "serving", "terminating"]);
 const PORT: Known<'_> = Known { read: &["name", "protocol", "port"], others: &["appProtocol"] };
@@ -31,7 +31,7 @@ pub(crate) fn read(
     root: &Fields<'_>,
     problems: &mut Problems,
 ) -> EndpointSlice {
-    let Metadata { key: _, uid: _, mut labels, controller: _ } = metadata;
+    let Metadata { key: _, uid: _, mut labels, controller: _, is_ending: _ } = metadata;
     let address_type = root.get("addressType");
     if address_type.is_none() {
         problems.add(&root.missing("addressType"), "missing");
@@ -66,7 +66,8 @@ fn endpoint(at: &At<'_>, address_type: Option<AddressType>, problems: &mut Probl
         let address = address_type.and_then(|of| address(at, of, problems));
         first = first.or(address);
     }
-    Some(Endpoint { address: first?, state })
+    let node = fields.get_text("nodeName").and_then(|at| at.checked(problems, syntax::dns_subdomain));
+    Some(Endpoint { address: first?, state, node: node.unwrap_or_default().to_owned() })
 }
 
 /// `None` for a name as well.

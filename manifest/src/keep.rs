@@ -21,6 +21,7 @@ const METADATA: (&str, Keep) = (
         ("namespace", Keep::All),
         ("uid", Keep::All),
         ("labels", Keep::All),
+        ("deletionTimestamp", Keep::All),
         (
             "ownerReferences",
             Keep::Fields(&[("kind", Keep::All), ("name", Keep::All), ("controller", Keep::All)]),
@@ -63,6 +64,7 @@ const SERVICE: Keep = Keep::Fields(&[
             ("clusterIPs", Keep::All),
             ("externalIPs", Keep::All),
             ("externalTrafficPolicy", Keep::All),
+            ("internalTrafficPolicy", Keep::All),
             ("type", Keep::All),
             (
                 "ports",
@@ -90,7 +92,10 @@ const ENDPOINT_SLICE: Keep = Keep::Fields(&[
     METADATA,
     ("addressType", Keep::All),
     ("ports", Keep::Fields(&[("name", Keep::All), ("protocol", Keep::All), ("port", Keep::All)])),
-    ("endpoints", Keep::Fields(&[("addresses", Keep::All), ("conditions", Keep::All)])),
+    (
+        "endpoints",
+        Keep::Fields(&[("addresses", Keep::All), ("conditions", Keep::All), ("nodeName", Keep::All)]),
+    ),
 ]);
 const NODE: Keep = Keep::Fields(&[METADATA, ("status", Keep::Fields(&[("addresses", Keep::All)]))]);
 const NAMESPACE: Keep = Keep::Fields(&[METADATA]);

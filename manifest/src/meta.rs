@@ -17,9 +17,10 @@ const METADATA: Known<'_> = Known {
     read: &["name", "namespace", "uid", "labels", "ownerReferences"],
     others: &["generateName", "annotations", "finalizers", "generation", "managedFields", "selfLink"],
 };
+/// When an object is to be gone. The API server writes it, so nobody's slip is feared.
+const DELETED_AT: &str = "deletionTimestamp";
 /// All that the API server knows, beyond those above.
-const FURTHER: [&str; 4] =
-    ["creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "resourceVersion"];
+const FURTHER: [&str; 4] = ["creationTimestamp", "deletionGracePeriodSeconds", DELETED_AT, "resourceVersion"];
 /// Bytes that keys and values of annotations may have together.
 const MAX_ANNOTATIONS: usize = 256 << 10;
 const OWNER: Known<'_> =
@@ -33,6 +34,8 @@ pub(crate) struct Metadata {
     pub(crate) labels: Labels,
     /// The owner that controls the object.
     pub(crate) controller: Option<Workload>,
+    /// Whether it is being deleted.
+    pub(crate) is_ending: bool,
 }
 
 /// Reads `metadata` of an object of this kind; `None` where it has no usable name.
@@ -62,11 +65,13 @@ pub(crate) fn read(root: &Fields<'_>, kind: Kind, problems: &mut Problems) -> Op
     let uid = fields.get("uid").and_then(|at| at.checked(problems, syntax::uid));
     let labels = fields.get("labels").map(|at| at.labels(problems)).unwrap_or_default();
     let controller = fields.get("ownerReferences").and_then(|at| controller(&at, problems));
+    let deleted_at = fields.get_text(DELETED_AT).and_then(|at| at.string(problems));
     Some(Metadata {
         key: ObjectKey::new(kind, namespace?, name?),
         uid: uid.unwrap_or_default().to_owned(),
         labels,
         controller,
+        is_ending: deleted_at.is_some(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use palomar_model::labels::Labels;
 use palomar_model::object::{ObjectName, Workload};
-use palomar_model::world::Pod;
+use palomar_model::world::{Pod, Stage};
 
 use crate::containers;
 use crate::fields::{At, Fields, Known, Problems};
@@ -30,9 +30,10 @@ const PHASES: [&str; 5] = ["Pending", "Running", "Succeeded", "Failed", "Unknown
 
 /// Reads a pod. Addresses of a pod that has ended are left out: they may be another's by now.
 pub(crate) fn read(name: ObjectName, metadata: Metadata, root: &Fields<'_>, problems: &mut Problems) -> Pod {
-    let Metadata { key: _, uid, labels, controller } = metadata;
-    let mut pod =
-        Pod { workload: controller.map(|owner| workload(owner, &labels)), uid, labels, ..Pod::new(name) };
+    let Metadata { key: _, uid, labels, controller, is_ending } = metadata;
+    let stage = if is_ending { Stage::Ending } else { Stage::Alive };
+    let workload = controller.map(|owner| workload(owner, &labels));
+    let mut pod = Pod { workload, uid, labels, stage, ..Pod::new(name) };
     if let Some(spec) = root.get("spec").and_then(|at| at.fields(problems, SPEC)) {
         // `serviceAccount` is the old name of the field.
         let account = spec.get_text("serviceAccountName").or_else(|| spec.get_text("serviceAccount"));
@@ -51,8 +52,9 @@ pub(crate) fn read(name: ObjectName, metadata: Metadata, root: &Fields<'_>, prob
         let addresses = addresses(&status, problems);
         pod.is_ready = is_ready(&status, problems);
         let phase = status.get_text("phase").and_then(|at| phase(&at, problems));
-        pod.has_ended = matches!(phase, Some("Succeeded" | "Failed"));
-        if !pod.has_ended {
+        if matches!(phase, Some("Succeeded" | "Failed")) {
+            pod.stage = Stage::Ended;
+        } else {
             pod.addresses = addresses;
         }
     }

@@ -17,12 +17,13 @@ const SPEC: Known<'_> = Known {
         "clusterIPs",
         "externalIPs",
         "externalTrafficPolicy",
+        "internalTrafficPolicy",
         "ports",
         "publishNotReadyAddresses",
         "selector",
         "type",
     ],
-    others: &["externalName", "internalTrafficPolicy", "ipFamilies"],
+    others: &["externalName", "ipFamilies"],
 };
 const PORT: Known<'_> =
     Known { read: &["name", "protocol", "port", "targetPort", "nodePort"], others: &["appProtocol"] };
@@ -45,21 +46,13 @@ const TYPES: [(&str, Type); 4] = [
     ("LoadBalancer", Type::LoadBalancer),
     ("ExternalName", Type::ExternalName),
 ];
-/// Of `externalTrafficPolicy`: whether the source is kept.
+/// Of `externalTrafficPolicy`: whether the source is kept; of `internalTrafficPolicy`: whether it is the own node alone.
 const TRAFFIC_POLICIES: [(&str, bool); 2] = [("Cluster", false), ("Local", true)];
 /// Of `ipMode`: whether the load balancer leaves its address to the nodes.
 const IP_MODES: [(&str, bool); 2] = [("VIP", true), ("Proxy", false)];
 
 pub(crate) fn read(name: ObjectName, root: &Fields<'_>, problems: &mut Problems) -> Service {
-    let mut service = Service {
-        name,
-        cluster_ips: Vec::new(),
-        external_addresses: Vec::new(),
-        keeps_source: false,
-        ports: Vec::new(),
-        selector: None,
-        takes_unready: false,
-    };
+    let mut service = Service::new(name);
     let Some(spec) = root.get("spec").and_then(|at| at.fields(problems, SPEC)) else {
         return service;
     };
@@ -68,6 +61,9 @@ pub(crate) fn read(name: ObjectName, root: &Fields<'_>, problems: &mut Problems)
     let is_headless = cluster_addresses(&mut service, &spec, kind, problems);
     let mut external = external_addresses(&spec, problems);
     service.keeps_source = keeps_source(&spec, kind, !external.is_empty(), problems);
+    let internal = spec.get_text("internalTrafficPolicy");
+    let internal = internal.and_then(|at| at.one_of(&TRAFFIC_POLICIES, "a traffic policy", problems));
+    service.is_node_local = internal.unwrap_or(false);
     external.extend(announced(root, problems));
     // nodes take no notice of what stands outside the cluster for a headless service
     if !is_headless && kind != Some(Type::ExternalName) {

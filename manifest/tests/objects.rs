@@ -8,7 +8,7 @@ use palomar_model::labels::Labels;
 use palomar_model::object::{ObjectName, Workload};
 use palomar_model::packet::Protocol;
 use palomar_model::ports::{NamedPort, NamedPorts};
-use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort};
+use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, Stage, TargetPort};
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect("a test writes right addresses")
@@ -32,15 +32,7 @@ fn port(name: &str, protocol: Protocol, port: u16, target: TargetPort) -> Servic
 }
 
 fn service(name: &str) -> Service {
-    Service {
-        name: demo(name),
-        cluster_ips: Vec::new(),
-        external_addresses: Vec::new(),
-        keeps_source: false,
-        ports: Vec::new(),
-        selector: None,
-        takes_unready: false,
-    }
+    Service::new(demo(name))
 }
 
 fn demo(name: &str) -> ObjectName {
@@ -69,7 +61,7 @@ fn every_field_that_is_read_arrives() {
             node: "n1".into(),
             host_network: false,
             addresses: vec![address("10.1.0.1"), address("fd00::1")],
-            has_ended: false,
+            stage: Stage::Alive,
             is_ready: true,
             workload: Some(Workload { name: "web".into(), kind: "Deployment".into() }),
             named_ports: ports(&[
@@ -79,7 +71,7 @@ fn every_field_that_is_read_arrives() {
                 ("proxy", Protocol::Sctp, 15_001),
             ]),
         }),
-        Object::Pod(Pod { labels: app, host_network: true, has_ended: true, ..Pod::new(demo("done")) }),
+        Object::Pod(Pod { labels: app, host_network: true, stage: Stage::Ended, ..Pod::new(demo("done")) }),
         Object::Service(Service {
             cluster_ips: vec![address("10.96.0.9"), address("fd96::9")],
             ports: vec![

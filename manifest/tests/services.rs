@@ -8,7 +8,7 @@ use palomar_model::endpoint_slice::{AddressType, Endpoint, EndpointSlice, Endpoi
 use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_model::world::{Pod, Service, ServicePort, TargetPort};
+use palomar_model::world::{Pod, Service, ServicePort, Stage, TargetPort};
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect("a test writes right addresses")
@@ -23,15 +23,7 @@ fn port(name: &str, protocol: Protocol, port: u16, node_port: Option<u16>) -> Se
 }
 
 fn service(name: &str) -> Service {
-    Service {
-        name: demo(name),
-        cluster_ips: Vec::new(),
-        external_addresses: Vec::new(),
-        keeps_source: false,
-        ports: Vec::new(),
-        selector: None,
-        takes_unready: false,
-    }
+    Service::new(demo(name))
 }
 
 fn slice_port(name: &str, protocol: Protocol, number: Option<u16>) -> SlicePort {
@@ -39,7 +31,7 @@ fn slice_port(name: &str, protocol: Protocol, number: Option<u16>) -> SlicePort 
 }
 
 fn endpoint(at: &str, state: EndpointState) -> Endpoint {
-    Endpoint { address: address(at), state }
+    Endpoint { address: address(at), state, node: String::new() }
 }
 
 fn services() -> Vec<Object> {
@@ -60,6 +52,7 @@ fn services() -> Vec<Object> {
         Object::Service(Service {
             cluster_ips: vec![address("10.96.0.11")],
             takes_unready: true,
+            is_node_local: true,
             ..service("early")
         }),
     ]
@@ -72,6 +65,11 @@ fn pods_and_slices() -> Vec<Object> {
             is_ready: false,
             ..Pod::new(demo("starting"))
         }),
+        Object::Pod(Pod {
+            addresses: vec![address("10.1.0.3")],
+            stage: Stage::Ending,
+            ..Pod::new(demo("ending"))
+        }),
         Object::EndpointSlice(EndpointSlice {
             name: demo("open-x7d2p"),
             service: "open".into(),
@@ -82,7 +80,7 @@ fn pods_and_slices() -> Vec<Object> {
                 slice_port("any", Protocol::Tcp, None),
             ],
             endpoints: vec![
-                endpoint("10.1.0.1", EndpointState::Ready),
+                Endpoint { node: "n1".into(), ..endpoint("10.1.0.1", EndpointState::Ready) },
                 endpoint("192.0.2.77", EndpointState::Ready),
                 endpoint("10.1.0.3", EndpointState::Ending),
                 endpoint("10.1.0.4", EndpointState::Unready),

@@ -43,12 +43,14 @@ pub struct SlicePort {
 }
 
 /// An endpoint of a slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The first of its addresses: no meaning is given to others, and nodes take no notice of them.
     pub address: IpAddr,
     /// Whether it answers.
     pub state: EndpointState,
+    /// The node it is on; empty: on none, so that nobody finds it on their own.
+    pub node: String,
 }
 
 /// Whether an endpoint answers.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::endpoint_slice::EndpointSlice;
+use crate::endpoint_slice::{EndpointSlice, EndpointState};
 use crate::labels::Labels;
 use crate::netpol::NetworkPolicy;
 use crate::object::{ObjectName, Workload};
@@ -71,8 +71,8 @@ pub struct Pod {
     pub host_network: bool,
     /// Its addresses, as in `status.podIPs`; empty before it has any, and once it has ended.
     pub addresses: Vec<IpAddr>,
-    /// Whether all of its containers have ended for good: what was its address may be another pod's.
-    pub has_ended: bool,
+    /// How far it has come.
+    pub stage: Stage,
     /// Whether it is ready for what comes to a service. It is not where the source says so (`status.conditions`), and is
     /// where it does not say.
     pub is_ready: bool,
@@ -81,6 +81,17 @@ pub struct Pod {
     /// The ports that its containers give names to; those of init containers only where they keep running
     /// (`restartPolicy: Always`).
     pub named_ports: NamedPorts,
+}
+
+/// How far a pod has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is to go on.
+    Alive,
+    /// It is being deleted (`metadata.deletionTimestamp`). It keeps its addresses, and policies judge it like any other.
+    Ending,
+    /// All of its containers have ended for good: what was its address may be another pod's.
+    Ended,
 }
 
 impl Pod {
@@ -94,7 +105,7 @@ impl Pod {
             node: String::new(),
             host_network: false,
             addresses: Vec::new(),
-            has_ended: false,
+            stage: Stage::Alive,
             is_ready: true,
             workload: None,
             named_ports: NamedPorts::default(),
@@ -117,6 +128,9 @@ pub struct Service {
     /// (`externalTrafficPolicy: Local`). Otherwise, as is the default, the node puts its own in its place. What comes by
     /// a cluster address keeps it always.
     pub keeps_source: bool,
+    /// Whether a cluster address leads to endpoints on the client's own node alone, and to nobody where there is none
+    /// (`internalTrafficPolicy: Local`). Node ports and external addresses lead to all even so.
+    pub is_node_local: bool,
     /// Its ports.
     pub ports: Vec<ServicePort>,
     /// Which pods stand behind it; `None` for a service without a selector.
@@ -126,14 +140,34 @@ pub struct Service {
 }
 
 impl Service {
-    /// Whether its selector puts a pod behind it; never for a service without a selector.
-    pub fn is_before(&self, pod: &Pod) -> bool {
+    /// A service of which nothing is known but its name.
+    pub const fn new(name: ObjectName) -> Self {
+        Self {
+            name,
+            cluster_ips: Vec::new(),
+            external_addresses: Vec::new(),
+            keeps_source: false,
+            is_node_local: false,
+            ports: Vec::new(),
+            selector: None,
+            takes_unready: false,
+        }
+    }
+
+    /// As what its selector puts a pod behind it, as the controller of endpoint slices would say; `None`: it does not,
+    /// as always for a service without a selector.
+    pub fn endpoint(&self, pod: &Pod) -> Option<EndpointState> {
         let selects =
             |selector: &Labels| selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
-        self.name.namespace == pod.name.namespace
-            && !pod.has_ended
-            && (pod.is_ready || self.takes_unready)
-            && self.selector.as_ref().is_some_and(selects)
+        let is_selected = self.name.namespace == pod.name.namespace
+            && pod.stage != Stage::Ended
+            && self.selector.as_ref().is_some_and(selects);
+        is_selected.then_some(match (pod.is_ready, pod.stage) {
+            _ if self.takes_unready => EndpointState::Ready,
+            (true, Stage::Alive) => EndpointState::Ready,
+            (true, _) => EndpointState::Ending,
+            (false, _) => EndpointState::Unready,
+        })
     }
 }
 

@@ -1,9 +1,25 @@
 //! Who stands behind a service.
+//!
+//! What nodes do besides, and what it comes to here:
+//!
+//! - **Topology** (`trafficDistribution`, `hints` of a slice) and session affinity only choose among those who are ready:
+//!   a node takes fewer of them, never others. Here all of them stand behind the service. What holds for all holds for the
+//!   fewer: allowed stays allowed, denied stays denied. Where they differ, the kernel decides for all of them and explanations
+//!   leave open which it will be, as without hints.
+//! - **`internalTrafficPolicy: Local`** does change who may answer: those on other nodes never do. So it is followed. Who is
+//!   on the client's node is what slices say, as nodes have it, or where a pod runs. A pod of which nobody says where it
+//!   runs may be on any.
+//! - **`externalTrafficPolicy: Local`** leads pods everywhere all the same: a node takes what its own pods send to an
+//!   outside address or to a node port of its own for traffic within the cluster, which neither policy holds for. Only the
+//!   source is kept. A node that does not know which addresses are pods' leads to its own endpoints alone, which are
+//!   some of the same.
+//! - **`loadBalancerSourceRanges`** is a filter of the nodes, not a policy: a pod that is in none of the ranges is dropped
+//!   at the balancer's address though policy allows it. What is said here is what policy says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use palomar_model::endpoint_slice::{AddressType, Endpoint, EndpointSlice, EndpointState};
+use palomar_model::endpoint_slice::{AddressType, EndpointSlice, EndpointState};
 use palomar_model::object::ObjectName;
 use palomar_model::world::{Pod, Service, ServicePort, World};
 
@@ -21,8 +37,27 @@ pub(crate) enum Behind<'w> {
     /// Nobody tells: it has neither a slice nor a selector.
     Unknown,
     Slices(Vec<&'w EndpointSlice>),
-    /// The pods of its selector.
-    Pods(Vec<&'w Pod>),
+    /// The pods of its selector, and as what they stand behind it.
+    Pods(Vec<(&'w Pod, EndpointState)>),
+}
+
+/// Whom of those behind a service a client is led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach<'n> {
+    /// Anyone.
+    Cluster,
+    /// Those on this node; empty: on a node where nobody is known to be.
+    Node(&'n str),
+}
+
+/// Someone who may answer.
+#[derive(Debug, Clone, Copy)]
+struct Candidate<'w> {
+    at: (IpAddr, u16),
+    /// Otherwise it ends.
+    is_ready: bool,
+    /// The node it is on, empty for one that is on none; `None`: it may be any.
+    node: Option<&'w str>,
 }
 
 // === impl Slices ===
@@ -50,26 +85,50 @@ impl<'w> Slices<'w> {
         // pods are sorted by namespace first
         let from = world.pods.starting_at(&ObjectName::new(namespace, ""));
         let pods = from.take_while(|(name, _)| name.namespace == *namespace).map(|(_, pod)| &**pod);
-        Behind::Pods(pods.filter(|pod| service.is_before(pod)).collect())
+        Behind::Pods(pods.filter_map(|pod| Some((pod, service.endpoint(pod)?))).collect())
     }
 }
 
 // === impl Behind ===
 
-impl Behind<'_> {
-    /// The addresses of one family, and their ports, that one of the service's ports leads to.
-    pub(crate) fn backends(&self, port: &ServicePort, is_ipv4: bool) -> BTreeSet<(IpAddr, u16)> {
+impl<'w> Behind<'w> {
+    /// The addresses of one family, and their ports, that one of the service's ports leads to: those who are ready, or
+    /// where nobody is, those who end.
+    pub(crate) fn backends(
+        &self,
+        port: &ServicePort,
+        is_ipv4: bool,
+        reach: Reach<'_>,
+    ) -> BTreeSet<(IpAddr, u16)> {
+        let mut found: BTreeMap<bool, BTreeSet<(IpAddr, u16)>> = BTreeMap::new();
+        for Candidate { at, is_ready, node } in self.candidates(port, is_ipv4) {
+            let is_reached = match reach {
+                Reach::Cluster => true,
+                Reach::Node(own) => node.is_none_or(|node| node == own && !node.is_empty()),
+            };
+            if is_reached {
+                found.entry(is_ready).or_default().insert(at);
+            }
+        }
+        // the greatest is `true`
+        found.pop_last().map(|(_, endpoints)| endpoints).unwrap_or_default()
+    }
+
+    /// The nodes on which somebody may answer.
+    pub(crate) fn nodes(&self, port: &ServicePort, is_ipv4: bool) -> BTreeSet<&'w str> {
+        let nodes = self.candidates(port, is_ipv4).into_iter().filter_map(|candidate| candidate.node);
+        nodes.filter(|node| !node.is_empty()).collect()
+    }
+
+    fn candidates(&self, port: &ServicePort, is_ipv4: bool) -> Vec<Candidate<'w>> {
         match self {
-            Self::Unknown => BTreeSet::new(),
-            Self::Slices(slices) => in_slices(slices, port, is_ipv4),
+            Self::Unknown => Vec::new(),
+            Self::Slices(slices) => {
+                let slices = slices.iter().filter(|slice| family(slice) == Some(is_ipv4));
+                slices.flat_map(|slice| in_slice(slice, port)).collect()
+            }
             Self::Pods(pods) => {
-                let of_pod = |pod: &&Pod| {
-                    let own = pod.addresses.iter().filter(|own| own.is_ipv4() == is_ipv4);
-                    let numbers = port.numbers_in(pod);
-                    let pairs = own.flat_map(|own| numbers.iter().map(|number| (*own, *number)));
-                    pairs.collect::<Vec<_>>()
-                };
-                pods.iter().flat_map(of_pod).collect()
+                pods.iter().flat_map(|(pod, state)| in_pod(pod, *state, port, is_ipv4)).collect()
             }
         }
     }
@@ -83,29 +142,42 @@ impl Behind<'_> {
                 let ready = endpoints.filter(|endpoint| endpoint.state == EndpointState::Ready);
                 ready.map(|endpoint| endpoint.address).collect()
             }
-            Self::Pods(pods) => pods.iter().flat_map(|pod| &pod.addresses).copied().collect(),
+            Self::Pods(pods) => {
+                let ready = pods.iter().filter(|(_, state)| *state == EndpointState::Ready);
+                ready.flat_map(|(pod, _)| &pod.addresses).copied().collect()
+            }
         }
     }
 }
 
-/// Those that are ready; where none is, those that end.
-fn in_slices(slices: &[&EndpointSlice], port: &ServicePort, is_ipv4: bool) -> BTreeSet<(IpAddr, u16)> {
-    let mut found: BTreeMap<bool, BTreeSet<(IpAddr, u16)>> = BTreeMap::new();
-    for slice in slices.iter().filter(|slice| family(slice) == Some(is_ipv4)) {
-        let own = slice.ports.iter().filter(|own| own.name == port.name && own.protocol == port.protocol);
-        for number in own.filter_map(|own| own.number) {
-            for Endpoint { address, state } in &slice.endpoints {
-                let is_ready = match state {
-                    EndpointState::Ready => true,
-                    EndpointState::Ending => false,
-                    EndpointState::Unready => continue,
-                };
-                found.entry(is_ready).or_default().insert((*address, number));
-            }
-        }
+fn in_slice<'w>(slice: &'w EndpointSlice, port: &ServicePort) -> Vec<Candidate<'w>> {
+    let own = slice.ports.iter().filter(|own| own.name == port.name && own.protocol == port.protocol);
+    let numbers = own.filter_map(|own| own.number);
+    let of_number = |number| {
+        slice.endpoints.iter().filter_map(move |endpoint| {
+            let is_ready = is_ready(endpoint.state)?;
+            Some(Candidate { at: (endpoint.address, number), is_ready, node: Some(&*endpoint.node) })
+        })
+    };
+    numbers.flat_map(of_number).collect()
+}
+
+fn in_pod<'w>(pod: &'w Pod, state: EndpointState, port: &ServicePort, is_ipv4: bool) -> Vec<Candidate<'w>> {
+    let Some(is_ready) = is_ready(state) else { return Vec::new() };
+    let node = Some(&*pod.node).filter(|node| !node.is_empty());
+    let own = pod.addresses.iter().filter(|own| own.is_ipv4() == is_ipv4);
+    let numbers = port.numbers_in(pod);
+    let candidates = own.flat_map(|own| numbers.iter().map(|number| (*own, *number)));
+    candidates.map(|at| Candidate { at, is_ready, node }).collect()
+}
+
+/// `None`: it is not to be taken.
+const fn is_ready(state: EndpointState) -> Option<bool> {
+    match state {
+        EndpointState::Ready => Some(true),
+        EndpointState::Ending => Some(false),
+        EndpointState::Unready => None,
     }
-    // the greatest is `true`
-    found.pop_last().map(|(_, endpoints)| endpoints).unwrap_or_default()
 }
 
 /// Whether a slice's endpoints are of IPv4; `None`: they are names.

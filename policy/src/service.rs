@@ -10,7 +10,7 @@ use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Service, World};
 
-use crate::behind::{Behind, Slices};
+use crate::behind::{Behind, Reach, Slices};
 use crate::compiled::{Entry, PeerKey};
 use crate::rule_sets::RuleSet;
 use crate::scope::{PortPrefix, Scope};
@@ -27,28 +27,32 @@ pub struct Leads {
     pub keeps_source: bool,
 }
 
-/// Where the ports of each service's cluster and external addresses lead, by address. Services without a selector
-/// and without endpoint slices are left out: who stands behind them is not known.
+/// Where the ports of each service's cluster and external addresses lead the pods of a node, by address. Services without
+/// a selector and without endpoint slices are left out: who stands behind them is not known.
 ///
 /// Where several services claim one port of an address, the backends of all of them stand behind it, and the source is
 /// kept only where all keep it: which of them a node takes is not known, and this is right for each.
-pub fn targets(world: &World) -> BTreeMap<IpAddr, Targets> {
-    targets_of(world, world.services.values().map(AsRef::as_ref))
+pub fn targets(world: &World, node: &str) -> BTreeMap<IpAddr, Targets> {
+    targets_of(world, node, world.services.values().map(AsRef::as_ref))
 }
 
 /// As [`targets`], for these services of the world alone.
 pub fn targets_of<'w>(
     world: &'w World,
+    node: &str,
     services: impl Iterator<Item = &'w Service>,
 ) -> BTreeMap<IpAddr, Targets> {
     let mut targets: BTreeMap<IpAddr, Targets> = BTreeMap::new();
     for (service, behind) in known(world, services) {
-        let cluster = service.cluster_ips.iter().map(|address| (address, true));
-        let external = service.external_addresses.iter().map(|address| (address, service.keeps_source));
-        for (address, keeps_source) in cluster.chain(external) {
+        let reach = if service.is_node_local { Reach::Node(node) } else { Reach::Cluster };
+        let cluster = service.cluster_ips.iter().map(|address| (address, true, reach));
+        let external = service.external_addresses.iter();
+        let external = external.map(|address| (address, service.keeps_source, Reach::Cluster));
+        for (address, keeps_source, reach) in cluster.chain(external) {
             let of_address = targets.entry(*address).or_default();
             for port in &service.ports {
-                let leads = Leads { backends: behind.backends(port, address.is_ipv4()), keeps_source };
+                let backends = behind.backends(port, address.is_ipv4(), reach);
+                let leads = Leads { backends, keeps_source };
                 leads.join(of_address, (port.protocol, port.port));
             }
         }
@@ -64,8 +68,8 @@ pub fn node_ports(world: &World, is_ipv4: bool) -> Targets {
     for (service, behind) in known(world, services) {
         for port in &service.ports {
             let Some(number) = port.node_port else { continue };
-            let leads =
-                Leads { backends: behind.backends(port, is_ipv4), keeps_source: service.keeps_source };
+            let backends = behind.backends(port, is_ipv4, Reach::Cluster);
+            let leads = Leads { backends, keeps_source: service.keeps_source };
             leads.join(&mut targets, (port.protocol, number));
         }
     }

@@ -8,7 +8,7 @@ use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::ports::NamedPort;
 use palomar_model::verdict::Direction;
-use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
+use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, Stage, TargetPort, World};
 use palomar_policy::draft::NetworkPolicyDraft;
 use palomar_policy::explain::{
     Index, Masquerade, Outcome, Prober, Question, Verdict, explain, smallest_change,
@@ -47,7 +47,7 @@ fn world(policies: &[(&str, Value)]) -> World {
             labels: Labels::from([("app".into(), name.into()), ("pod-template-hash".into(), "1".into())]),
             node: node.into(),
             host_network: name == "agent",
-            has_ended: name == "old",
+            stage: if name == "old" { Stage::Ended } else { Stage::Alive },
             addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
             named_ports: [http].into_iter().filter(|_| name == "web").collect(),
             ..Pod::new(ObjectName::new(namespace, name))
@@ -70,13 +70,10 @@ fn world(policies: &[(&str, Value)]) -> World {
         ("empty", Some("10.96.0.4"), app("nobody")),
     ] {
         let service = Service {
-            name: ObjectName::new("shop", name),
             cluster_ips: address.map(|address| address.parse().expect("an address")).into_iter().collect(),
-            external_addresses: Vec::new(),
-            keeps_source: false,
             ports: vec![port(80, TargetPort::Named("http".into())), port(81, TargetPort::Number(8080))],
             selector,
-            takes_unready: false,
+            ..Service::new(ObjectName::new("shop", name))
         };
         world.services.insert(service.name.clone(), Arc::new(service));
     }
@@ -639,6 +636,72 @@ fn a_source_that_a_node_hides_is_reached_by_no_selector_and_its_address_is_not_k
 }
 
 #[test]
+fn a_service_for_its_own_node_is_judged_by_those_on_the_clients_node() {
+    use Verdict::{Allowed, Denied, Undecidable};
+
+    let to_web = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": app("web")}]}]});
+    // a client, and a node each for a pod that it may connect to and one that it may not
+    for (what, client, web, db, expected, missing) in [
+        ("the one that it may is on its node", "n1", "n1", "n2", Allowed, None),
+        ("the one that it may not is", "n1", "n2", "n1", Denied, None),
+        ("both are", "n1", "n1", "n1", Undecidable, Some("which endpoint behind service shop/all answers")),
+        ("neither is", "n3", "n1", "n2", Denied, None),
+        (
+            "nobody says where the client is",
+            "",
+            "n1",
+            "n2",
+            Undecidable,
+            Some("shop/all answers: 1 of 2 may"),
+        ),
+        ("nor where the one that it may is", "n1", "", "n2", Allowed, None),
+        (
+            "the other is on its node, and that one may be",
+            "n1",
+            "",
+            "n1",
+            Undecidable,
+            Some("which endpoint"),
+        ),
+    ] {
+        let mut world = world(&[("shop/p", to_web.clone())]);
+        let all = Service {
+            cluster_ips: vec!["10.96.0.9".parse().unwrap()],
+            is_node_local: true,
+            selector: Some(Labels::from([("behind".to_owned(), "all".to_owned())])),
+            ports: vec![ServicePort {
+                name: String::new(),
+                protocol: Protocol::Tcp,
+                port: 80,
+                target: TargetPort::Number(8080),
+                node_port: None,
+            }],
+            ..Service::new(ObjectName::new("shop", "all"))
+        };
+        world.services.insert(all.name.clone(), Arc::new(all));
+        for (name, node) in [("front", client), ("web", web), ("db", db)] {
+            let pod = Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", name)).unwrap());
+            pod.node = node.to_owned();
+            if name != "front" {
+                pod.labels.insert("behind".to_owned(), "all".to_owned());
+            }
+        }
+        for to in ["svc/shop/all", "10.96.0.9"] {
+            let (verdict, told) = answer(&world, "shop/front", to, 80);
+            assert_eq!(verdict, expected, "{what}, {to}: {told:?}");
+            let is_told = missing.is_none_or(|missing| told.iter().any(|told| told.contains(missing)));
+            assert!(is_told, "{what}, {to}: {told:?}");
+            let index = Index::new(&world);
+            assert_eq!(
+                Prober::new(&index).answer(&question("shop/front", to, 80)).verdict,
+                expected,
+                "{what}, {to}"
+            );
+        }
+    }
+}
+
+#[test]
 fn nodes_that_masquerade_all_hide_who_comes_to_a_cluster_address_and_may_hide_who_comes_from_outside() {
     use Verdict::{Allowed, Denied, Undecidable};
 
@@ -703,7 +766,11 @@ fn slices_lead_to_pods_and_to_others_whom_ip_blocks_reach() {
         ports: vec![SlicePort { name: String::new(), protocol: Protocol::Tcp, number: Some(443) }],
         endpoints: ends
             .iter()
-            .map(|own| Endpoint { address: own.parse().unwrap(), state: EndpointState::Ready })
+            .map(|own| Endpoint {
+                address: own.parse().unwrap(),
+                state: EndpointState::Ready,
+                node: String::new(),
+            })
             .collect(),
     };
     let (pod, outside) = (json!({"podSelector": app("db")}), json!({"ipBlock": {"cidr": "198.51.100.0/24"}}));

@@ -9,7 +9,7 @@ use palomar_model::labels::Labels;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::ports::NamedPort;
-use palomar_model::world::{Pod, Service, ServicePort, TargetPort, World};
+use palomar_model::world::{Pod, Service, ServicePort, Stage, TargetPort, World};
 use palomar_policy::service::{Leads, Targets, node_ports, targets};
 
 fn address(text: &str) -> IpAddr {
@@ -34,7 +34,7 @@ fn world(services: Vec<Service>) -> World {
             labels: labels(app),
             addresses: addresses.into_iter().map(address).collect(),
             named_ports: ports.into_iter().collect(),
-            has_ended,
+            stage: if has_ended { Stage::Ended } else { Stage::Alive },
             ..Pod::new(ObjectName::new("shop", name))
         };
         world.pods.insert(pod.name.clone(), Arc::new(pod));
@@ -44,15 +44,7 @@ fn world(services: Vec<Service>) -> World {
 }
 
 fn service(name: &str, app: &str, ports: Vec<ServicePort>) -> Service {
-    Service {
-        name: ObjectName::new("shop", name),
-        cluster_ips: vec![],
-        external_addresses: vec![],
-        keeps_source: false,
-        ports,
-        selector: Some(labels(app)),
-        takes_unready: false,
-    }
+    Service { ports, selector: Some(labels(app)), ..Service::new(ObjectName::new("shop", name)) }
 }
 
 fn port(port: u16, target: TargetPort, node_port: Option<u16>) -> ServicePort {
@@ -90,7 +82,7 @@ fn an_external_address_leads_where_the_cluster_addresses_lead_and_keeps_the_sour
             (address("fd96::1"), leads(&[(80, true, &[("fd00::1", 80)]), (81, true, &[("fd00::1", 8080)])])),
             (address("192.0.2.1"), leads(&[(80, keeps_source, both), (81, keeps_source, named)])),
         ]);
-        assert_eq!(targets(&world), expected);
+        assert_eq!(targets(&world, "n1"), expected);
     }
 }
 
@@ -115,7 +107,7 @@ fn a_port_without_pods_leads_nowhere_and_a_service_without_a_selector_is_left_ou
         ..service("bare", "", vec![port(80, TargetPort::Number(80), Some(30_081))])
     };
     let world = world(vec![nobody, bare]);
-    assert_eq!(targets(&world), BTreeMap::from([(address("10.96.0.2"), leads(&[(80, true, &[])]))]));
+    assert_eq!(targets(&world, "n1"), BTreeMap::from([(address("10.96.0.2"), leads(&[(80, true, &[])]))]));
     assert_eq!(node_ports(&world, true), leads(&[(30_080, false, &[])]));
 }
 
@@ -134,8 +126,12 @@ fn a_port_that_two_services_claim_leads_to_the_pods_of_both() {
     let all: &[_] = &[("10.1.0.1", 80), ("10.1.0.2", 80), ("10.1.0.9", 80)];
     let web: &[_] = &[("10.1.0.1", 90), ("10.1.0.2", 90)];
     let expected = leads(&[(80, false, all), (81, true, web), (82, false, &[("10.1.0.9", 90)])]);
-    assert_eq!(targets(&world), BTreeMap::from([(address("192.0.2.1"), expected)]));
+    assert_eq!(targets(&world, "n1"), BTreeMap::from([(address("192.0.2.1"), expected)]));
     assert_eq!(node_ports(&world, true), leads(&[(30_080, false, all)]));
+}
+
+fn endpoint(own: &str, state: EndpointState) -> Endpoint {
+    Endpoint { address: address(own), state, node: String::new() }
 }
 
 /// A slice of the service `web`: its type, its port's name and number, and its endpoints.
@@ -145,7 +141,8 @@ fn slice(
     port: (&str, Option<u16>),
     endpoints: &[(&str, EndpointState)],
 ) -> EndpointSlice {
-    let endpoint = |(own, state): &(&str, _)| Endpoint { address: address(own), state: *state };
+    let endpoint =
+        |(own, state): &(&str, _)| Endpoint { address: address(own), state: *state, node: String::new() };
     EndpointSlice {
         name: ObjectName::new("shop", name),
         service: "web".into(),
@@ -161,7 +158,7 @@ fn behind(own: &str, selector: Option<Labels>, slices: Vec<EndpointSlice>) -> Op
     let web = Service { cluster_ips: vec![address(own)], selector, ..service("web", "", vec![http]) };
     let mut world = world(vec![web]);
     world.endpoint_slices.extend(slices.into_iter().map(|slice| (slice.name.clone(), Arc::new(slice))));
-    let found = targets(&world).remove(&address(own))?.remove(&(Protocol::Tcp, 80))?;
+    let found = targets(&world, "n1").remove(&address(own))?.remove(&(Protocol::Tcp, 80))?;
     Some(found.backends.iter().map(|backend| SocketAddr::from(*backend).to_string()).collect())
 }
 
@@ -239,5 +236,92 @@ fn a_pod_that_is_not_ready_stands_behind_a_service_only_where_it_takes_such() {
         let pod = Pod { is_ready: false, ..(*world.pods[&name]).clone() };
         world.pods.insert(name, Arc::new(pod));
         assert_eq!(node_ports(&world, true), leads(&[(30_080, false, expected)]));
+    }
+}
+
+#[test]
+fn a_pod_that_ends_stands_behind_a_service_only_where_nobody_is_ready_or_it_takes_such_as_are_not() {
+    let [one, both, other] =
+        [&[("10.1.0.1", 80)][..], &[("10.1.0.1", 80), ("10.1.0.2", 80)], &[("10.1.0.2", 80)]];
+    // whether web-1 and web-2 are ready, and whether they end
+    for (what, takes_unready, states, expected) in [
+        ("one ends, the other is ready", false, [(true, true), (true, false)], other),
+        ("one ends, the other is not ready", false, [(true, true), (false, false)], one),
+        ("both end", false, [(true, true), (true, true)], both),
+        ("one ends and is not ready any more", false, [(false, true), (false, false)], &[]),
+        ("those that are not ready are taken", true, [(true, true), (false, true)], both),
+    ] {
+        let web = service("web", "web", vec![port(80, TargetPort::Number(80), Some(30_080))]);
+        let mut world = world(vec![Service { takes_unready, ..web }]);
+        for (name, (is_ready, is_ending)) in ["web-1", "web-2"].into_iter().zip(states) {
+            let name = ObjectName::new("shop", name);
+            let stage = if is_ending { Stage::Ending } else { Stage::Alive };
+            let pod = Pod { is_ready, stage, ..(*world.pods[&name]).clone() };
+            world.pods.insert(name, Arc::new(pod));
+        }
+        assert_eq!(node_ports(&world, true), leads(&[(30_080, false, expected)]), "{what}");
+    }
+}
+
+#[test]
+fn a_service_for_its_own_node_leads_by_its_cluster_address_to_those_on_that_node_alone() {
+    use EndpointState::{Ending, Ready, Unready};
+    let on = |node: &str, own: &str, state| Endpoint { node: node.into(), ..endpoint(own, state) };
+    let far = || on("n2", "10.1.0.2", Ready);
+    for (what, ends, cluster, outside) in [
+        ("its own", vec![on("n1", "10.1.0.1", Ready), far()], vec!["10.1.0.1"], vec!["10.1.0.1", "10.1.0.2"]),
+        ("nobody of its own", vec![far()], vec![], vec!["10.1.0.2"]),
+        (
+            "of its own the one that ends",
+            vec![on("n1", "10.1.0.1", Ending), far()],
+            vec!["10.1.0.1"],
+            vec!["10.1.0.2"],
+        ),
+        (
+            "of its own one that is not ready",
+            vec![on("n1", "10.1.0.1", Unready), far()],
+            vec![],
+            vec!["10.1.0.2"],
+        ),
+        (
+            "one that is on no node",
+            vec![on("", "192.0.2.7", Ready), far()],
+            vec![],
+            vec!["10.1.0.2", "192.0.2.7"],
+        ),
+    ] {
+        let web = Service {
+            cluster_ips: vec![address("10.96.0.1")],
+            external_addresses: vec![address("192.0.2.1")],
+            is_node_local: true,
+            ..service("web", "web", vec![port(80, TargetPort::Number(80), Some(30_080))])
+        };
+        let mut world = world(vec![web]);
+        let slice = EndpointSlice { endpoints: ends, ..slice("a", AddressType::Ipv4, ("", Some(80)), &[]) };
+        world.endpoint_slices.insert(slice.name.clone(), Arc::new(slice));
+        let found = targets(&world, "n1");
+        let at = |own: &str| found[&address(own)].clone();
+        let [cluster, outside]: [Vec<_>; 2] =
+            [cluster, outside].map(|ends| ends.into_iter().map(|own| (own, 80)).collect());
+        assert_eq!(at("10.96.0.1"), leads(&[(80, true, &cluster)]), "{what}");
+        assert_eq!(at("192.0.2.1"), leads(&[(80, false, &outside)]), "{what}, from outside");
+        assert_eq!(node_ports(&world, true), leads(&[(30_080, false, &outside)]), "{what}, at a node");
+    }
+}
+
+#[test]
+fn a_pod_that_runs_nobody_says_where_is_behind_a_service_for_its_own_node_on_every_node() {
+    let web = Service { is_node_local: true, ..web() };
+    let mut world = world(vec![web]);
+    let name = ObjectName::new("shop", "web-2");
+    let pod = Pod { node: "n2".into(), ..(*world.pods[&name]).clone() };
+    world.pods.insert(name, Arc::new(pod));
+    for (node, expected) in [("n1", &[("10.1.0.1", 80)][..]), ("n2", &[("10.1.0.1", 80), ("10.1.0.2", 80)])] {
+        let found = &targets(&world, node)[&address("10.96.0.1")];
+        assert_eq!(
+            found[&(Protocol::Tcp, 80)],
+            leads(&[(80, true, expected)])[&(Protocol::Tcp, 80)],
+            "{node}"
+        );
     }
 }

@@ -16,7 +16,7 @@ use palomar_model::packet::Protocol;
 use palomar_model::selector::Selector;
 use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
-use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
+use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, Stage, TargetPort, World};
 use palomar_policy::{IdentityLabels, PolicySet, cidr, select, service};
 use proptest::prelude::*;
 
@@ -199,7 +199,8 @@ fn wanted(directory: &Directory, identities: BTreeMap<u32, IdentityLabels>, scop
         .collect();
     // nobody else asks what a service's address means
     let asks = endpoints.values().any(|endpoint| endpoint.policies.isolates(Direction::Egress));
-    let mut services = if asks { service::targets(&directory.world) } else { BTreeMap::new() };
+    let mut services =
+        if asks { service::targets(&directory.world, &directory.node_name) } else { BTreeMap::new() };
     let mut node_ports = [true, false].map(|is_ipv4| {
         if asks { service::node_ports(&directory.world, is_ipv4) } else { service::Targets::new() }
     });
@@ -316,7 +317,11 @@ fn pod_of(number: u8, (kind, addresses, node): &(u8, Vec<u8>, u8)) -> Pod {
         node: ["", "here", "here", "there"][usize::from(*node)].to_owned(),
         host_network: kind.is_multiple_of(7),
         addresses: addresses.iter().map(|number| at(*number)).collect(),
-        has_ended: kind.is_multiple_of(11),
+        stage: match kind % 11 {
+            0 => Stage::Ended,
+            1..=3 => Stage::Ending,
+            _ => Stage::Alive,
+        },
         is_ready: !kind.is_multiple_of(5),
         ..Pod::new(named(number, "pod"))
     }
@@ -348,6 +353,7 @@ fn service_of(number: u8, (kind, address): (u8, u8)) -> Service {
         ports: vec![port],
         selector: (kind % 6 != 5).then(|| app(kind)),
         keeps_source: kind % 8 != 3,
+        is_node_local: kind.is_multiple_of(7),
         takes_unready: kind.is_multiple_of(2),
     }
 }
@@ -385,7 +391,15 @@ fn take(step: &Step, world: &mut World, links: &mut Links) {
                 service: named(*name % 3 + 3 * service, "service").name,
                 address_type: if at(address).is_ipv4() { AddressType::Ipv4 } else { AddressType::Ipv6 },
                 ports: vec![SlicePort { name: String::new(), protocol: Protocol::Tcp, number: Some(8_081) }],
-                endpoints: vec![Endpoint { address: at(address), state: EndpointState::Ready }],
+                endpoints: vec![Endpoint {
+                    address: at(address),
+                    state: if address.is_multiple_of(4) {
+                        EndpointState::Ending
+                    } else {
+                        EndpointState::Ready
+                    },
+                    node: ["", "here", "there"][usize::from(address % 3)].to_owned(),
+                }],
             });
             set(&mut world.endpoint_slices, named(*name, "slice"), slice);
         }

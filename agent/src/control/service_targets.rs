@@ -21,9 +21,9 @@ pub(super) struct ServiceTargets {
 // === impl ServiceTargets ===
 
 impl ServiceTargets {
-    /// Brings the services and node ports of `desired` from the last world to this one. `masquerade_all` is the same each
-    /// time.
-    pub(super) fn follow(&mut self, world: &World, masquerade_all: bool, desired: &mut Desired) {
+    /// Brings the services and node ports of `desired` from the last world to this one. The name of the node and
+    /// `masquerade_all` are the same each time.
+    pub(super) fn follow(&mut self, world: &World, node: &str, masquerade_all: bool, desired: &mut Desired) {
         let before = std::mem::replace(&mut self.world, world.clone());
         let mut addresses = BTreeSet::new();
         let mut has_node_ports = false;
@@ -46,7 +46,7 @@ impl ServiceTargets {
         let claimants: BTreeSet<&ObjectName> =
             addresses.iter().flat_map(|address| self.claimants(*address)).collect();
         let services = claimants.into_iter().filter_map(|name| world.services.get(name)).map(AsRef::as_ref);
-        let mut targets = service::targets_of(world, services);
+        let mut targets = service::targets_of(world, node, services);
         if masquerade_all {
             targets.values_mut().flat_map(Targets::values_mut).for_each(|leads| leads.keeps_source = false);
         }
@@ -82,7 +82,8 @@ fn affected(before: &World, after: &World) -> BTreeSet<ObjectName> {
     }
     for change in before.pods.changes(&after.pods) {
         let pods = [change.before, change.after];
-        let is_before = |service: &Arc<Service>| pods.iter().flatten().any(|pod| service.is_before(pod));
+        let is_before =
+            |service: &Arc<Service>| pods.iter().flatten().any(|pod| service.endpoint(pod).is_some());
         let namespace = &change.key.namespace;
         let services = after.services.starting_at(&ObjectName::new(namespace, ""));
         let services = services.take_while(|(name, _)| name.namespace == *namespace);

@@ -81,10 +81,8 @@ fn made_after(pods: &[Arc<Pod>], links: &[Link], followed: &mut Followed) -> Vie
     };
     // both claim the address outside the cluster
     let service = |name: &str, own: &str, node_port| Service {
-        name: ObjectName::new("a", name),
         cluster_ips: vec![address(own)],
         external_addresses: vec![address("192.0.2.9")],
-        keeps_source: false,
         ports: vec![ServicePort {
             name: String::new(),
             protocol: Protocol::Tcp,
@@ -92,8 +90,7 @@ fn made_after(pods: &[Arc<Pod>], links: &[Link], followed: &mut Followed) -> Vie
             target: TargetPort::Number(80),
             node_port,
         }],
-        selector: None,
-        takes_unready: false,
+        ..Service::new(ObjectName::new("a", name))
     };
     let services = [service("db", "10.96.0.1", None), service("web", "10.96.0.2", Some(30_080))];
     let world = Arc::new(World {

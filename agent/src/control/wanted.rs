@@ -76,7 +76,8 @@ impl Wishes {
         // nobody else asks what a service's address means
         let endpoints = &self.desired.endpoints;
         if endpoints.values().any(|endpoint| endpoint.policies.isolates(Direction::Egress)) {
-            self.services.follow(&directory.world, scope.masquerade_all, &mut self.desired);
+            let (world, node) = (&directory.world, &*directory.node_name);
+            self.services.follow(world, node, scope.masquerade_all, &mut self.desired);
         } else {
             self.services = ServiceTargets::default();
             (self.desired.services, self.desired.node_ports) = Default::default();

@@ -6,7 +6,7 @@ use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 
 use super::missing::Missing;
-use super::path::Path;
+use super::path::{Open, Path};
 
 /// Whether a connection may be made. The order is that of [`Verdict::both`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +97,8 @@ pub(super) fn combine<'w>(paths: impl IntoIterator<Item = (Path<'w>, Answer<'w>)
     let mut combined: Option<Answer<'w>> = None;
     let (mut allowed, mut count, mut service) = (0, 0, None);
     for (path, answer) in paths {
-        count += 1;
+        // nobody is no endpoint
+        count += usize::from(!matches!(path.open, Some(Open::OnNode(_))));
         allowed += usize::from(answer.verdict == Verdict::Allowed);
         service = service.or(path.service);
         match &mut combined {

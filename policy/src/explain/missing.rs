@@ -86,8 +86,9 @@ pub enum Missing {
         /// The service.
         service: ObjectName,
     },
-    /// A service behind which nobody stands who is ready and has an address.
-    #[error("a ready endpoint behind {} of service {service}", shown_port(*protocol, *port))]
+    /// A service behind which nobody stands who is ready and has an address; or nobody on the client's node, where the
+    /// service leads to that alone.
+    #[error("a ready endpoint behind {} of service {service}{}", shown_port(*protocol, *port), on(node.as_deref()))]
     Backend {
         /// The service.
         service: ObjectName,
@@ -95,6 +96,8 @@ pub enum Missing {
         protocol: Protocol,
         /// The port asked for.
         port: Option<u16>,
+        /// The client's node, in words, where the service leads to that alone.
+        node: Option<String>,
     },
     /// A port that the service does not have.
     #[error("a port {} of service {service}; it has {choices}", shown_port(*protocol, *port))]
@@ -146,6 +149,10 @@ pub enum Missing {
         /// The service.
         service: ObjectName,
     },
+}
+
+fn on(node: Option<&str>) -> String {
+    node.map(|node| format!(" on {node}: it leads nowhere else")).unwrap_or_default()
 }
 
 fn of_protocol(protocol: Protocol) -> &'static str {

@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_model::world::{Pod, Service, ServicePort};
+use palomar_model::world::{Pod, Service, ServicePort, Stage};
 
 use super::index::{Index, Masquerade, Owner};
 use super::missing::Missing;
 use super::question::{End, Question};
-use crate::behind::Behind;
+use crate::behind::{Behind, Reach};
 
 /// A way that the connection may take, from pod to pod: what a service was in between has been resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(super) enum Open {
     Port(Option<u16>),
     /// Nobody stands behind this port.
     Backend(Option<u16>),
+    /// Nobody on the client's own node does.
+    OnNode(Option<u16>),
     /// The port leads to the service only at that node.
     AtNode(Option<u16>),
 }
@@ -98,7 +101,7 @@ pub(super) enum Found<'w> {
 }
 
 /// Where a connection may end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target<'w> {
     pub(super) party: Party<'w>,
     pub(super) port: Option<u16>,
@@ -107,6 +110,20 @@ pub(super) struct Target<'w> {
     open: Option<Open>,
     /// For a port at a node: its name, and whether this is where it leads from there, or what others see of it.
     at_node: Option<(&'w str, bool)>,
+    clients: Clients<'w>,
+}
+
+/// Whom a service leads there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Clients<'w> {
+    /// Everyone.
+    All,
+    /// Those on this node.
+    On(&'w str),
+    /// Those on any other node, and those of whom it is not known.
+    NotOn(Rc<[&'w str]>),
+    /// Those of whom it is not known which node they are on.
+    Somewhere,
 }
 
 /// Every way that the connection may take; never empty. Or what is not known of either end.
@@ -160,7 +177,7 @@ fn find_address<'w>(index: &Index<'w>, address: IpAddr) -> Result<Found<'w>, Mis
 }
 
 fn find_pod<'w>(index: &Index<'w>, pod: &'w Pod) -> Result<Found<'w>, Missing> {
-    if pod.has_ended {
+    if pod.stage == Stage::Ended {
         return Err(Missing::Ended { name: pod.name.clone() });
     }
     if pod.host_network {
@@ -231,7 +248,15 @@ fn goes_by(protocol: Protocol, address: IpAddr) -> bool {
 impl<'w> Target<'w> {
     /// An end that is connected to by its own address.
     pub(super) fn itself(party: Party<'w>, port: Option<u16>) -> Self {
-        Self { party, port, service: None, source: Source::Kept, open: None, at_node: None }
+        Self {
+            party,
+            port,
+            service: None,
+            source: Source::Kept,
+            open: None,
+            at_node: None,
+            clients: Clients::All,
+        }
     }
 
     /// A place of which it is not known who answers there.
@@ -240,15 +265,18 @@ impl<'w> Target<'w> {
         Self { service: Some(&service.name), open: Some(open), ..Self::itself(party, None) }
     }
 
-    /// The way from this source, if it is of the same address family, one that the protocol goes by, and a node's port is
-    /// seen so from there.
+    /// The way from this source, if it is of the same address family, one that the protocol goes by, a node's port is
+    /// seen so from there, and the service leads it there.
     pub(super) fn path_from(
         &self,
         index: &Index<'w>,
         from: Party<'w>,
         protocol: Protocol,
     ) -> Option<Path<'w>> {
-        let Self { party: to, port, service, source, open, at_node } = *self;
+        let Self { party: to, port, service, source, open, at_node, ref clients } = *self;
+        if !clients.include(from.node()) {
+            return None;
+        }
         let have_family = match (from.address, to.address) {
             (Some(own), Some(its)) => own.is_ipv4() == its.is_ipv4(),
             (None, _) | (_, None) => true,
@@ -319,7 +347,7 @@ fn backends<'w>(
         let ends = behind.addresses().into_iter().map(|own| (own, port));
         let targets: Vec<Target<'w>> =
             ends.map(|end| leading(index, &behind, None, end)).collect::<Result<_, _>>()?;
-        let missing = || Missing::Backend { service: service.name.clone(), protocol, port };
+        let missing = || Missing::Backend { service: service.name.clone(), protocol, port, node: None };
         return if targets.is_empty() { Err(missing()) } else { Ok(targets) };
     }
     let addresses: Vec<IpAddr> = address.map_or_else(|| service.cluster_ips.clone(), |address| vec![address]);
@@ -328,23 +356,65 @@ fn backends<'w>(
     };
     let Some(target) = target(service, protocol, port) else { return nobody(Open::Port(port)) };
     let families: BTreeSet<bool> = addresses.iter().map(IpAddr::is_ipv4).collect();
+    let is_outside = address.is_some_and(|address| !service.cluster_ips.contains(&address));
+    if service.is_node_local && !is_outside {
+        let ways = families.into_iter().map(|is_ipv4| on_nodes(index, service, target, is_ipv4));
+        return Ok(ways.collect::<Result<Vec<_>, _>>()?.concat());
+    }
     let ends: BTreeSet<(IpAddr, u16)> =
-        families.into_iter().flat_map(|is_ipv4| behind.backends(target, is_ipv4)).collect();
+        families.into_iter().flat_map(|is_ipv4| behind.backends(target, is_ipv4, Reach::Cluster)).collect();
     if ends.is_empty() {
         return nobody(Open::Backend(port));
     }
-    let is_outside = address.is_some_and(|address| !service.cluster_ips.contains(&address));
-    let source = if is_outside {
-        source_from_outside(index, service)
-    } else {
-        match index.masquerade() {
-            Masquerade::FromOutside => Source::KeptOfPods,
-            Masquerade::All => Source::Masked,
-        }
-    };
+    let source = if is_outside { source_from_outside(index, service) } else { source_from_inside(index) };
     let ends = ends.into_iter().map(|(own, number)| (own, Some(number)));
     let lead = |end| Ok(Target { source, ..leading(index, &behind, Some(service), end)? });
     ends.map(lead).collect()
+}
+
+/// Those behind a port of a service that leads to the client's own node alone, in one address family.
+fn on_nodes<'w>(
+    index: &Index<'w>,
+    service: &'w Service,
+    port: &'w ServicePort,
+    is_ipv4: bool,
+) -> Result<Vec<Target<'w>>, Missing> {
+    let behind = index.behind(service);
+    let source = source_from_inside(index);
+    let lead = |(own, number), clients: &Clients<'w>| {
+        let target = leading(index, &behind, Some(service), (own, Some(number)))?;
+        Ok(Target { source, clients: clients.clone(), ..target })
+    };
+    let nodes: Rc<[&'w str]> = behind.nodes(port, is_ipv4).into_iter().collect();
+    let (mut targets, mut anywhere) = (Vec::new(), BTreeSet::new());
+    for node in &*nodes {
+        let ends = behind.backends(port, is_ipv4, Reach::Node(node));
+        anywhere.extend(&ends);
+        let ends = ends.into_iter().map(|end| lead(end, &Clients::On(node)));
+        targets.extend(ends.collect::<Result<Vec<_>, _>>()?);
+    }
+    let others = Clients::NotOn(Rc::clone(&nodes));
+    let ends = behind.backends(port, is_ipv4, Reach::Node(""));
+    if ends.is_empty() {
+        let own = service.cluster_ips.iter().filter(|own| own.is_ipv4() == is_ipv4);
+        let nobody = |own| Target {
+            clients: others.clone(),
+            ..Target::open(service, Some(own), Open::OnNode(Some(port.port)))
+        };
+        targets.extend(own.copied().map(nobody));
+    }
+    let anywhere = anywhere.difference(&ends).map(|end| lead(*end, &Clients::Somewhere));
+    let ends = ends.iter().map(|end| lead(*end, &others));
+    targets.extend(ends.chain(anywhere).collect::<Result<Vec<_>, _>>()?);
+    Ok(targets)
+}
+
+/// What comes to a service by a cluster address.
+fn source_from_inside(index: &Index<'_>) -> Source {
+    match index.masquerade() {
+        Masquerade::FromOutside => Source::KeptOfPods,
+        Masquerade::All => Source::Masked,
+    }
 }
 
 /// What comes to a service by a node port or an address outside the cluster. Of nodes that masquerade all, not all do so
@@ -372,7 +442,7 @@ fn at_node<'w>(
             if matches!(behind, Behind::Unknown) {
                 return Err(Missing::Backends { service: service.name.clone() });
             }
-            let ends = behind.backends(target, address.is_ipv4());
+            let ends = behind.backends(target, address.is_ipv4(), Reach::Cluster);
             if ends.is_empty() {
                 let open = Target::open(service, Some(*address), Open::Backend(port));
                 targets.push(Target { at_node: Some((node, true)), ..open });
@@ -409,7 +479,7 @@ fn leading<'w>(
 /// Who an address behind a service is.
 fn standing<'w>(index: &Index<'w>, behind: &Behind<'w>, address: IpAddr) -> Result<Standing<'w>, Missing> {
     if let Behind::Pods(pods) = behind
-        && let Some(pod) = pods.iter().find(|pod| pod.addresses.contains(&address))
+        && let Some((pod, _)) = pods.iter().find(|(pod, _)| pod.addresses.contains(&address))
     {
         index.check_owner(pod, address)?;
         return Ok(backend(pod));
@@ -443,9 +513,28 @@ impl Path<'_> {
                 let Standing::Service(of) = self.to.standing else { return None };
                 Missing::ServicePort { service, protocol, port, choices: choices(of) }
             }
-            Open::Backend(port) => Missing::Backend { service, protocol, port },
+            Open::Backend(port) => Missing::Backend { service, protocol, port, node: None },
+            Open::OnNode(port) => {
+                let node =
+                    self.from.node().map_or_else(|| "its own node".to_owned(), |node| format!("node {node}"));
+                Missing::Backend { service, protocol, port, node: Some(node) }
+            }
             Open::AtNode(port) => Missing::BehindNode { service, protocol, port, node: self.to.to_string() },
         })
+    }
+}
+
+// === impl Clients ===
+
+impl Clients<'_> {
+    /// Whether a client on this node is one of them; `None`: it is not known which it is on.
+    fn include(&self, node: Option<&str>) -> bool {
+        match (self, node) {
+            (Self::All, _) | (Self::NotOn(_) | Self::Somewhere, None) => true,
+            (Self::On(own), Some(node)) => *own == node,
+            (Self::NotOn(nodes), Some(node)) => !nodes.contains(&node),
+            (Self::On(_), None) | (Self::Somewhere, Some(_)) => false,
+        }
     }
 }
 
@@ -470,6 +559,16 @@ impl<'w> Party<'w> {
             Standing::Pod(pod) => Some(pod),
             Standing::Node { .. } | Standing::Masked | Standing::Service(_) | Standing::World => None,
         }
+    }
+
+    /// The node that it is on; `None`: it is not known.
+    fn node(&self) -> Option<&'w str> {
+        let node = match self.standing {
+            Standing::Pod(pod) => pod.node.as_str(),
+            Standing::Node { name, pod: _ } => name,
+            Standing::Masked | Standing::Service(_) | Standing::World => "",
+        };
+        Some(node).filter(|node| !node.is_empty())
     }
 }
 

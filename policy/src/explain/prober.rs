@@ -217,7 +217,7 @@ impl<'i, 'w> Prober<'i, 'w> {
         let targets = self.targets(to_id, &to, protocol, port);
         match (&from.sources, &*targets) {
             (Ok(sources), Ok(targets)) => {
-                let targets = targets.iter().map(|(place, target)| (place, *target));
+                let targets = targets.iter().map(|(place, target)| (place, target.clone()));
                 answer_all(self.index, &from, sources, &to, &targets, protocol)
             }
             (sources, targets) => {

@@ -63,16 +63,13 @@ pub fn world(cluster: &Cluster, kinds: &[u8]) -> World {
             node_port: None,
         };
         let service = Service {
-            name: ObjectName::new(namespace, "svc"),
             cluster_ips: if number == 0 { vec![address] } else { Vec::new() },
-            external_addresses: Vec::new(),
-            keeps_source: false,
             ports: vec![
                 port("one", 80, TargetPort::Number(81)),
                 port("two", 81, TargetPort::Named("http".into())),
             ],
             selector: Some(Labels::new()),
-            takes_unready: false,
+            ..Service::new(ObjectName::new(namespace, "svc"))
         };
         world.services.insert(service.name.clone(), Arc::new(service));
     }
@@ -234,8 +231,16 @@ fn leads_on(
         .filter(|path| path.path.service.is_some() && !is_open(&path.path))
         .filter_map(|path| Some((path.path.to.address?, path.path.port?)))
         .collect();
-    let expected = forms::expected(world, *address, question.protocol, port);
-    let (expected, keeps_source) = expected.unwrap_or_default();
+    let Some(from) = explanation.paths.first().map(|path| path.path.from) else { return Ok(()) };
+    let node = match from.standing {
+        Standing::Pod(pod) => &*pod.node,
+        Standing::Node { name, .. } => name,
+        Standing::Masked | Standing::Service(_) | Standing::World => "",
+    };
+    let nodes = if node.is_empty() { NODES.map(|(name, _)| name).to_vec() } else { vec![node] };
+    let on = |node| forms::expected(world, node, *address, question.protocol, port).unwrap_or_default();
+    let expected: BTreeSet<_> = nodes.iter().flat_map(|node| on(node).0).collect();
+    let keeps_source = on(nodes[0]).1;
     prop_assert!(ends.is_subset(&expected), "{:?} {:?}", ends, expected);
     if !explanation.paths.is_empty() && !explanation.paths.iter().any(|path| is_open(&path.path)) {
         prop_assert_eq!(&ends, &expected);

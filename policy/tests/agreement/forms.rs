@@ -8,7 +8,7 @@ use std::sync::Arc;
 use palomar_model::endpoint_slice::{AddressType, Endpoint, EndpointSlice, EndpointState, SlicePort};
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_model::world::{Pod, Service, ServicePort, TargetPort, World};
+use palomar_model::world::{Service, ServicePort, Stage, TargetPort, World};
 use palomar_policy::service::{node_ports, targets};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -32,16 +32,21 @@ pub struct Forms {
     has_selector: bool,
     /// Whether the other service claims the same address and port.
     is_contested: bool,
-    unready: Vec<bool>,
+    /// Whether the first leads to the client's node alone.
+    is_node_local: bool,
+    /// Of the pods: whether each is not ready, and whether it ends.
+    pods: Vec<(bool, bool)>,
     slices: Vec<SliceForm>,
 }
 
-/// A slice: which name the service and the port have, the number, and the ends by their places among all addresses.
-type SliceForm = (&'static str, &'static str, AddressType, Option<u16>, Vec<(u8, EndpointState)>);
+/// A slice: which name the service and the port have, the number, and the ends by their places among all addresses, with
+/// their states and nodes.
+type SliceForm =
+    (&'static str, &'static str, AddressType, Option<u16>, Vec<(u8, EndpointState, &'static str)>);
 
 pub fn forms() -> impl Strategy<Value = Forms> {
     use EndpointState::{Ending, Ready, Unready};
-    let end = (any::<u8>(), select(vec![Ready, Ready, Ending, Unready]));
+    let end = (any::<u8>(), select(vec![Ready, Ready, Ending, Unready]), select(vec!["n0", "n1", ""]));
     let slice = (
         select(vec!["svc", "svc", "svc", "other"]),
         select(vec!["one", "two"]),
@@ -49,13 +54,14 @@ pub fn forms() -> impl Strategy<Value = Forms> {
         select(vec![Some(80), Some(443), None]),
         vec(end, 0..3),
     );
-    let flags = any::<((bool, bool), bool, bool)>();
-    (flags, vec(any::<bool>(), 3), prop_oneof![Just(Vec::new()), vec(slice, 1..4)]).prop_map(
-        |((flags, has_selector, is_contested), unready, slices)| Forms {
+    let flags = any::<((bool, bool), bool, bool, bool)>();
+    (flags, vec(any::<(bool, bool)>(), 3), prop_oneof![Just(Vec::new()), vec(slice, 1..4)]).prop_map(
+        |((flags, has_selector, is_contested, is_node_local), pods, slices)| Forms {
             flags,
             has_selector,
             is_contested,
-            unready,
+            is_node_local,
+            pods,
             slices,
         },
     )
@@ -65,8 +71,10 @@ impl Forms {
     /// Gives them to the services `svc` of a world.
     pub fn apply(&self, world: &mut World) {
         let addresses: Vec<IpAddr> = addresses_of_pods(world).chain(world_addresses()).collect();
-        for (pod, unready) in world.pods.values_mut().zip(&self.unready) {
-            Arc::make_mut(pod).is_ready = !unready;
+        for (pod, (is_unready, is_ending)) in world.pods.values_mut().zip(&self.pods) {
+            let pod = Arc::make_mut(pod);
+            pod.is_ready = !is_unready;
+            pod.stage = if *is_ending { Stage::Ending } else { Stage::Alive };
         }
         for namespace in ["a", "b"].into_iter().filter(|name| *name == "a" || self.is_contested) {
             let service = world.services.get_mut(&ObjectName::new(namespace, "svc")).expect("a service");
@@ -75,13 +83,15 @@ impl Forms {
             (service.keeps_source, service.takes_unready) = self.flags;
             service.selector = service.selector.take().filter(|_| self.has_selector || namespace == "b");
             service.ports[0].node_port = Some(NODE_PORT);
+            service.is_node_local = self.is_node_local && namespace == "a";
         }
         for (number, (service, port, address_type, port_number, ends)) in self.slices.iter().enumerate() {
             let family = addresses.iter().filter(|own| own.is_ipv4() == (*address_type == AddressType::Ipv4));
             let family: Vec<&IpAddr> = family.collect();
-            let endpoint = |(place, state): &(u8, EndpointState)| Endpoint {
+            let endpoint = |(place, state, node): &(u8, EndpointState, &str)| Endpoint {
                 address: *family[usize::from(*place) % family.len()],
                 state: *state,
+                node: (*node).to_owned(),
             };
             let slice = EndpointSlice {
                 name: ObjectName::new("a", format!("slice{number}")),
@@ -103,44 +113,73 @@ fn addresses_of_pods(world: &World) -> impl Iterator<Item = IpAddr> {
     world.pods.values().flat_map(|pod| pod.addresses.clone())
 }
 
-/// Whether a proxy leads a connection to this port of the service to that end.
-fn leads_to(world: &World, service: &Service, port: &ServicePort, address: IpAddr, number: u16) -> bool {
-    let own: Vec<&EndpointSlice> = slices_of(world, service);
-    if own.is_empty() {
-        let selects = |pod: &Pod| {
-            let selector = service.selector.as_ref().expect("one that is known");
-            selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
-        };
-        return world.pods.values().any(|pod| {
-            pod.name.namespace == service.name.namespace
-                && pod.addresses.contains(&address)
-                && selects(pod)
-                && (pod.is_ready || service.takes_unready)
-                && match &port.target {
-                    TargetPort::Number(target) => *target == number,
-                    TargetPort::Named(name) => pod.named_ports.iter().any(|named| {
-                        named.name == *name && named.protocol == port.protocol && named.number == number
-                    }),
-                }
-        });
+/// Whether a proxy leads a connection to this port of the service to that end; on one node alone if one is named.
+fn leads_to(
+    world: &World,
+    service: &Service,
+    port: &ServicePort,
+    on: Option<&str>,
+    end: (IpAddr, u16),
+) -> bool {
+    let all = endpoints(world, service, port, end.0.is_ipv4());
+    let usable = |wanted: EndpointState| {
+        let of_state = all.iter().filter(move |(_, state, _)| *state == wanted);
+        of_state.filter(|(.., node)| on.is_none_or(|on| node.as_deref().is_none_or(|node| node == on)))
+    };
+    let has = |wanted: EndpointState| usable(wanted).any(|(own, ..)| *own == end);
+    has(EndpointState::Ready) || usable(EndpointState::Ready).count() == 0 && has(EndpointState::Ending)
+}
+
+/// Every endpoint of a port in a family: where it is, its state, and its node; `None`: it may be any.
+fn endpoints(
+    world: &World,
+    service: &Service,
+    port: &ServicePort,
+    is_ipv4: bool,
+) -> Vec<((IpAddr, u16), EndpointState, Option<String>)> {
+    let mut found = Vec::new();
+    let slices = slices_of(world, service);
+    for slice in &slices {
+        for own in &slice.ports {
+            let Some(number) = own.number.filter(|_| own.name == port.name && own.protocol == port.protocol)
+            else {
+                continue;
+            };
+            for end in slice.endpoints.iter().filter(|end| end.address.is_ipv4() == is_ipv4) {
+                found.push(((end.address, number), end.state, Some(end.node.clone())));
+            }
+        }
     }
-    let is_family = |slice: &&&EndpointSlice| (slice.address_type == AddressType::Ipv4) == address.is_ipv4();
-    let numbers = |slice: &EndpointSlice| -> Vec<u16> {
-        let of_port = slice.ports.iter().filter(|own| own.name == port.name && own.protocol == port.protocol);
-        of_port.filter_map(|own| own.number).collect()
-    };
-    let has = |wanted: EndpointState, whom: Option<(IpAddr, u16)>| {
-        own.iter().filter(is_family).any(|slice| {
-            numbers(slice).iter().any(|own| {
-                slice.endpoints.iter().any(|end| {
-                    end.state == wanted
-                        && whom.is_none_or(|(address, number)| end.address == address && *own == number)
-                })
-            })
-        })
-    };
-    let end = Some((address, number));
-    has(EndpointState::Ready, end) || !has(EndpointState::Ready, None) && has(EndpointState::Ending, end)
+    if !slices.is_empty() {
+        return found;
+    }
+    let selector = service.selector.as_ref().expect("one that is known");
+    let selected = world.pods.values().filter(|pod| {
+        pod.name.namespace == service.name.namespace
+            && selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+    });
+    for pod in selected {
+        let state = if service.takes_unready || pod.is_ready && pod.stage == Stage::Alive {
+            EndpointState::Ready
+        } else if pod.is_ready {
+            EndpointState::Ending
+        } else {
+            EndpointState::Unready
+        };
+        let numbers: Vec<u16> = match &port.target {
+            TargetPort::Number(number) => vec![*number],
+            TargetPort::Named(name) => {
+                let named = pod.named_ports.iter();
+                let named = named.filter(|own| own.name == *name && own.protocol == port.protocol);
+                named.map(|own| own.number).collect()
+            }
+        };
+        let node = (!pod.node.is_empty()).then(|| pod.node.clone());
+        for address in pod.addresses.iter().filter(|own| own.is_ipv4() == is_ipv4) {
+            found.extend(numbers.iter().map(|number| ((*address, *number), state, node.clone())));
+        }
+    }
+    found
 }
 
 fn slices_of<'w>(world: &'w World, service: &Service) -> Vec<&'w EndpointSlice> {
@@ -152,10 +191,11 @@ fn slices_of<'w>(world: &'w World, service: &Service) -> Vec<&'w EndpointSlice> 
     of_service.map(|slice| &**slice).collect()
 }
 
-/// Whom a connection to the address reaches, as far as services lead it on, and whether they see who connects. `None`:
+/// Whom a connection from this node to the address reaches, as far as services lead it on, and whether they see who connects. `None`:
 /// services do not lead it on.
 pub fn expected(
     world: &World,
+    node: &str,
     address: IpAddr,
     protocol: Protocol,
     port: u16,
@@ -177,7 +217,8 @@ pub fn expected(
             let numbers: BTreeSet<u16> = numbers.chain(PORTS).collect();
             let candidates: BTreeSet<IpAddr> = addresses_of_pods(world).chain(world_addresses()).collect();
             for end in candidates.into_iter().filter(|end| end.is_ipv4() == address.is_ipv4()) {
-                let led = numbers.iter().filter(|number| leads_to(world, service, own, end, **number));
+                let on = Some(node).filter(|_| service.is_node_local && is_inside);
+                let led = numbers.iter().filter(|number| leads_to(world, service, own, on, (end, **number)));
                 ends.extend(led.map(|number| (end, *number)));
             }
         }
@@ -188,11 +229,11 @@ pub fn expected(
 proptest! {
     #[test]
     fn services_lead_where_the_documentation_says(
-        cluster in cluster(), kinds in vec(0..8_u8, 4), forms in forms(),
+        cluster in cluster(), kinds in vec(0..8_u8, 4), forms in forms(), from in select(vec!["n0", "n1", "n2"]),
     ) {
         let mut world = world(&cluster, &kinds);
         forms.apply(&mut world);
-        let (by_address, at_nodes) = (targets(&world), node_ports(&world, true));
+        let (by_address, at_nodes) = (targets(&world, from), node_ports(&world, true));
         let addresses = world.services.values().flat_map(|service| service.cluster_ips.clone());
         let node = NODES[0].1.parse().expect("an address");
         for address in addresses.chain([OUTSIDE.parse().expect("an address"), node]) {
@@ -200,7 +241,7 @@ proptest! {
                 let of_address = if address == node { Some(&at_nodes) } else { by_address.get(&address) };
                 let found = of_address.and_then(|targets| targets.get(&(Protocol::Tcp, port)));
                 let found = found.map(|leads| (leads.backends.clone(), leads.keeps_source));
-                prop_assert_eq!(found, expected(&world, address, Protocol::Tcp, port), "{} {}", address, port);
+                prop_assert_eq!(found, expected(&world, from, address, Protocol::Tcp, port), "{} {}", address, port);
             }
         }
     }

@@ -11,7 +11,7 @@ use palomar_manifest::ObjectKey;
 use palomar_model::identity::Identity;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
-use palomar_model::world::{Service, World};
+use palomar_model::world::{Service, Stage, World};
 use palomar_policy::explain::End;
 
 /// What results are grouped by: a workload; where a pod has none, the pod.
@@ -114,7 +114,9 @@ impl<'w> Directory<'w> {
         let object = Some(ObjectKey::Pod(name.clone()));
         let end = match known {
             None => Err(format!("pod {name}: the manifests have none of that name")),
-            Some(pod) if pod.host_network || pod.has_ended || pod.addresses.is_empty() => Ok(End::Pod(name)),
+            Some(pod) if pod.host_network || pod.stage == Stage::Ended || pod.addresses.is_empty() => {
+                Ok(End::Pod(name))
+            }
             Some(pod) if pod.addresses.contains(&address) => Ok(End::Address(address)),
             Some(pod) => {
                 let own: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
