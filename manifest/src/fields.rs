@@ -135,9 +135,16 @@ impl<'a> At<'a> {
     }
 
     pub(crate) fn port(&self, problems: &mut Problems) -> Option<u16> {
-        let Value::Int(number) = self.node.value else {
-            self.wrong_type(problems, "a port number");
-            return None;
+        let number = match self.node.value {
+            Value::Int(number) => number,
+            Value::Float(number) => {
+                problems.add(self, format!("{number} is not a port (1–65535)"));
+                return None;
+            }
+            _ => {
+                self.wrong_type(problems, "a port number");
+                return None;
+            }
         };
         let port = u16::try_from(number).ok().filter(|port| *port > 0);
         if port.is_none() {

@@ -146,35 +146,56 @@ fn announced(root: &Fields<'_>, problems: &mut Problems) -> Vec<IpAddr> {
     addresses
 }
 
+/// Each port by its protocol and number, and of several by a name as well, is one alone: slices name them so.
 fn ports(spec: &Fields<'_>, kind: Option<Type>, problems: &mut Problems) -> Vec<ServicePort> {
-    let mut ports: Vec<ServicePort> = Vec::new();
-    for at in spec.get("ports").map(|at| at.items(problems)).unwrap_or_default() {
-        let Some(port) = port(&at, kind, problems) else { continue };
-        let same = |other: &&ServicePort| {
-            port.node_port.is_some() && (other.protocol, other.node_port) == (port.protocol, port.node_port)
-        };
-        if let (Some(number), Some(other)) = (port.node_port, ports.iter().find(same)) {
-            let reason = format!(
-                "{} {number} is the node port of the service's port {} already",
-                port.protocol, other.port
-            );
-            problems.push(Problem::new(at.node.line, format!("{}.nodePort", at.path), reason));
-        }
-        ports.push(port);
+    let items = spec.get("ports").map(|at| at.items(problems)).unwrap_or_default();
+    let mut ports: Vec<(String, ServicePort)> = Vec::new();
+    for at in &items {
+        let Some(port) = port(at, kind, items.len() > 1, problems) else { continue };
+        alone(at, &port, &ports, problems);
+        ports.push((at.path.clone(), port));
     }
-    ports
+    ports.into_iter().map(|(_, port)| port).collect()
 }
 
-fn port(at: &At<'_>, kind: Option<Type>, problems: &mut Problems) -> Option<ServicePort> {
+/// Complains of what a port shares with one of those before it.
+fn alone(at: &At<'_>, port: &ServicePort, others: &[(String, ServicePort)], problems: &mut Problems) {
+    let ServicePort { name, protocol, port: number, target: _, node_port } = port;
+    let mut complain = |field: &str, reason: String| {
+        problems.push(Problem::new(at.node.line, format!("{}{field}", at.path), reason));
+    };
+    let mut of_protocol = others.iter().filter(|(_, other)| other.protocol == *protocol);
+    if let Some((place, _)) = of_protocol.clone().find(|(_, other)| other.port == *number) {
+        complain("", format!("{protocol} {number} stands in {place} already"));
+    }
+    if let Some((place, _)) = others.iter().find(|(_, other)| !name.is_empty() && other.name == *name) {
+        complain(".name", format!("{name} is the name of {place} already"));
+    }
+    if let Some(number) = node_port
+        && let Some((_, other)) = of_protocol.find(|(_, other)| other.node_port == Some(*number))
+    {
+        let reason =
+            format!("{protocol} {number} is the node port of the service's port {} already", other.port);
+        complain(".nodePort", reason);
+    }
+}
+
+/// `has_others`: it is one of several.
+fn port(at: &At<'_>, kind: Option<Type>, has_others: bool, problems: &mut Problems) -> Option<ServicePort> {
     let fields = at.fields(problems, PORT)?;
-    let name = fields.get_text("name").and_then(|at| at.checked(problems, syntax::dns_label));
+    let name = fields.get_text("name");
+    if name.is_none() && has_others {
+        problems.add(&fields.missing("name"), "missing: of several ports each has a name");
+    }
+    let name = name.and_then(|at| at.checked(problems, syntax::dns_label));
     let protocol = fields.get_text("protocol").map_or(Some(Protocol::Tcp), |at| at.protocol(problems));
     let Some(port) = fields.get("port") else {
         problems.add(&fields.missing("port"), "missing");
         return None;
     };
     let port = port.port(problems);
-    let target = fields.get_text("targetPort").map(|at| target(&at, problems));
+    let leads_to = fields.get_text("targetPort").filter(|at| at.node.value != Value::Int(0));
+    let target = leads_to.map(|at| target(&at, problems));
     let node_port = fields.get("nodePort").and_then(|at| node_port(&at, kind, problems));
     Some(ServicePort {
         name: name.unwrap_or_default().to_owned(),
@@ -201,6 +222,7 @@ fn node_port(at: &At<'_>, kind: Option<Type>, problems: &mut Problems) -> Option
     number
 }
 
+/// 0 and an empty name are as good as none.
 fn target(at: &At<'_>, problems: &mut Problems) -> Option<TargetPort> {
     match at.node.value {
         Value::Str(_) => {

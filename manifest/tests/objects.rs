@@ -75,7 +75,7 @@ fn every_field_that_is_read_arrives() {
         Object::Service(Service {
             cluster_ips: vec![address("10.96.0.9"), address("fd96::9")],
             ports: vec![
-                port("", Protocol::Tcp, 80, TargetPort::Number(80)),
+                port("http", Protocol::Tcp, 80, TargetPort::Number(80)),
                 port("dns", Protocol::Udp, 53, TargetPort::Named("dns".into())),
                 port("alt", Protocol::Tcp, 8080, TargetPort::Number(80)),
             ],

@@ -41,7 +41,7 @@ fn services() -> Vec<Object> {
             external_addresses: ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.4"].map(address).into(),
             keeps_source: true,
             ports: vec![
-                port("", Protocol::Tcp, 80, Some(30_080)),
+                port("web", Protocol::Tcp, 80, Some(30_080)),
                 port("dns", Protocol::Udp, 80, Some(30_080)),
                 port("later", Protocol::Tcp, 81, None),
             ],
