@@ -178,6 +178,7 @@ fn endpoint(local: &LocalEndpoint, facts: &EndpointFacts, mode: v1::PolicyMode) 
         egress_policies: names(&facts.egress_policies),
         mode: mode.into(),
         policy_revision: facts.revision.into(),
+        policy_set: facts.policy_set,
         ..v1::Endpoint::default()
     }
 }

@@ -175,6 +175,7 @@ fn endpoint_json(endpoint: &Endpoint) -> Value {
         policy_revision,
         ingress_verdicts,
         egress_verdicts,
+        policy_set,
     } = endpoint;
     json!({
         "id": id,
@@ -194,6 +195,7 @@ fn endpoint_json(endpoint: &Endpoint) -> Value {
         "egress_policies": egress_policies,
         "mode": mode_name(*mode),
         "policy_revision": policy_revision,
+        "policy_set": policy_set,
         "ingress_verdicts": ingress_verdicts.as_ref().map(verdicts_json),
         "egress_verdicts": egress_verdicts.as_ref().map(verdicts_json),
     })

@@ -14,6 +14,7 @@
 //! | `probes`, `probe_line` | many questions, one JSON line each |
 //! | `expectations`, `junit` | what a team expects, and how it came out |
 //! | `list` | what an agent enforces for each endpoint |
+//! | `get`, `sheet` | the same for one pod; or one policy, and what became of it |
 //! | `stdin` | what is read of it, once |
 //! | `simulate` | recorded flows under changed policies |
 //! | `exit` | exit codes beside 0 and 1 |
@@ -24,6 +25,7 @@ mod exit;
 mod expectations;
 mod explain;
 mod flow;
+mod get;
 mod json;
 mod junit;
 mod list;
@@ -32,6 +34,7 @@ mod probe_line;
 mod probes;
 mod question;
 mod reason;
+mod sheet;
 mod simulate;
 mod stdin;
 mod text;
@@ -46,11 +49,15 @@ use crate::surroundings::Surroundings;
 
 pub(crate) use basis::Basis;
 pub use exit::NotAsWanted;
-pub use list::{get, list};
+pub use get::get;
+pub use list::list;
 pub use manifests::{LoadError, Manifests};
 pub use probes::answer_all;
 pub use simulate::run as simulate;
 pub(crate) use why::{Why, time as time_of};
+
+/// Names that policies are known by, in lower case.
+const KINDS: [&str; 4] = ["networkpolicy", "networkpolicies", "netpol", "networkpolicies.networking.k8s.io"];
 
 /// `policy explain`.
 pub async fn explain(

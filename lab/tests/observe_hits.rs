@@ -86,6 +86,19 @@ fn n_connections_are_n_hits_of_each_rule_that_allows_and_m_denials_of_each_polic
             (&json!(12), &json!(3), &json!(0)),
             "{mode}: a connection that two rules allow is one: {verdicts}"
         );
+        let policy = &answer(&agent, &["policy", "get", "networkpolicy/np-demo/allow-frontend"])["policy"];
+        assert_eq!(
+            (&policy["ingress"]["rules"][0]["allowed"], &policy["ingress"]["denied"]),
+            (&json!(12), &json!(3))
+        );
+        let selected = &policy["pods"][0];
+        assert_eq!(
+            (&selected["name"], &selected["in_force"]),
+            (&json!("web"), &json!(["ingress"])),
+            "{policy}"
+        );
+        assert_eq!(selected["policy_set"], of_web["policy_set"], "{policy}");
+        assert_ne!(selected["policy_set"], json!(0), "{policy}");
         let text = agent.palomar(&["policy", "get", "np-demo/web"]);
         let row = text.lines().find(|line| line.contains("allow-frontend")).unwrap();
         let cells: Vec<&str> = row.split_whitespace().rev().take(2).collect();

@@ -44,6 +44,8 @@ pub struct EndpointFacts {
     pub egress_policies: Arc<[PolicyRef]>,
     /// The revision in force in the kernel; 0 before the first.
     pub revision: u32,
+    /// The policy set under which the kernel holds its rules.
+    pub policy_set: u32,
 }
 
 /// Everything the API tells of the control path.

@@ -275,6 +275,7 @@ fn an_endpoint_tells_once_what_came_of_each_policy() {
             ingress_policies: Arc::default(),
             egress_policies: Arc::default(),
             revision,
+            policy_set: 1,
         };
         let endpoints = BTreeMap::from([(7, endpoint.clone()), (9, endpoint)]);
         let facts =

@@ -399,6 +399,7 @@ impl Control {
                 ingress_policies: isolating(verdict::Direction::Ingress),
                 egress_policies: isolating(verdict::Direction::Egress),
                 revision: word.revision(),
+                policy_set: word.set(),
             };
             (endpoint.id, endpoint_facts)
         });

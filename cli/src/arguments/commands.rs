@@ -264,10 +264,16 @@ const POLICY: Command = Command {
         },
         Command {
             name: "get",
-            about: "Print what the agent enforces for one pod of its node",
+            about: "Print what the agent enforces for one pod of its node; or one policy: its rules, the pods that it \
+                    selects, and where the kernel holds it",
+            usage: Some("palomar policy get [pod/ | networkpolicy/]NAMESPACE/NAME [FLAGS]"),
             more: ENFORCED,
             flags: TABLE_OR_JSON,
-            words: Words::One("POD", "The pod, as namespace/name"),
+            words: Words::One(
+                "NAME",
+                "The pod or the policy, as namespace/name or as its name alone; where both have the name, as \
+                 pod/namespace/name or networkpolicy/namespace/name (netpol/…)",
+            ),
             ..COMMAND
         },
         Command {
@@ -293,7 +299,10 @@ const POLICY: Command = Command {
 
 const ENFORCED: &str = "PEERS are those that a rule lets in, or out. A direction that no policy isolates is open to any; \
                         one that is isolated is open to none but what its rules allow. MODE tells what becomes of the rest. \
-                        The kernel counts no hits of rules.";
+                        ALLOWED is how many new connections a rule allowed, and DENIED what a policy denied while it isolated, \
+                        at the pods of this node since the agent began. The PODS of a rule of one policy are those that its \
+                        peers select, of all nodes; a SET is the number under which the kernel holds the rules of \
+                        pods that the same policies select.";
 
 const WATCH: Command = Command {
     name: "watch",

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail};
 use palomar_manifest::{Kind, ObjectKey, parse};
+use palomar_model::object::ObjectName;
 use palomar_policy::explain::Masquerade;
 use palomar_proto::palomar::v1::palomar_client::PalomarClient;
 use palomar_proto::palomar::v1::{ClusterObject, ListObjectsRequest, ObjectTotals, OwnNode, RemovedObject};
@@ -88,6 +89,12 @@ impl Basis {
         history.known_since = known_since.as_ref().map(|known_since| moment(Some(known_since)));
         history.as_of = moment(as_of.as_ref());
         Ok(Self { manifests, history: Some(history) })
+    }
+
+    /// Since when a policy is in force at the agent, in words; `None` for manifests that the user names.
+    pub fn in_force_since(&self, policy: &ObjectName) -> Option<String> {
+        let since = self.history.as_ref()?.since.get(&ObjectKey::NetworkPolicy(policy.clone()))?;
+        Some(shown(*since))
     }
 
     /// Whether the objects may have changed since they were asked for, as seen from a flow of that time.
@@ -189,8 +196,6 @@ fn shown(time: Moment) -> String {
 
 #[cfg(test)]
 mod tests {
-    use palomar_model::object::ObjectName;
-
     use super::*;
 
     #[test]

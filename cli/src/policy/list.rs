@@ -1,9 +1,9 @@
-//! `policy list` and `policy get`: what an agent enforces for each endpoint, by direction and rule.
+//! `policy list`: what an agent enforces for each endpoint, by direction and rule.
 //!
 //! Which policies isolate an endpoint is what the kernel holds; what their rules say is the agent's objects; how often each
 //! decided is what the agent has counted since it began.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use palomar_model::netpol::{PortRule, Rule};
 use palomar_model::object::ObjectName;
 use palomar_model::verdict::Direction;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::basis::Basis;
 use super::manifests::Manifests;
 use super::text::shown_peer;
-use crate::arguments::{Parsed, UsageError};
+use crate::arguments::Parsed;
 use crate::connection::Connection;
 use crate::palomar_api::{Output, failure, output, print_json};
 use crate::render::Columns;
@@ -35,27 +35,11 @@ pub async fn list(
     print(&endpoints.iter().collect::<Vec<_>>(), &basis.manifests, output, surroundings)
 }
 
-/// `policy get POD`: of one.
-pub async fn get(
-    parsed: &Parsed,
+/// The endpoints that are pods, and the objects of the agent.
+pub(super) async fn ask(
     connection: &Connection,
     surroundings: &mut Surroundings<'_>,
-) -> Result<()> {
-    let output = output(&parsed.given)?;
-    let [pod] = parsed.words.as_slice() else {
-        bail!(UsageError::MissingArgument("a pod, as namespace/name"));
-    };
-    let (endpoints, basis) = ask(connection, surroundings).await?;
-    let found: Vec<&Endpoint> = endpoints.iter().filter(|endpoint| name(endpoint) == *pod).collect();
-    if found.is_empty() {
-        let names: Vec<String> = endpoints.iter().map(name).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        bail!("{}: no pod of the agent's node; choose from: {}", escape(pod), escape(&names));
-    }
-    print(&found, &basis.manifests, output, surroundings)
-}
-
-async fn ask(connection: &Connection, surroundings: &mut Surroundings<'_>) -> Result<(Vec<Endpoint>, Basis)> {
+) -> Result<(Vec<Endpoint>, Basis)> {
     let link = connection.connect().await?;
     let mut client = PalomarClient::new(link).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let answer = connection
@@ -66,12 +50,13 @@ async fn ask(connection: &Connection, surroundings: &mut Surroundings<'_>) -> Re
     Ok((endpoints, Basis::from_agent(connection, surroundings.err).await?))
 }
 
-fn name(endpoint: &Endpoint) -> String {
+/// `namespace/pod`
+pub(super) fn name(endpoint: &Endpoint) -> String {
     format!("{}/{}", endpoint.namespace, endpoint.pod_name)
 }
 
 /// The policies that isolate one direction; `None` where nothing does.
-fn isolating(endpoint: &Endpoint, direction: Direction) -> Option<Vec<ObjectName>> {
+pub(super) fn isolating(endpoint: &Endpoint, direction: Direction) -> Option<Vec<ObjectName>> {
     let (isolated, names) = match direction {
         Direction::Ingress => (endpoint.ingress_isolated, &endpoint.ingress_policies),
         Direction::Egress => (endpoint.egress_isolated, &endpoint.egress_policies),
@@ -84,15 +69,16 @@ fn rules<'m>(manifests: &'m Manifests, policy: &ObjectName, direction: Direction
     manifests.world.policies.get(policy)?.rules(direction)
 }
 
-fn peers(rule: &Rule) -> Vec<String> {
+pub(super) fn peers(rule: &Rule) -> Vec<String> {
     rule.peers.iter().map(shown_peer).collect()
 }
 
-fn ports(rule: &Rule) -> Vec<String> {
+pub(super) fn ports(rule: &Rule) -> Vec<String> {
     rule.ports.iter().map(PortRule::to_string).collect()
 }
 
-fn print(
+/// Prints what is enforced for these endpoints.
+pub(super) fn print(
     endpoints: &[&Endpoint],
     manifests: &Manifests,
     output: Output,
@@ -157,10 +143,7 @@ fn rows(endpoint: &Endpoint, manifests: &Manifests, direction: Direction) -> Vec
             None => rows.push(Row::new(&policy.name, "-", "not told", "not told")),
             Some([]) => rows.push(Row::new(&policy.name, "-", "none", "none")),
             Some(rules) => rows.extend(rules.iter().enumerate().map(|(number, rule)| {
-                let or_any = |list: Vec<String>, between: &str| {
-                    if list.is_empty() { "any".to_owned() } else { list.join(between) }
-                };
-                let (peers, ports) = (or_any(peers(rule), " or "), or_any(ports(rule), ","));
+                let (peers, ports) = (or_any(&peers(rule), " or "), or_any(&ports(rule), ","));
                 let allowed = shown(hits.allowed(&policy, number));
                 Row { allowed, ..Row::new(&policy.name, &number.to_string(), &peers, &ports) }
             })),
@@ -170,15 +153,21 @@ fn rows(endpoint: &Endpoint, manifests: &Manifests, direction: Direction) -> Vec
     rows
 }
 
-fn shown(count: Option<u64>) -> String {
+/// What a rule lists; an empty list is open to any.
+pub(super) fn or_any(list: &[String], between: &str) -> String {
+    if list.is_empty() { "any".to_owned() } else { list.join(between) }
+}
+
+/// `-` where nobody counts.
+pub(super) fn shown(count: Option<u64>) -> String {
     count.map_or_else(|| "-".to_owned(), grouped)
 }
 
 /// The counts of one direction.
-struct Hits<'e>(Option<&'e VerdictCounts>);
+pub(super) struct Hits<'e>(Option<&'e VerdictCounts>);
 
 impl<'e> Hits<'e> {
-    fn of(endpoint: &'e Endpoint, direction: Direction) -> Self {
+    pub(super) fn of(endpoint: &'e Endpoint, direction: Direction) -> Self {
         Self(match direction {
             Direction::Ingress => endpoint.ingress_verdicts.as_ref(),
             Direction::Egress => endpoint.egress_verdicts.as_ref(),
@@ -186,14 +175,14 @@ impl<'e> Hits<'e> {
     }
 
     /// Connections that a rule allowed; `None` where the agent does not count.
-    fn allowed(&self, policy: &ObjectName, number: usize) -> Option<u64> {
+    pub(super) fn allowed(&self, policy: &ObjectName, number: usize) -> Option<u64> {
         let is_it = |rule: &&RuleHits| usize::try_from(rule.rule).is_ok_and(|rule| rule == number);
         let mut rules = self.of_policy(policy)?.flat_map(|policy| &policy.rules);
         Some(rules.find(is_it).map_or(0, |rule| rule.connections))
     }
 
     /// Denials while a policy isolated; `None` where the agent does not count.
-    fn denied(&self, policy: &ObjectName) -> Option<u64> {
+    pub(super) fn denied(&self, policy: &ObjectName) -> Option<u64> {
         Some(self.of_policy(policy)?.map(|policy| policy.denied).sum())
     }
 
@@ -238,6 +227,7 @@ fn to_json(endpoint: &Endpoint, manifests: &Manifests) -> Value {
         "pod_name": endpoint.pod_name,
         "mode": mode_name(endpoint.mode),
         "policy_revision": endpoint.policy_revision,
+        "policy_set": endpoint.policy_set,
         "ingress": side(Direction::Ingress),
         "egress": side(Direction::Egress),
     })

@@ -120,6 +120,7 @@ fn agent() -> Stub {
             }],
         }),
         egress_verdicts: Some(VerdictCounts { allowed: 500, ..VerdictCounts::default() }),
+        policy_set: 12,
     };
     let stray = Endpoint {
         id: 8,

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use palomar_model::object::ObjectName;
 use palomar_model::world::World;
 
+use super::super::KINDS;
 use super::super::manifests::Manifests;
 use crate::arguments::Given;
 
@@ -17,9 +18,6 @@ pub struct Changed {
     /// The policies that are new or replaced, and where they stand.
     pub manifests: Manifests,
 }
-
-/// Names that the kind is known by.
-const KINDS: [&str; 4] = ["networkpolicy", "networkpolicies", "netpol", "networkpolicies.networking.k8s.io"];
 
 /// How a policy to delete is written.
 const FORMS: &str = "networkpolicy/NAMESPACE/NAME, netpol/NAMESPACE/NAME";

@@ -113,6 +113,7 @@ fn endpoint(pod: &Pod) -> Option<v1::Endpoint> {
         egress_policies: isolating,
         mode: v1::PolicyMode::Enforce.into(),
         policy_revision: 0,
+        policy_set: 0,
         // nothing judges here
         ingress_verdicts: None,
         egress_verdicts: None,
