@@ -11,6 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use palomar_model::netpol::{IpBlock, NetworkPolicy, Peer, Ports, Rule};
 use palomar_model::packet::Protocol;
 use palomar_model::ports::NamedPorts;
+use palomar_model::shared_map::SharedMap;
 
 use crate::interner::Interner;
 
@@ -18,7 +19,7 @@ use crate::interner::Interner;
 pub type Blocks = Arc<[IpBlock]>;
 
 /// A class: everything that a rule with an ipBlock may ask of an address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CidrClass {
     /// The ipBlocks that hold the address.
     pub blocks: Blocks,
@@ -43,6 +44,8 @@ pub struct Classes {
     lengths: [BTreeSet<u8>; 2],
     /// Addresses of pods whose named ports are asked for inside the ipBlocks that hold them.
     pods: HashMap<IpAddr, u32>,
+    /// How many such addresses a class has.
+    of_pods: BTreeMap<u32, usize>,
     by_number: BTreeMap<u32, CidrClass>,
 }
 
@@ -139,19 +142,37 @@ impl ClassTable {
         if names.is_empty() {
             return Ok(());
         }
-        for (address, named_ports) in pods {
-            let named_ports =
-                named_ports.only(|port| names.iter().any(|(name, protocol)| port.is(name, *protocol)));
-            let Some(class) = classes.by_number.get(&classes.class_of(address)) else { continue };
-            if named_ports.is_empty() {
-                continue;
-            }
+        let classify = |(address, named_ports)| self.classify_pod(classes, names, address, Some(named_ports));
+        pods.into_iter().map(classify).try_for_each(|done| done.map(drop))
+    }
+
+    /// As [`Self::classify_pods`], for one address that is another pod's than it was, or for `None` nobody's any more.
+    /// Gives the numbers whose classes came or went with it: to be looked up in the classes.
+    pub fn classify_pod(
+        &mut self,
+        classes: &mut Classes,
+        names: &BTreeSet<PortName>,
+        address: IpAddr,
+        named_ports: Option<&NamedPorts>,
+    ) -> Result<Vec<u32>, ClassesExhausted> {
+        let address = address.to_canonical();
+        let mut changed: Vec<u32> = classes.forget_pod(address).into_iter().collect();
+        let asked = named_ports
+            .map(|ports| ports.only(|port| names.iter().any(|(name, protocol)| port.is(name, *protocol))));
+        if let Some(named_ports) = asked.filter(|ports| !ports.is_empty())
+            && let Some(class) = classes.by_number.get(&classes.class_of(address))
+        {
             let class = CidrClass { blocks: Arc::clone(&class.blocks), named_ports };
             let number = self.number(&class)?;
-            classes.pods.insert(address.to_canonical(), number);
-            classes.by_number.insert(number, class);
+            classes.add_pod(address, number, class);
+            changed.push(number);
         }
-        Ok(())
+        Ok(changed)
+    }
+
+    /// Every class that has a number, by its number; to clone it costs little.
+    pub const fn all(&self) -> &SharedMap<u32, CidrClass> {
+        self.interner.all()
     }
 
     /// What a class stands for; `None` for 0, for a number that was not given, and for a forgotten one.
@@ -248,6 +269,30 @@ impl Classes {
             .copied()
             .next()
             .unwrap_or(0)
+    }
+
+    /// What a class stands for; `None` for 0 and for classes of other sets of blocks.
+    pub fn get(&self, class: u32) -> Option<&CidrClass> {
+        self.by_number.get(&class)
+    }
+
+    fn add_pod(&mut self, address: IpAddr, number: u32, class: CidrClass) {
+        self.pods.insert(address, number);
+        *self.of_pods.entry(number).or_default() += 1;
+        self.by_number.insert(number, class);
+    }
+
+    /// Gives the number of the class that went with it.
+    fn forget_pod(&mut self, address: IpAddr) -> Option<u32> {
+        let number = self.pods.remove(&address)?;
+        let addresses = self.of_pods.get_mut(&number)?;
+        *addresses -= 1;
+        if *addresses > 0 {
+            return None;
+        }
+        self.of_pods.remove(&number);
+        self.by_number.remove(&number);
+        Some(number)
     }
 
     /// The longest CIDR among the blocks of a class, which stands for it in labels; `None` as in

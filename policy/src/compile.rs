@@ -8,11 +8,13 @@
 //! A named port is what the pod that is connected to calls so. For ingress that is the endpoint, whose ports the set
 //! knows; for egress it is the peer, and a rule for any peer that names a port becomes entries of each identity that has it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use foldhash::{HashMap, HashMapExt as _};
 use palomar_model::attribution::RuleRef;
-use palomar_model::netpol::{IpBlock, Peer, Ports, Rule};
+use palomar_model::netpol::{NetworkPolicy, Peer, Ports, Rule};
 use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::verdict::Direction;
 
@@ -24,15 +26,16 @@ use crate::service::ByPeer;
 use crate::set::PolicySet;
 use crate::universe::Universe;
 
+/// Of so few identities it is quicker to ask each than to remember the answer.
+const FEW: usize = 4;
+
 /// Compiles sets for one universe. What it learns about a peer of a rule serves every set, so compile all sets of a
 /// version with one compiler.
 #[derive(Debug)]
 pub struct Compiler<'u> {
     universe: &'u Universe,
-    by_namespace: HashMap<&'u str, Vec<u32>>,
-    classes_of_block: HashMap<&'u IpBlock, Vec<u32>>,
     /// Peers of rules that were met, with the policy's namespace where the peer names none itself.
-    identities_of_peer: HashMap<(Option<String>, Peer), Rc<[u32]>>,
+    identities_of_peer: HashMap<(Option<&'u str>, &'u Peer), Rc<[u32]>>,
 }
 
 /// Compiles one set; see [`Compiler`] for many.
@@ -44,9 +47,17 @@ pub fn compile(set: &PolicySet, universe: &Universe) -> CompiledSet {
 /// identity or class, or removed with an old one. For many sets, make one [`Compiler`] of [`Universe::only`].
 pub fn compile_for(set: &PolicySet, universe: &Universe, peers: &[PeerKey]) -> Vec<Entry> {
     let part = universe.only(peers.iter().copied());
-    let mut entries = Compiler::new(&part).compile(set).entries;
+    let mut entries = Compiler::new(&part).compile_peers(set);
     entries.retain(|entry| peers.contains(&entry.peer));
     entries
+}
+
+/// What is to be compiled of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Everything,
+    /// What there is for the peers of the universe, and no more of what there is for any peer than that needs.
+    Peers,
 }
 
 /// Rules by their index in [`Rules::list`], ascending.
@@ -57,10 +68,12 @@ type Scopes = BTreeMap<Scope, BTreeSet<u32>>;
 /// The rules of one direction of a set.
 struct Rules<'s> {
     direction: Direction,
-    /// With the policy's namespace; ascending by [`RuleRef`].
-    list: Vec<(RuleRef, &'s str, &'s Rule)>,
-    /// Of each rule, without the names that are the peer's to explain.
-    scopes: Vec<Vec<Scope>>,
+    /// With the policy, and the rule's index in it; ascending as [`RuleRef`]s are.
+    list: Vec<(&'s NetworkPolicy, u32, &'s Rule)>,
+    /// Of each rule, without the names that are the peer's to explain; made when they are asked for.
+    scopes: Vec<OnceCell<Vec<Scope>>>,
+    /// What the set's own pods mean by the names of ports, which is for ingress alone.
+    named: &'s NamedPorts,
     /// The rules whose named ports are the peer's to explain; empty for ingress.
     naming: BTreeSet<u32>,
     /// Sets of rules that have been made.
@@ -70,36 +83,39 @@ struct Rules<'s> {
 // === impl Compiler ===
 
 impl<'u> Compiler<'u> {
-    /// A compiler for this universe; work that is in proportion to the universe is done here.
+    /// A compiler for this universe.
     pub fn new(universe: &'u Universe) -> Self {
-        let mut by_namespace: HashMap<&str, Vec<u32>> = HashMap::new();
-        for (number, labels) in universe.identities() {
-            by_namespace.entry(&labels.namespace).or_default().push(*number);
-        }
-        let mut classes_of_block: HashMap<&IpBlock, Vec<u32>> = HashMap::new();
-        for (number, blocks) in universe.classes() {
-            for block in blocks.blocks.iter() {
-                classes_of_block.entry(block).or_default().push(*number);
-            }
-        }
-        Self { universe, by_namespace, classes_of_block, identities_of_peer: HashMap::new() }
+        Self { universe, identities_of_peer: HashMap::new() }
     }
 
     /// The table of a set.
-    pub fn compile(&mut self, set: &PolicySet) -> CompiledSet {
+    pub fn compile(&mut self, set: &'u PolicySet) -> CompiledSet {
+        CompiledSet {
+            isolated_ingress: set.isolates(Direction::Ingress),
+            isolated_egress: set.isolates(Direction::Egress),
+            entries: self.entries(set, Part::Everything),
+        }
+    }
+
+    /// The entries that [`Self::compile`] gives to the peers of the universe; perhaps more, but not all there are for any
+    /// peer. Cheap where few rules reach one of them.
+    pub fn compile_peers(&mut self, set: &'u PolicySet) -> Vec<Entry> {
+        self.entries(set, Part::Peers)
+    }
+
+    fn entries(&mut self, set: &'u PolicySet, part: Part) -> Vec<Entry> {
         let mut entries = Vec::new();
         for direction in Direction::BOTH {
-            self.compile_direction(&mut Rules::of(set, direction), &mut entries);
+            // what a service comes to is made from the entries for any peer as well
+            let asks_any = direction == Direction::Egress && !self.universe.services().is_empty();
+            let part = if asks_any { Part::Everything } else { part };
+            self.compile_direction(&mut Rules::of(set, direction), part, &mut entries);
         }
         if set.isolates(Direction::Egress) {
             entries.extend(self.services(set, &entries));
         }
         entries.sort_by_key(|entry| (entry.peer, entry.direction, entry.scope));
-        CompiledSet {
-            isolated_ingress: set.isolates(Direction::Ingress),
-            isolated_egress: set.isolates(Direction::Egress),
-            entries,
-        }
+        entries
     }
 
     /// The entries of services, made from those of their backends.
@@ -119,10 +135,13 @@ impl<'u> Compiler<'u> {
         entries.collect()
     }
 
-    fn compile_direction(&mut self, rules: &mut Rules<'_>, entries: &mut Vec<Entry>) {
+    fn compile_direction(&mut self, rules: &mut Rules<'u>, part: Part, entries: &mut Vec<Entry>) {
         let (for_any, mut by_peer) = self.rules_by_peer(rules);
         for identity in self.named_by_rules_for_any(rules, &for_any) {
             by_peer.entry(PeerKey::Identity(identity)).or_default();
+        }
+        if part == Part::Peers && by_peer.is_empty() {
+            return;
         }
         let any = rules.scopes_of(&for_any, &NamedPorts::default());
         let none = Scopes::new();
@@ -172,15 +191,15 @@ impl<'u> Compiler<'u> {
     }
 
     /// The rules for every peer, and those that reach each identity and class in particular.
-    fn rules_by_peer(&mut self, rules: &Rules<'_>) -> (Indexes, BTreeMap<PeerKey, Indexes>) {
+    fn rules_by_peer(&mut self, rules: &Rules<'u>) -> (Indexes, BTreeMap<PeerKey, Indexes>) {
         let mut any = Indexes::new();
         let mut by_peer: BTreeMap<PeerKey, Indexes> = BTreeMap::new();
-        for (index, (_, namespace, rule)) in (0..).zip(&rules.list) {
+        for (index, (policy, _, rule)) in (0..).zip(&rules.list) {
             if rule.peers.is_empty() {
                 any.push(index);
             }
             for peer in &rule.peers {
-                for key in self.keys_of(peer, namespace) {
+                for key in self.keys_of(peer, &policy.name.namespace) {
                     let indexes = by_peer.entry(key).or_default();
                     if indexes.last() != Some(&index) {
                         indexes.push(index);
@@ -192,34 +211,39 @@ impl<'u> Compiler<'u> {
     }
 
     /// The keys of everyone that a peer of a rule reaches.
-    fn keys_of(&mut self, peer: &Peer, own_namespace: &str) -> Vec<PeerKey> {
+    fn keys_of(&mut self, peer: &'u Peer, own_namespace: &'u str) -> Vec<PeerKey> {
         match peer {
-            Peer::Block(block) => {
-                let classes = self.classes_of_block.get(block).map_or(&[][..], Vec::as_slice);
-                classes.iter().copied().map(PeerKey::Class).collect()
-            }
+            Peer::Block(block) => self.universe.classes_in(block).map(PeerKey::Class).collect(),
             Peer::Pods { namespaces, pods: _ } => {
                 let within = if namespaces.is_some() { None } else { Some(own_namespace) };
+                if self.universe.identities().len() <= FEW {
+                    return self.select(peer, within).map(PeerKey::Identity).collect();
+                }
                 self.identities_of(peer, within).iter().copied().map(PeerKey::Identity).collect()
             }
         }
     }
 
     /// The identities that a peer with selectors selects; `within` the policy's namespace if it names none itself.
-    fn identities_of(&mut self, peer: &Peer, within: Option<&str>) -> Rc<[u32]> {
-        let key = (within.map(str::to_owned), peer.clone());
-        if let Some(known) = self.identities_of_peer.get(&key) {
+    fn identities_of(&mut self, peer: &'u Peer, within: Option<&'u str>) -> Rc<[u32]> {
+        if let Some(known) = self.identities_of_peer.get(&(within, peer)) {
             return Rc::clone(known);
         }
-        let identities = self.universe.identities();
-        let own = within.unwrap_or_default();
-        let selected = |number: &u32| identities[number].subject().is_selected_by(peer, own);
-        let found: Rc<[u32]> = match within {
-            None => identities.keys().copied().filter(selected).collect(),
-            Some(own) => self.by_namespace.get(own).into_iter().flatten().copied().filter(selected).collect(),
-        };
-        self.identities_of_peer.insert(key, Rc::clone(&found));
+        let found: Rc<[u32]> = self.select(peer, within).collect();
+        self.identities_of_peer.insert((within, peer), Rc::clone(&found));
         found
+    }
+
+    /// As [`Self::identities_of`], found by asking each.
+    fn select<'p>(&self, peer: &'p Peer, within: Option<&'p str>) -> impl Iterator<Item = u32> + use<'p, 'u> {
+        let universe = self.universe;
+        let own = within.unwrap_or_default();
+        let inside = within.into_iter().flat_map(|namespace| universe.identities_in(namespace));
+        let everywhere = universe.identities().keys().copied().filter(move |_| within.is_none());
+        let selected = move |number: &u32| {
+            universe.identities().get(number).is_some_and(|pods| pods.subject().is_selected_by(peer, own))
+        };
+        inside.chain(everywhere).filter(selected)
     }
 }
 
@@ -227,26 +251,32 @@ impl<'u> Compiler<'u> {
 
 impl<'s> Rules<'s> {
     fn of(set: &'s PolicySet, direction: Direction) -> Self {
-        let list: Vec<_> = set
-            .iter()
-            .flat_map(|policy| {
-                let rules = (0..).zip(policy.rules(direction).unwrap_or_default());
-                rules.map(move |(index, rule)| {
-                    let name = policy.name.clone();
-                    (RuleRef { policy: name, direction, index }, policy.name.namespace.as_str(), rule)
-                })
-            })
-            .collect();
-        let none = NamedPorts::default();
-        let (named, naming) = match direction {
-            Direction::Ingress => (set.named_ports(), BTreeSet::new()),
+        let rules_of = |policy: &'s NetworkPolicy| {
+            let rules = (0..).zip(policy.rules(direction).unwrap_or_default());
+            rules.map(move |(index, rule)| (policy, index, rule))
+        };
+        let list: Vec<_> = set.iter().flat_map(|policy| rules_of(policy)).collect();
+        let naming = match direction {
+            Direction::Ingress => BTreeSet::new(),
             Direction::Egress => {
                 let rules = (0..).zip(&list).filter(|(_, (_, _, rule))| names_ports(rule));
-                (&none, rules.map(|(index, _)| index).collect())
+                rules.map(|(index, _)| index).collect()
             }
         };
-        let scopes = list.iter().map(|(_, _, rule)| Scope::of_rule(&rule.ports, named)).collect();
-        Self { direction, list, scopes, naming, made: HashMap::new() }
+        let scopes = vec![OnceCell::new(); list.len()];
+        Self { direction, list, scopes, named: set.named_ports(), naming, made: HashMap::new() }
+    }
+
+    /// The scopes of a rule, without the names that are the peer's to explain.
+    fn own_scopes(&self, index: u32) -> &[Scope] {
+        self.scopes[at(index)].get_or_init(|| {
+            let nobody = NamedPorts::default();
+            let named = match self.direction {
+                Direction::Ingress => self.named,
+                Direction::Egress => &nobody,
+            };
+            Scope::of_rule(&self.list[at(index)].2.ports, named)
+        })
     }
 
     /// The scopes of these rules for peers that mean these ports.
@@ -255,7 +285,7 @@ impl<'s> Rules<'s> {
         for index in indexes {
             let explained = (!named.is_empty() && self.naming.contains(index))
                 .then(|| Scope::of_rule(&self.list[at(*index)].2.ports, named));
-            for scope in explained.as_deref().unwrap_or(&self.scopes[at(*index)]) {
+            for scope in explained.as_deref().unwrap_or_else(|| self.own_scopes(*index)) {
                 scopes.entry(*scope).or_default().insert(*index);
             }
         }
@@ -309,8 +339,11 @@ impl<'s> Rules<'s> {
         if let Some(made) = self.made.get(&indexes) {
             return made.clone();
         }
-        let rules = indexes.iter().map(|index| self.list[at(*index)].0.clone()).collect();
-        let made = RuleSet::new(rules);
+        let refer = |index: &u32| {
+            let (policy, index, _) = self.list[at(*index)];
+            RuleRef { policy: policy.name.clone(), direction: self.direction, index }
+        };
+        let made = RuleSet::new(indexes.iter().map(refer).collect());
         self.made.insert(indexes, made.clone());
         made
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use palomar_model::attribution::RuleRef;
 use palomar_model::object::ObjectName;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +128,11 @@ impl RuleSets {
         self.interner.next()
     }
 
+    /// All sets by their numbers; to clone it costs little.
+    pub const fn all(&self) -> &SharedMap<u32, RuleSet> {
+        self.interner.all()
+    }
+
     /// All sets with their numbers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &RuleSet)> {
         self.interner.iter()
@@ -139,10 +145,7 @@ impl RuleSets {
 
     /// As plain data.
     pub fn save(&self) -> SavedRuleSets {
-        let sets = self
-            .iter()
-            .map(|(id, rules)| SavedRuleSet { id, rules: rules.iter().map(SavedRule::from).collect() });
-        SavedRuleSets { next: self.interner.next(), sets: sets.collect() }
+        SavedRuleSets::new(self.next(), self.all())
     }
 
     /// From plain data.
@@ -157,6 +160,18 @@ impl RuleSets {
             .collect::<Result<Vec<_>, _>>()?;
         let interner = Interner::restore(next, pairs).ok_or(InvalidSavedRuleSets::Numbers { next })?;
         Ok(Self { interner })
+    }
+}
+
+// === impl SavedRuleSets ===
+
+impl SavedRuleSets {
+    /// From what [`RuleSets::next`] and [`RuleSets::all`] told.
+    pub fn new(next: u32, sets: &SharedMap<u32, RuleSet>) -> Self {
+        let sets = sets
+            .iter()
+            .map(|(id, rules)| SavedRuleSet { id: *id, rules: rules.iter().map(SavedRule::from).collect() });
+        Self { next, sets: sets.collect() }
     }
 }
 

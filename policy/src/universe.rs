@@ -1,10 +1,14 @@
 //! What a table is compiled for: the pods' internal identities, and the CIDR classes.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use palomar_model::identity::Identity;
 use palomar_model::labels::Labels;
+use palomar_model::netpol::IpBlock;
 use palomar_model::ports::NamedPorts;
 
 use crate::cidr::{CidrClass, ClassTable, Classes};
@@ -30,7 +34,11 @@ pub struct IdentityLabels {
 #[derive(Debug, Clone, Default)]
 pub struct Universe {
     identities: BTreeMap<u32, IdentityLabels>,
+    /// The identities of each namespace that has any.
+    by_namespace: HashMap<Arc<str>, BTreeSet<u32>>,
     classes: BTreeMap<u32, CidrClass>,
+    /// The classes that each block is in.
+    by_block: HashMap<IpBlock, BTreeSet<u32>>,
     services: BTreeMap<u32, Arc<Backends>>,
 }
 
@@ -58,18 +66,55 @@ impl Universe {
         if Identity(number).reserved_name().is_some() || number > ClassTable::LAST {
             return Err(ReservedIdentity(number));
         }
-        self.identities.insert(number, labels);
+        self.insert(number, labels);
         Ok(())
+    }
+
+    fn insert(&mut self, number: u32, labels: IdentityLabels) {
+        self.remove_identity(number);
+        self.by_namespace.entry(Arc::clone(&labels.namespace)).or_default().insert(number);
+        self.identities.insert(number, labels);
+    }
+
+    /// Takes out an identity; one that is not there changes nothing.
+    pub fn remove_identity(&mut self, number: u32) {
+        if let Some(labels) = self.identities.remove(&number) {
+            remove_from(&mut self.by_namespace, &*labels.namespace, number);
+        }
     }
 
     /// Adds every class of `classes`.
     pub fn add_classes(&mut self, classes: &Classes) {
-        self.classes.extend(classes.iter().map(|(number, class)| (number, class.clone())));
+        for (number, class) in classes.iter() {
+            self.add_class(number, class.clone());
+        }
+    }
+
+    /// Adds a class, or replaces what it stands for.
+    pub fn add_class(&mut self, number: u32, class: CidrClass) {
+        self.remove_class(number);
+        for block in class.blocks.iter() {
+            self.by_block.entry(block.clone()).or_default().insert(number);
+        }
+        self.classes.insert(number, class);
+    }
+
+    /// Takes out a class; one that is not there changes nothing.
+    pub fn remove_class(&mut self, number: u32) {
+        let Some(class) = self.classes.remove(&number) else { return };
+        for block in class.blocks.iter() {
+            remove_from(&mut self.by_block, block, number);
+        }
     }
 
     /// Adds a number for services with these backends, or replaces what it stands for. Services have numbers of their own.
     pub fn add_service(&mut self, number: u32, backends: Arc<Backends>) {
         self.services.insert(number, backends);
+    }
+
+    /// Takes out a number for services; one that is not there changes nothing.
+    pub fn remove_service(&mut self, number: u32) {
+        self.services.remove(&number);
     }
 
     /// The part of this universe that these peers make up, a service with its backends; cheap. Peers that are not in it
@@ -83,11 +128,14 @@ impl Universe {
             match peer {
                 PeerKey::Any => {}
                 PeerKey::Identity(number) => {
-                    part.identities
-                        .extend(self.identities.get(&number).map(|labels| (number, labels.clone())));
+                    if let Some(labels) = self.identities.get(&number) {
+                        part.insert(number, labels.clone());
+                    }
                 }
                 PeerKey::Class(number) => {
-                    part.classes.extend(self.classes.get(&number).map(|class| (number, class.clone())));
+                    if let Some(class) = self.classes.get(&number) {
+                        part.add_class(number, class.clone());
+                    }
                 }
                 PeerKey::Service(number) => {
                     if let Some(service) = self.services.get(&number) {
@@ -105,6 +153,16 @@ impl Universe {
         &self.identities
     }
 
+    /// The identities of a namespace, ascending; none where nobody is in it.
+    pub(crate) fn identities_in(&self, namespace: &str) -> impl Iterator<Item = u32> {
+        self.by_namespace.get(namespace).into_iter().flatten().copied()
+    }
+
+    /// The classes that a block is in, ascending.
+    pub(crate) fn classes_in(&self, block: &IpBlock) -> impl Iterator<Item = u32> {
+        self.by_block.get(block).into_iter().flatten().copied()
+    }
+
     /// Services by ascending number.
     pub fn services(&self) -> &BTreeMap<u32, Arc<Backends>> {
         &self.services
@@ -113,6 +171,20 @@ impl Universe {
     /// The classes, by ascending number.
     pub fn classes(&self) -> &BTreeMap<u32, CidrClass> {
         &self.classes
+    }
+}
+
+/// Takes a number out of the index, and its key with the last one.
+fn remove_from<K, Q>(index: &mut HashMap<K, BTreeSet<u32>>, key: &Q, number: u32)
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ?Sized,
+{
+    if let Some(numbers) = index.get_mut(key) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            index.remove(key);
+        }
     }
 }
 

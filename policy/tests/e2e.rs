@@ -16,7 +16,7 @@ use palomar_model::world::{Namespace, World};
 use palomar_policy::cidr::blocks_of;
 use palomar_policy::draft::{NetworkPolicyDraft, SpecDraft};
 use palomar_policy::{
-    ClassTable, Classes, Compiler, IdentityLabels, PeerKind, PeerView, Probe, Traffic, Universe, decide,
+    ClassTable, Classes, IdentityLabels, PeerKind, PeerView, Probe, Traffic, Universe, compile, decide,
     select_subject,
 };
 use serde::Deserialize;
@@ -102,14 +102,12 @@ fn kubernetes_truth_tables_hold_where_the_file_is_there_else_not_run() {
         let (port, protocol) = (step.probe.port, protocol(&step.probe.protocol));
         let expected = step.expected.clone();
         let cluster = Cluster::of(step);
-        let mut compiler = Compiler::new(&cluster.universe);
         for (from, row) in &expected {
             for (to, expected) in row {
                 judged += 1;
                 let probe = |direction| Traffic { direction, protocol, port: Some(port) };
-                let mut passes = |endpoint, peer, direction| {
-                    let (by_oracle, by_table) =
-                        cluster.judge(&mut compiler, endpoint, peer, probe(direction));
+                let passes = |endpoint, peer, direction| {
+                    let (by_oracle, by_table) = cluster.judge(endpoint, peer, probe(direction));
                     assert_eq!(by_oracle, by_table, "{name}: {direction} of {endpoint} with {peer}");
                     by_oracle
                 };
@@ -171,13 +169,7 @@ impl Cluster {
     }
 
     /// Whether the traffic passes: by the oracle, and by the compiled table.
-    fn judge(
-        &self,
-        compiler: &mut Compiler<'_>,
-        endpoint: &str,
-        peer: &str,
-        traffic: Traffic,
-    ) -> (bool, bool) {
+    fn judge(&self, endpoint: &str, peer: &str, traffic: Traffic) -> (bool, bool) {
         let identities = self.universe.identities();
         let endpoint = identities[&self.pods[endpoint].0].subject();
         let (identity, address) = self.pods[peer];
@@ -186,7 +178,7 @@ impl Cluster {
         let decision = decide(policies, endpoint, view, traffic);
 
         let set = select_subject(&self.world, endpoint);
-        let table = compiler.compile(&set);
+        let table = compile(&set, &self.universe);
         let Traffic { direction, protocol, port } = traffic;
         let class = self.classes.class_of(address);
         let found = table.lookup(&Probe { identity, class, direction, protocol, port });

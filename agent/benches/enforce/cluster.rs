@@ -53,7 +53,7 @@ impl Cluster {
                 desired.endpoints.insert(100 + pod, wanted);
             }
         }
-        desired.blocks = blocks(&world);
+        desired.blocks = Arc::new(blocks(&world));
         Self { world, desired }
     }
 

@@ -210,12 +210,12 @@ fn wanted(directory: &Directory, identities: BTreeMap<u32, IdentityLabels>, scop
     }
     Desired {
         endpoints,
-        services,
-        node_ports,
-        addresses: wanted_addresses(directory),
-        identities,
-        blocks: cidr::blocks_of(policies()).into_iter().cloned().collect(),
-        port_names: cidr::port_names_in_blocks(policies()),
+        services: services.into_iter().map(|(at, targets)| (at, Arc::new(targets))).collect(),
+        node_ports: node_ports.map(Arc::new),
+        addresses: wanted_addresses(directory).into_iter().collect(),
+        identities: identities.into_iter().collect(),
+        blocks: Arc::new(cidr::blocks_of(policies()).into_iter().cloned().collect()),
+        port_names: Arc::new(cidr::port_names_in_blocks(policies())),
     }
 }
 

@@ -20,7 +20,7 @@ use super::wanted::{EnforceScope, Wishes};
 use crate::clock::{monotonic_now_ns, wall_now_ns};
 use crate::directory::Directory;
 use crate::durable::Keeper;
-use crate::enforce::{EnforceError, Enforcer, GRACE};
+use crate::enforce::{EnforceError, Enforcer, GRACE, Saved};
 use crate::enrich::Watched;
 use crate::identity::Registry;
 use crate::kernel::KernelTables;
@@ -284,9 +284,10 @@ impl Control {
             self.follows.wishes.desired(),
             Instant::now(),
             monotonic_now_ns(),
-            |saved| {
+            |snapshot| {
                 keeper.put_made_by(move || {
-                    serde_json::to_vec(&saved).expect("invariant: numbers and strings always make JSON")
+                    serde_json::to_vec(&Saved::from(snapshot))
+                        .expect("invariant: numbers and strings always make JSON")
                 });
             },
         )?;

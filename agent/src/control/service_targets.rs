@@ -52,14 +52,16 @@ impl ServiceTargets {
         }
         for address in addresses {
             match targets.remove(&address) {
-                Some(targets) => drop(desired.services.insert(address, targets)),
+                Some(targets) => drop(desired.services.insert(address, Arc::new(targets))),
                 None => drop(desired.services.remove(&address)),
             }
         }
         if has_node_ports {
-            desired.node_ports = [true, false].map(|is_ipv4| service::node_ports(world, is_ipv4));
-            let all = desired.node_ports.iter_mut().flat_map(Targets::values_mut).filter(|_| masquerade_all);
-            all.for_each(|leads| leads.keeps_source = false);
+            desired.node_ports = [true, false].map(|is_ipv4| {
+                let mut targets = service::node_ports(world, is_ipv4);
+                targets.values_mut().filter(|_| masquerade_all).for_each(|leads| leads.keeps_source = false);
+                Arc::new(targets)
+            });
         }
     }
 

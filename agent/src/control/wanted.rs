@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use palomar_bpf::abi::{IDENTITY_HOST, IDENTITY_UNMANAGED};
 use palomar_model::identity::Identity;
+use palomar_model::netpol::{IpBlock, NetworkPolicy};
 use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
 use palomar_model::world::World;
-use palomar_policy::{IdentityLabels, PolicySet, cidr, select};
+use palomar_policy::cidr::{self, PortName};
+use palomar_policy::{IdentityLabels, PolicySet, select};
 
 use super::service_targets::ServiceTargets;
 use crate::directory::{Directory, LocalEndpoint};
@@ -39,8 +41,18 @@ pub struct Wishes {
     desired: Desired,
     identities: SharedMap<u32, PodFacts>,
     services: ServiceTargets,
+    asked: Asked,
     /// The directory that it was last said for; `None` before the first.
     before: Option<Arc<Directory>>,
+}
+
+/// What policies ask of addresses, and how many of them do.
+#[derive(Debug, Default)]
+struct Asked {
+    blocks: BTreeMap<IpBlock, usize>,
+    port_names: BTreeMap<PortName, usize>,
+    /// Whether something is asked that was not when it was last told, or the other way.
+    is_other: bool,
 }
 
 // === impl Wishes ===
@@ -66,11 +78,10 @@ impl Wishes {
         let policies = &before.as_ref().map_or(&nothing, |before| &before.world).policies;
         let changed = policies.changes(&directory.world.policies);
         let namespaces: BTreeSet<&str> = changed.iter().map(|change| &*change.key.namespace).collect();
-        if !namespaces.is_empty() {
-            let policies = || directory.world.policies.values().map(AsRef::as_ref);
-            self.desired.blocks = cidr::blocks_of(policies()).into_iter().cloned().collect();
-            self.desired.port_names = cidr::port_names_in_blocks(policies());
+        for change in &changed {
+            self.asked.change(change.before.map(AsRef::as_ref), change.after.map(AsRef::as_ref));
         }
+        self.asked.tell(&mut self.desired);
         self.change_endpoints(before.as_deref(), directory, &namespaces, scope);
         self.change_addresses(before.as_deref(), directory);
         // nobody else asks what a service's address means
@@ -123,6 +134,54 @@ impl Wishes {
     }
 }
 
+// === impl Asked ===
+
+impl Asked {
+    /// A policy is another; `None`: it was not there, or is not any more.
+    fn change(&mut self, before: Option<&NetworkPolicy>, after: Option<&NetworkPolicy>) {
+        for block in cidr::blocks_of(after) {
+            self.is_other |= add(&mut self.blocks, block);
+        }
+        for name in cidr::port_names_in_blocks(after) {
+            self.is_other |= add(&mut self.port_names, &name);
+        }
+        for block in cidr::blocks_of(before) {
+            self.is_other |= take(&mut self.blocks, block);
+        }
+        for name in cidr::port_names_in_blocks(before) {
+            self.is_other |= take(&mut self.port_names, &name);
+        }
+    }
+
+    fn tell(&mut self, desired: &mut Desired) {
+        if std::mem::take(&mut self.is_other) {
+            desired.blocks = Arc::new(self.blocks.keys().cloned().collect());
+            desired.port_names = Arc::new(self.port_names.keys().cloned().collect());
+        }
+    }
+}
+
+/// Counts one more; says whether it is the first.
+fn add<T: Ord + Clone>(counts: &mut BTreeMap<T, usize>, thing: &T) -> bool {
+    let count = match counts.get_mut(thing) {
+        Some(count) => count,
+        None => counts.entry(thing.clone()).or_default(),
+    };
+    *count += 1;
+    *count == 1
+}
+
+/// Counts one less; says whether it was the last.
+fn take<T: Ord>(counts: &mut BTreeMap<T, usize>, thing: &T) -> bool {
+    let Some(count) = counts.get_mut(thing) else { return false };
+    *count -= 1;
+    let is_last = *count == 0;
+    if is_last {
+        counts.remove(thing);
+    }
+    is_last
+}
+
 /// Whether the addresses of nodes and of interfaces that are no pods' are the same.
 fn differ_by_pods_alone(before: &Directory, after: &Directory) -> bool {
     fn podless(directory: &Directory) -> impl Iterator<Item = &Arc<LocalEndpoint>> {
@@ -165,7 +224,7 @@ fn wanted_endpoint(directory: &Directory, endpoint: &LocalEndpoint, scope: &Enfo
 }
 
 /// A remote node's address is least sure, the node's own is certain.
-fn wanted_addresses(directory: &Directory) -> BTreeMap<IpAddr, DesiredAddress> {
+fn wanted_addresses(directory: &Directory) -> SharedMap<IpAddr, DesiredAddress> {
     let podless = directory.endpoints.values().filter(|endpoint| endpoint.pod.is_none());
     let podless: BTreeMap<IpAddr, u32> = podless
         .flat_map(|endpoint| endpoint.addresses.iter().map(|address| (*address, endpoint.id)))

@@ -1,29 +1,35 @@
 //! Who decided, by the numbers that events carry.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use palomar_model::attribution::{PolicyRef, RuleRef};
-use palomar_model::labels::LabelSet;
+use palomar_model::labels::{Label, LabelSet};
+use palomar_model::netpol::IpBlock;
+use palomar_model::object::ObjectName;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::{Direction, Verdict};
-use palomar_policy::RuleSet;
+use palomar_policy::{CidrClass, RuleSet, cidr};
 
 use crate::enrich::{Attribution, Attributions, Decision};
 
+/// The policies that isolate ingress, and those that isolate egress; sorted.
+pub type Isolating = [Arc<[PolicyRef]>; 2];
+
 /// The policies behind rule set numbers and policy set numbers. Numbers never change their meaning, so an event of
-/// a moment ago is explained by what was in force then.
+/// a moment ago is explained by what was in force then. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct AttributionTable {
     /// Rule set → the policies whose rules allow, sorted.
-    pub allowing: HashMap<u32, Arc<[PolicyRef]>>,
+    pub allowing: SharedMap<u32, Arc<[PolicyRef]>>,
     /// Rule set → its rules, sorted.
-    pub rules: HashMap<u32, RuleSet>,
+    pub rules: SharedMap<u32, RuleSet>,
     /// Policy set → the policies that isolate ingress, and those that isolate egress; sorted.
-    pub isolating: HashMap<u32, [Arc<[PolicyRef]>; 2]>,
+    pub isolating: SharedMap<u32, Isolating>,
     /// CIDR class → its longest CIDR and `reserved:world`.
-    pub class_labels: HashMap<u32, LabelSet>,
+    pub class_labels: SharedMap<u32, LabelSet>,
 }
 
 impl AttributionTable {
@@ -60,6 +66,56 @@ impl AttributionTable {
     }
 }
 
+/// Keeps the table up to date by what is different, and hands it out.
+#[derive(Debug, Default)]
+pub(super) struct Publisher {
+    table: AttributionTable,
+    classes: SharedMap<u32, CidrClass>,
+    shared: SharedAttributions,
+}
+
+impl Publisher {
+    pub(super) fn publish(
+        &mut self,
+        rule_sets: &SharedMap<u32, RuleSet>,
+        isolating: &SharedMap<u32, Isolating>,
+        classes: &SharedMap<u32, CidrClass>,
+    ) {
+        let AttributionTable { allowing, rules, isolating: isolates, class_labels } = &mut self.table;
+        for change in rules.changes(rule_sets) {
+            let policies = change.after.map(|rules| {
+                let names: BTreeSet<&ObjectName> = rules.iter().map(|rule| &rule.policy).collect();
+                names.into_iter().cloned().map(PolicyRef::network_policy).collect()
+            });
+            put(allowing, *change.key, policies);
+        }
+        *rules = rule_sets.clone();
+        *isolates = isolating.clone();
+        for change in self.classes.changes(classes) {
+            put(class_labels, *change.key, change.after.map(|class| labels_of(&class.blocks)));
+        }
+        self.classes = classes.clone();
+        self.shared.store(self.table.clone());
+    }
+
+    pub(super) fn shared(&self) -> SharedAttributions {
+        self.shared.clone()
+    }
+}
+
+fn put<V: Clone>(map: &mut SharedMap<u32, V>, number: u32, value: Option<V>) {
+    match value {
+        Some(value) => drop(map.insert(number, value)),
+        None => drop(map.remove(&number)),
+    }
+}
+
+/// What flows show of an address of a class.
+fn labels_of(blocks: &[IpBlock]) -> LabelSet {
+    let cidr = cidr::longest_cidr(blocks).map(Label::cidr);
+    LabelSet::new(cidr.into_iter().chain([Label::reserved("world")]).collect())
+}
+
 /// The newest table, shared between the control path, which replaces it, and the event path, which reads it.
 #[derive(Debug, Clone, Default)]
 pub struct SharedAttributions(Arc<Shared>);
@@ -76,7 +132,7 @@ impl SharedAttributions {
         self.0.table.load_full()
     }
 
-    pub(super) fn store(&self, table: AttributionTable) {
+    fn store(&self, table: AttributionTable) {
         self.0.table.store(Arc::new(table));
         self.0.version.fetch_add(1, Ordering::Release);
     }
@@ -117,8 +173,6 @@ impl Attributions for SharedAttributions {
 
 #[cfg(test)]
 mod tests {
-    use palomar_model::object::ObjectName;
-
     use super::*;
 
     fn policies(names: &[&str]) -> Arc<[PolicyRef]> {
@@ -129,8 +183,8 @@ mod tests {
     fn a_verdict_is_attributed_by_its_numbers_and_withheld_where_a_number_is_unknown() {
         let shared = SharedAttributions::default();
         shared.store(AttributionTable {
-            allowing: HashMap::from([(1, policies(&["a", "b"])), (2, policies(&["b", "c"]))]),
-            isolating: HashMap::from([(9, [policies(&["in"]), policies(&["out"])])]),
+            allowing: SharedMap::from([(1, policies(&["a", "b"])), (2, policies(&["b", "c"]))]),
+            isolating: SharedMap::from([(9, [policies(&["in"]), policies(&["out"])])]),
             ..AttributionTable::default()
         });
         let ask = |verdict, direction, policy_set, rule_set, class_rule_set| {

@@ -2,37 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use palomar_model::netpol::IpBlock;
+use palomar_model::shared_map::SharedMap;
 use palomar_policy::cidr::PortName;
 use palomar_policy::service::Targets;
 use palomar_policy::{IdentityLabels, PolicySet};
 
-/// Everything the tables are made from.
+/// Everything the tables are made from. What is the same as before is best shared with what was desired then: the
+/// enforcer looks at what is different.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The observed interfaces, by interface index.
     pub endpoints: BTreeMap<u32, DesiredEndpoint>,
     /// The addresses whose owner is known.
-    pub addresses: BTreeMap<IpAddr, DesiredAddress>,
+    pub addresses: SharedMap<IpAddr, DesiredAddress>,
     /// The labels behind each internal identity: those in use, and those that lately were.
-    pub identities: BTreeMap<u32, IdentityLabels>,
+    pub identities: SharedMap<u32, IdentityLabels>,
     /// Where the ports of service addresses lead; empty where no endpoint is isolated for egress.
-    pub services: BTreeMap<IpAddr, Targets>,
+    pub services: SharedMap<IpAddr, Arc<Targets>>,
     /// Where the ports of services at this node's own addresses lead, in IPv4 and in IPv6; empty as well where no endpoint
     /// is.
-    pub node_ports: [Targets; 2],
+    pub node_ports: [Arc<Targets>; 2],
     /// Every ipBlock of the world's policies.
-    pub blocks: BTreeSet<IpBlock>,
+    pub blocks: Arc<BTreeSet<IpBlock>>,
     /// Every named port that they ask for inside an ipBlock.
-    pub port_names: BTreeSet<PortName>,
+    pub port_names: Arc<BTreeSet<PortName>>,
 }
 
 impl Desired {
     /// The numbers of the endpoints that stand behind services.
     pub fn serving(&self) -> BTreeSet<u32> {
-        let backends = self.services.values().chain(&self.node_ports).flat_map(Targets::values);
-        let backends = backends.flat_map(|leads| &leads.backends);
+        let targets = self.services.values().chain(&self.node_ports);
+        let backends = targets.flat_map(|targets| targets.values()).flat_map(|leads| &leads.backends);
         let endpoints = backends.filter_map(|(address, _)| Some(self.addresses.get(address)?.endpoint));
         endpoints.filter(|endpoint| *endpoint != 0).collect()
     }

@@ -17,35 +17,35 @@
 mod attribution;
 mod desired;
 mod found;
+mod linger;
+mod meanings;
 mod moved;
 mod saved;
 mod services;
+mod set_rules;
 mod sets;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashSet};
 use ipnet::IpNet;
 use palomar_bpf::abi::{self, Address, CidrKey, Endpoint, NodePort, PolicyWord};
-use palomar_model::labels::{Label, LabelSet};
-use palomar_model::netpol::IpBlock;
 use palomar_model::verdict::Direction;
-use palomar_policy::cidr::PortName;
-use palomar_policy::{ClassTable, Classes, PeerKey, PolicySet, Universe, cidr};
+use palomar_policy::{Classes, PolicySet, cidr};
 
-pub use attribution::{AttributionTable, SharedAttributions};
+pub use attribution::{AttributionTable, Isolating, SharedAttributions};
 pub use desired::{Desired, DesiredAddress, DesiredEndpoint};
-pub use saved::{Saved, SavedSet};
+pub use saved::{Saved, SavedSet, Snapshot};
 pub use tables::{Contents, PolicyTables, TableError};
 
+use attribution::Publisher;
 use found::Found;
+use meanings::{Left, Meanings};
 use moved::Moved;
-use services::Services;
 use sets::Sets;
 
 /// How long what is no longer wanted stays in the kernel: packets that began to be judged by it have long gone by then.
@@ -91,17 +91,13 @@ pub struct Applied {
     pub addresses_changed: usize,
 }
 
-/// The one writer of the kernel's policy tables.
+/// The one writer of the kernel's policy tables. It goes on from what it wrote before; the cost of a pass is that of what
+/// is different.
 #[derive(Debug)]
 pub struct Enforcer<T> {
     tables: T,
-    class_table: ClassTable,
-    classes: Classes,
+    meanings: Meanings,
     sets: Sets,
-    services: Services,
-    blocks: BTreeMap<IpBlock, Instant>,
-    /// Named ports that are asked for inside ipBlocks; they linger as blocks do.
-    port_names: BTreeMap<PortName, Instant>,
     addresses: HashMap<[u8; 16], Address>,
     cidrs: BTreeMap<CidrKey, u32>,
     node_ports: BTreeMap<NodePort, u32>,
@@ -111,7 +107,7 @@ pub struct Enforcer<T> {
     has_passed: bool,
     /// The addresses that have another meaning since the endpoints that they concern last got a new revision.
     moved: Moved,
-    attributions: SharedAttributions,
+    attributions: Publisher,
     /// The numbers that were given when attributions were last published.
     published: Option<Numbers>,
     /// The same, and the revision, when `save` was last called.
@@ -130,13 +126,16 @@ impl<T: PolicyTables> Enforcer<T> {
         let contents = tables.contents()?;
         let found = Found::of(&contents);
         let saved = saved.unwrap_or_default();
+        let sets = Sets::adopt(&saved, &contents, &found);
+        let left = Left {
+            addresses: contents.addresses.iter().map(|(address, _)| *address).collect(),
+            node_ports: contents.node_ports.iter().map(|(port, _)| *port).collect(),
+            prefixes: true,
+            ..Left::default()
+        };
         let mut enforcer = Self {
-            class_table: saved.class_table(found.greatest_class),
-            classes: Classes::default(),
-            sets: Sets::adopt(&saved, &contents, &found),
-            services: Services::default(),
-            blocks: BTreeMap::new(),
-            port_names: BTreeMap::new(),
+            meanings: Meanings::new(saved.class_table(found.greatest_class), left),
+            sets,
             addresses: contents.addresses.into_iter().collect(),
             cidrs: contents.cidrs.into_iter().collect(),
             node_ports: contents.node_ports.into_iter().collect(),
@@ -144,7 +143,7 @@ impl<T: PolicyTables> Enforcer<T> {
             revision: found.revision.max(saved.revision),
             has_passed: false,
             moved: Moved::default(),
-            attributions: SharedAttributions::default(),
+            attributions: Publisher::default(),
             published: None,
             kept: None,
             tables,
@@ -155,7 +154,7 @@ impl<T: PolicyTables> Enforcer<T> {
 
     /// Who allowed or isolated, by the numbers that events carry; shared with the event path.
     pub fn attributions(&self) -> SharedAttributions {
-        self.attributions.clone()
+        self.attributions.shared()
     }
 
     /// The newest policy revision given; 0 before the first.
@@ -165,7 +164,7 @@ impl<T: PolicyTables> Enforcer<T> {
 
     /// The CIDR classes in force.
     pub fn classes(&self) -> &Classes {
-        &self.classes
+        self.meanings.classes()
     }
 
     /// The interfaces that the kernel observes.
@@ -185,9 +184,9 @@ impl<T: PolicyTables> Enforcer<T> {
         desired: &Desired,
         now: Instant,
         monotonic_ns: u64,
-        save: impl FnOnce(Saved),
+        save: impl FnOnce(Snapshot),
     ) -> Result<Applied, EnforceError> {
-        let universe = self.universe(desired, now)?;
+        self.meanings.follow(desired, now)?;
         let wanted: HashSet<&PolicySet> = desired
             .endpoints
             .values()
@@ -197,14 +196,15 @@ impl<T: PolicyTables> Enforcer<T> {
         let mut applied = Applied::default();
         let mut failure = Failure::default();
 
-        applied.rules_written += failure.note(self.sets.extend_in_use(&mut self.tables, &universe));
-        applied.rules_written += failure.note(self.sets.add_missing(&mut self.tables, &wanted, &universe));
+        applied.rules_written += failure.note(self.extend_in_use());
+        let universe = self.meanings.universe();
+        applied.rules_written += failure.note(self.sets.add_missing(&mut self.tables, &wanted, universe));
         if self.published != Some(self.numbers()) {
             self.publish();
         }
         let kept = Some((self.numbers(), self.revision));
         if self.kept != kept {
-            save(self.saved());
+            save(self.snapshot());
             self.kept = kept;
         }
 
@@ -214,7 +214,7 @@ impl<T: PolicyTables> Enforcer<T> {
             applied.endpoints_changed +=
                 failure.note(self.write_endpoints(desired, Some(&known), monotonic_ns));
         }
-        applied.addresses_changed = self.write_addresses(desired, &mut failure);
+        applied.addresses_changed = self.write_addresses(&mut failure);
         failure.note(self.write_cidrs());
         self.write_node_ports(&mut failure);
         applied.endpoints_changed += failure.note(self.write_endpoints(desired, None, monotonic_ns));
@@ -224,16 +224,15 @@ impl<T: PolicyTables> Enforcer<T> {
 
         let in_use: BTreeSet<u32> = self.endpoints.values().map(|endpoint| endpoint.policy.set()).collect();
         self.sets.retire_unused(&in_use, now);
-        self.sets.retire_peers(&universe, now);
+        self.sets.retire_peers(&std::mem::take(&mut self.meanings.left.departed), now);
         failure.first.map_or(Ok(applied), Err)
     }
 
     /// Removes what has been unused for [`GRACE`]. To be called now and then; cheap when there is nothing.
     pub fn collect_garbage(&mut self, now: Instant) -> Result<(), EnforceError> {
         if self.sets.remove_retired(&mut self.tables, now)? {
-            let (classes, sets) = (&self.classes, &self.sets);
-            self.class_table.retain(|class| classes.blocks(class).is_some() || sets.knows_class(class));
-            self.services.retain(|number| sets.knows(PeerKey::Service(number)));
+            let sets = &self.sets;
+            self.meanings.retain(|peer| sets.knows(peer));
             self.publish();
             self.kept = None;
         }
@@ -241,111 +240,75 @@ impl<T: PolicyTables> Enforcer<T> {
     }
 
     fn numbers(&self) -> Numbers {
-        [self.sets.next(), self.sets.rule_sets().next(), self.class_table.next()]
+        [self.sets.next(), self.sets.rule_sets().next(), self.meanings.class_table.next()]
     }
 
     fn publish(&mut self) {
-        let mut table = self.sets.attribution_table();
-        table.class_labels =
-            self.class_table.iter().map(|(number, class)| (number, class_labels(&class.blocks))).collect();
-        self.attributions.store(table);
+        let (rule_sets, classes) = (self.sets.rule_sets().all(), self.meanings.class_table.all());
+        self.attributions.publish(rule_sets, self.sets.isolating(), classes);
         self.published = Some(self.numbers());
     }
 
-    fn saved(&self) -> Saved {
-        Saved::new(&self.sets, &self.class_table, self.revision)
+    fn snapshot(&self) -> Snapshot {
+        let [next_set, next_rule_set, next_class] = self.numbers();
+        Snapshot {
+            revision: self.revision,
+            next_set,
+            isolating: self.sets.isolating().clone(),
+            next_rule_set,
+            rule_sets: self.sets.rule_sets().all().clone(),
+            next_class,
+            classes: self.meanings.class_table.all().clone(),
+        }
     }
 
-    /// Every identity and class that a set in use, or one to come, may meet.
-    fn universe(&mut self, desired: &Desired, now: Instant) -> Result<Universe, EnforceError> {
-        for block in &desired.blocks {
-            self.blocks.insert(block.clone(), now);
-        }
-        self.blocks.retain(|_, seen| now.duration_since(*seen) < BLOCK_LINGER);
-        for name in &desired.port_names {
-            self.port_names.insert(name.clone(), now);
-        }
-        self.port_names.retain(|_, seen| now.duration_since(*seen) < BLOCK_LINGER);
-        self.classes = self.classify(desired)?;
-        let mut universe = Universe::default();
-        for (number, labels) in &desired.identities {
-            universe.add_identity(*number, labels.clone())?;
-        }
-        universe.add_classes(&self.classes);
-        self.services.update(desired, &self.classes);
-        for (number, backends) in self.services.in_use() {
-            universe.add_service(number, Arc::clone(backends));
-        }
-        Ok(universe)
+    /// Gives the sets in use the rules of those who have arrived; says how many were written.
+    fn extend_in_use(&mut self) -> Result<usize, EnforceError> {
+        let (universe, arrived) = (self.meanings.universe(), &self.meanings.left.arrived);
+        let written = self.sets.extend_in_use(&mut self.tables, universe, arrived)?;
+        self.meanings.left.arrived.clear();
+        Ok(written)
     }
 
-    fn classify(&mut self, desired: &Desired) -> Result<Classes, cidr::ClassesExhausted> {
-        let mut classes = self.class_table.classify(self.blocks.keys())?;
-        let names = self.port_names.keys().cloned().collect();
-        let pods = desired.addresses.iter().filter_map(|(address, wanted)| {
-            Some((*address, &desired.identities.get(&wanted.identity)?.named_ports))
-        });
-        self.class_table.classify_pods(&mut classes, &names, pods)?;
-        Ok(classes)
-    }
-
-    /// Writes the addresses; says how many changed. Those that are gone go first, to make room.
-    fn write_addresses(&mut self, desired: &Desired, failure: &mut Failure) -> usize {
-        let mut wanted: HashMap<[u8; 16], Address> = desired
-            .addresses
-            .iter()
-            .map(|(address, wanted)| {
-                let value = Address {
-                    identity: wanted.identity,
-                    class: self.classes.class_of(*address),
-                    endpoint: wanted.endpoint,
-                    flags: if wanted.node { abi::ADDRESS_NODE } else { 0 },
-                };
-                (abi::address_bytes(*address), value)
-            })
-            .collect();
-        for (address, number) in self.services.addresses() {
-            let flags = abi::ADDRESS_SERVICE;
-            let value = Address { identity: abi::IDENTITY_WORLD, class: number, endpoint: 0, flags };
-            // who has an address is surer than who is behind it
-            wanted.entry(abi::address_bytes(address)).or_insert(value);
-        }
+    /// Writes the addresses that may have changed; says how many had. Those that are gone go first, to make room.
+    fn write_addresses(&mut self, failure: &mut Failure) -> usize {
+        let keys = std::mem::take(&mut self.meanings.left.addresses);
+        let wanted = keys.into_iter().map(|key| (key, self.meanings.address(key)));
+        let (there, gone): (Vec<_>, Vec<_>) = wanted.partition(|(_, wanted)| wanted.is_some());
         let mut changed = 0;
-        let gone: Vec<[u8; 16]> =
-            self.addresses.keys().filter(|key| !wanted.contains_key(*key)).copied().collect();
-        for key in gone {
-            if let Err(error) = self.tables.remove_address(key) {
-                failure.add(error.into());
-                continue;
-            }
-            if let Some(old) = self.addresses.remove(&key) {
-                let class = self.classes.class_of(abi::address_from_bytes(key));
-                let world = Address { identity: abi::IDENTITY_WORLD, class, endpoint: 0, flags: 0 };
-                self.moved.note(old, world);
-            }
-            changed += 1;
-        }
-        for (key, value) in wanted {
+        for (key, wanted) in gone.into_iter().chain(there) {
             let before = self.addresses.get(&key).copied();
-            if before == Some(value) {
+            if before == wanted {
                 continue;
             }
-            if let Err(error) = self.tables.set_address(key, value) {
+            let written = match wanted {
+                Some(value) => self.tables.set_address(key, value),
+                None => self.tables.remove_address(key),
+            };
+            if let Err(error) = written {
+                self.meanings.left.addresses.insert(key);
                 failure.add(error.into());
                 continue;
+            }
+            match wanted {
+                Some(value) => drop(self.addresses.insert(key, value)),
+                None => drop(self.addresses.remove(&key)),
             }
             if let Some(old) = before {
-                self.moved.note(old, value);
+                self.moved.note(old, wanted.unwrap_or_else(|| self.meanings.world(key)));
             }
-            self.addresses.insert(key, value);
             changed += 1;
         }
         changed
     }
 
     fn write_cidrs(&mut self) -> Result<(), EnforceError> {
+        if !self.meanings.left.prefixes {
+            return Ok(());
+        }
+        let prefixes = self.meanings.classes().prefixes();
         let wanted: BTreeMap<CidrKey, u32> =
-            self.classes.prefixes().iter().map(|(prefix, class)| (cidr_key(*prefix), *class)).collect();
+            prefixes.iter().map(|(prefix, class)| (cidr_key(*prefix), *class)).collect();
         for (key, class) in &wanted {
             if self.cidrs.get(key) != Some(class) {
                 self.tables.set_cidr(*key, *class)?;
@@ -355,35 +318,34 @@ impl<T: PolicyTables> Enforcer<T> {
             self.tables.remove_cidr(*key)?;
         }
         self.cidrs = wanted;
+        self.meanings.left.prefixes = false;
         Ok(())
     }
 
-    /// Writes the node ports; those that are gone go first, to make room.
+    /// Writes the node ports that may have changed; those that are gone go first, to make room.
     fn write_node_ports(&mut self, failure: &mut Failure) {
-        let wanted = self.services.node_ports();
-        let gone: Vec<NodePort> =
-            self.node_ports.keys().filter(|port| !wanted.contains_key(port)).copied().collect();
-        for port in gone {
-            match self.tables.remove_node_port(port) {
-                Ok(()) => {
-                    let old = self.node_ports.remove(&port);
-                    self.moved.note_node_port(old, None);
-                }
-                Err(error) => failure.add(error.into()),
-            }
-        }
-        for (port, number) in wanted {
-            let old = self.node_ports.get(port).copied();
-            if old == Some(*number) {
+        let ports = std::mem::take(&mut self.meanings.left.node_ports);
+        let wanted = ports.into_iter().map(|port| (port, self.meanings.node_port(port)));
+        let (there, gone): (Vec<_>, Vec<_>) = wanted.partition(|(_, wanted)| wanted.is_some());
+        for (port, wanted) in gone.into_iter().chain(there) {
+            let before = self.node_ports.get(&port).copied();
+            if before == wanted {
                 continue;
             }
-            match self.tables.set_node_port(*port, *number) {
-                Ok(()) => {
-                    self.node_ports.insert(*port, *number);
-                    self.moved.note_node_port(old, Some(*number));
-                }
-                Err(error) => failure.add(error.into()),
+            let written = match wanted {
+                Some(number) => self.tables.set_node_port(port, number),
+                None => self.tables.remove_node_port(port),
+            };
+            if let Err(error) = written {
+                self.meanings.left.node_ports.insert(port);
+                failure.add(error.into());
+                continue;
             }
+            match wanted {
+                Some(number) => drop(self.node_ports.insert(port, number)),
+                None => drop(self.node_ports.remove(&port)),
+            }
+            self.moved.note_node_port(before, wanted);
         }
     }
 
@@ -518,12 +480,6 @@ fn flags_of(wanted: &DesiredEndpoint) -> u8 {
         flags |= abi::POLICY_CHECK_SOURCE;
     }
     flags
-}
-
-/// What flows show of an address of a class.
-fn class_labels(blocks: &[IpBlock]) -> LabelSet {
-    let cidr = cidr::longest_cidr(blocks).map(Label::cidr);
-    LabelSet::new(cidr.into_iter().chain([Label::reserved("world")]).collect())
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

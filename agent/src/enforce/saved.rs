@@ -6,12 +6,13 @@ use palomar_model::netpol::IpBlock;
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::ports::NamedPort;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
 use palomar_policy::rule_sets::SavedRuleSets;
-use palomar_policy::{CidrClass, ClassTable, RuleSets};
+use palomar_policy::{CidrClass, ClassTable, RuleSet, RuleSets};
 use serde::{Deserialize, Serialize};
 
-use super::sets::Sets;
+use super::attribution::Isolating;
 
 /// The numbers in use, as plain data.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -56,26 +57,40 @@ pub struct SavedClass {
     pub named_ports: Vec<(String, u8, u16)>,
 }
 
-impl Saved {
-    pub(super) fn new(sets: &Sets, classes: &ClassTable, revision: u32) -> Self {
+/// The numbers in use at one moment; cheap to make and to keep. What takes time is to make [`Saved`] of it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(super) revision: u32,
+    pub(super) next_set: u32,
+    pub(super) isolating: SharedMap<u32, Isolating>,
+    pub(super) next_rule_set: u32,
+    pub(super) rule_sets: SharedMap<u32, RuleSet>,
+    pub(super) next_class: u32,
+    pub(super) classes: SharedMap<u32, CidrClass>,
+}
+
+impl From<Snapshot> for Saved {
+    fn from(snapshot: Snapshot) -> Self {
         let names = |policies: &[PolicyRef]| {
             policies.iter().map(|policy| (policy.name.namespace.clone(), policy.name.name.clone())).collect()
         };
-        let mut saved_sets: Vec<SavedSet> = sets
-            .isolating()
-            .map(|(id, [ingress, egress])| SavedSet { id, ingress: names(ingress), egress: names(egress) })
-            .collect();
-        saved_sets.sort_by_key(|set| set.id);
+        let sets = snapshot.isolating.iter().map(|(id, [ingress, egress])| SavedSet {
+            id: *id,
+            ingress: names(ingress),
+            egress: names(egress),
+        });
         Self {
-            revision,
-            next_set: sets.next(),
-            rule_sets: Some(sets.rule_sets().save()),
-            sets: saved_sets,
-            next_class: classes.next(),
-            classes: classes.iter().map(|(id, class)| SavedClass::new(id, class)).collect(),
+            revision: snapshot.revision,
+            next_set: snapshot.next_set,
+            rule_sets: Some(SavedRuleSets::new(snapshot.next_rule_set, &snapshot.rule_sets)),
+            sets: sets.collect(),
+            next_class: snapshot.next_class,
+            classes: snapshot.classes.iter().map(|(id, class)| SavedClass::new(*id, class)).collect(),
         }
     }
+}
 
+impl Saved {
     /// The class table as it was. Classes that were not saved are never given again: numbers begin above
     /// `greatest`, the greatest that the kernel uses.
     pub(super) fn class_table(&self, greatest: u32) -> ClassTable {

@@ -4,9 +4,10 @@
 //! before its address carries it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use palomar_bpf::abi::{IDENTITY_WORLD, NodePort};
 use palomar_model::packet::Protocol;
 use palomar_policy::service::Leads;
@@ -15,32 +16,72 @@ use palomar_policy::{Backend, Backends, Classes};
 use super::desired::Desired;
 use crate::identity::start_of_service;
 
+/// Where a service is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Address(IpAddr),
+    /// Each port by itself, so that a change behind one of them leaves the others alone.
+    NodePort(NodePort),
+}
+
 /// Numbers in use, and those that rules may still speak of.
 #[derive(Debug, Default)]
 pub(super) struct Services {
     backends: BTreeMap<u32, Arc<Backends>>,
-    addresses: BTreeMap<IpAddr, u32>,
-    node_ports: BTreeMap<NodePort, u32>,
+    places: BTreeMap<Place, u32>,
+    /// How many places carry a number; never 0.
+    carriers: HashMap<u32, usize>,
+    /// The addresses that stand behind each place.
+    behind: BTreeSet<(IpAddr, Place)>,
+}
+
+/// Ports, and where they lead.
+pub(super) type Ports<'t> = Vec<((Protocol, u16), &'t Leads)>;
+
+/// What a place carried, and what it carries now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Renumbered {
+    pub(super) before: Option<u32>,
+    pub(super) after: Option<u32>,
 }
 
 impl Services {
-    /// Takes in what is desired. A number begins at a hash of what it stands for, so that the next agent gives the same.
-    pub(super) fn update(&mut self, desired: &Desired, classes: &Classes) {
-        let addresses = std::mem::take(&mut self.addresses);
-        for (address, targets) in &desired.services {
-            let before = addresses.get(address).copied();
-            let number = self.number(before, backends_of(targets, desired, classes));
-            self.addresses.insert(*address, number);
+    /// Gives a place the number of what its ports lead to, or none; a number begins at a hash of that, so that the next agent
+    /// gives the same. `before` is where they led when this was last told.
+    pub(super) fn lead(
+        &mut self,
+        place: Place,
+        before: Option<&Ports<'_>>,
+        after: Option<Ports<'_>>,
+        desired: &Desired,
+        classes: &Classes,
+    ) -> Renumbered {
+        for (address, _) in before.into_iter().flatten().flat_map(|(_, leads)| &leads.backends) {
+            self.behind.remove(&(*address, place));
         }
-        // each by itself, so that a change behind one of them leaves the others alone
-        let node_ports = std::mem::take(&mut self.node_ports);
-        for (family, targets) in [4, 6].into_iter().zip(&desired.node_ports) {
-            for (port, leads) in targets {
-                let (protocol, number) = *port;
-                let key = NodePort { port: number.to_be(), protocol: protocol.number(), family };
-                let before = node_ports.get(&key).copied();
-                let number = self.number(before, backends_of([(port, leads)], desired, classes));
-                self.node_ports.insert(key, number);
+        let backends = after.iter().flatten().flat_map(|(_, leads)| &leads.backends);
+        self.behind.extend(backends.map(|(address, _)| (*address, place)));
+        let old = self.places.get(&place).copied();
+        let new = after.map(|ports| self.number(old, backends_of(&ports, desired, classes)));
+        if old != new {
+            match new {
+                Some(number) => drop(self.places.insert(place, number)),
+                None => drop(self.places.remove(&place)),
+            }
+            self.count(old, new);
+        }
+        Renumbered { before: old, after: new }
+    }
+
+    fn count(&mut self, old: Option<u32>, new: Option<u32>) {
+        if let Some(number) = new {
+            *self.carriers.entry(number).or_default() += 1;
+        }
+        let Some(number) = old else { return };
+        if let Some(places) = self.carriers.get_mut(&number) {
+            *places -= 1;
+            if *places == 0 {
+                self.carriers.remove(&number);
             }
         }
     }
@@ -59,37 +100,36 @@ impl Services {
         number
     }
 
-    /// The number of each service address.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u32)> {
-        self.addresses.iter().map(|(address, number)| (*address, *number))
+    /// The number that a place carries; `None`: no service is there.
+    pub(super) fn number_at(&self, place: Place) -> Option<u32> {
+        self.places.get(&place).copied()
     }
 
-    /// The number of each node port.
-    pub(super) fn node_ports(&self) -> &BTreeMap<NodePort, u32> {
-        &self.node_ports
+    /// The addresses that stand behind a place; some more than once.
+    pub(super) fn backends(&self) -> impl Iterator<Item = IpAddr> {
+        self.behind.iter().map(|(address, _)| *address)
     }
 
-    fn numbers(&self) -> BTreeSet<u32> {
-        self.addresses.values().chain(self.node_ports.values()).copied().collect()
+    /// The places that an address stands behind.
+    pub(super) fn before(&self, address: IpAddr) -> impl Iterator<Item = Place> {
+        let least = Place::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let from = self.behind.range((address, least)..);
+        from.take_while(move |(backend, _)| *backend == address).map(|(_, place)| *place)
     }
 
-    /// What the numbers stand for that addresses and node ports carry.
-    pub(super) fn in_use(&self) -> impl Iterator<Item = (u32, &Arc<Backends>)> {
-        self.numbers().into_iter().filter_map(|number| Some((number, self.backends.get(&number)?)))
+    /// What a number stands for that a place carries.
+    pub(super) fn carried(&self, number: u32) -> Option<&Arc<Backends>> {
+        self.carriers.get(&number).and_then(|_| self.backends.get(&number))
     }
 
     /// Forgets the numbers that nothing carries and no rule speaks of.
     pub(super) fn retain(&mut self, is_known: impl Fn(u32) -> bool) {
-        let in_use = self.numbers();
-        self.backends.retain(|number, _| is_known(*number) || in_use.contains(number));
+        let carriers = &self.carriers;
+        self.backends.retain(|number, _| is_known(*number) || carriers.contains_key(number));
     }
 }
 
-fn backends_of<'t>(
-    targets: impl IntoIterator<Item = (&'t (Protocol, u16), &'t Leads)>,
-    desired: &Desired,
-    classes: &Classes,
-) -> Backends {
+fn backends_of(ports: &Ports<'_>, desired: &Desired, classes: &Classes) -> Backends {
     let backend = |(address, port): &(IpAddr, u16), keeps_source: bool| {
         let owner = desired.addresses.get(address);
         Backend {
@@ -99,7 +139,7 @@ fn backends_of<'t>(
             is_local: keeps_source && owner.is_some_and(|owner| owner.endpoint != 0),
         }
     };
-    let ports = targets.into_iter().map(|(port, leads)| {
+    let ports = ports.iter().map(|(port, leads)| {
         let backends = leads.backends.iter().map(|at| backend(at, leads.keeps_source));
         (*port, backends.collect())
     });
@@ -108,8 +148,6 @@ fn backends_of<'t>(
 
 #[cfg(test)]
 mod tests {
-    use palomar_policy::service::Targets;
-
     use super::*;
     use crate::enforce::DesiredAddress;
 
@@ -129,7 +167,7 @@ mod tests {
         ] {
             let leads = Leads { backends: BTreeSet::from([(address(last), 80)]), keeps_source };
             let port = (Protocol::Tcp, 80);
-            let backends = backends_of(&Targets::from([(port, leads)]), &desired, &classes);
+            let backends = backends_of(&vec![(port, &leads)], &desired, &classes);
             let found: Vec<bool> = backends.ports[&port].iter().map(|backend| backend.is_local).collect();
             assert_eq!(found, [is_local], "{what}");
         }

@@ -1,20 +1,19 @@
 //! The policy sets in the kernel: their numbers, their rules, and their end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use palomar_bpf::abi::{PolicyWord, RULES_LATER, Rule, RuleKey};
-use palomar_model::attribution::PolicyRef;
-use palomar_model::object::ObjectName;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
 use palomar_policy::{Compiler, Entry, PeerKey, PolicySet, RuleSets, Universe};
 
-use super::attribution::AttributionTable;
+use super::attribution::Isolating;
 use super::found::Found;
-use super::moved::{Of, of};
+use super::moved::Of;
 use super::saved::Saved;
+use super::set_rules::SetRules;
 use super::tables::{Contents, PolicyTables, TableError};
 use super::{EnforceError, GRACE};
 
@@ -27,23 +26,20 @@ pub(super) struct Sets {
     numbers: RuleSets,
     installed: BTreeMap<u32, Installed>,
     by_policies: HashMap<PolicySet, u32>,
-    /// Every identity and class that the sets in use have rules for.
+    /// The policies that isolate ingress and egress, of each that is installed.
+    isolating: SharedMap<u32, Isolating>,
+    /// Every identity, class and service that the sets in use have rules for.
     known: HashSet<PeerKey>,
     /// Of `known`: those that the world has forgotten, and since when.
     leaving: HashMap<PeerKey, Instant>,
     next: u32,
-    /// The policies of the rule sets, as [`AttributionTable`] has them.
-    allowing: HashMap<u32, Arc<[PolicyRef]>>,
 }
 
 #[derive(Debug)]
 struct Installed {
     /// `None`: an earlier agent's, whose rules are known but not the policies they came from.
     policies: Option<PolicySet>,
-    isolating: [Arc<[PolicyRef]>; 2],
-    rules: HashMap<RuleKey, Rule>,
-    /// Whom the rules speak of.
-    peers: HashSet<Of>,
+    rules: SetRules,
     /// Since when no endpoint uses it.
     retired: Option<Instant>,
 }
@@ -51,34 +47,31 @@ struct Installed {
 impl Sets {
     /// Takes over the sets that an earlier agent left in the kernel.
     pub(super) fn adopt(saved: &Saved, contents: &Contents, found: &Found) -> Self {
-        let mut rules: HashMap<u32, HashMap<RuleKey, Rule>> = HashMap::new();
+        let mut rules: HashMap<u32, Vec<(RuleKey, Rule)>> = HashMap::new();
         for (key, rule) in &contents.rules {
-            rules.entry(key.set).or_default().insert(*key, *rule);
+            rules.entry(key.set).or_default().push((*key, *rule));
         }
         for (_, endpoint) in &contents.endpoints {
             if endpoint.policy.set() != 0 {
                 rules.entry(endpoint.policy.set()).or_default();
             }
         }
-        let installed = rules
-            .into_iter()
-            .map(|(id, rules)| {
-                let isolating =
-                    saved.sets.iter().find(|set| set.id == id).map_or_else(Default::default, |set| {
-                        Direction::BOTH.map(|direction| set.isolating(direction).into())
-                    });
-                let peers = rules.keys().map(of).collect();
-                (id, Installed { policies: None, isolating, rules, peers, retired: None })
-            })
-            .collect();
+        let isolating = saved.sets.iter().filter(|set| rules.contains_key(&set.id));
+        let isolating =
+            isolating.map(|set| (set.id, Direction::BOTH.map(|direction| set.isolating(direction).into())));
         Self {
             numbers: saved.rule_sets(found.greatest_rule_set),
-            installed,
             by_policies: HashMap::new(),
+            isolating: isolating.collect(),
             known: HashSet::new(),
             leaving: HashMap::new(),
             next: saved.next_set.max(found.greatest_set + 1).max(1),
-            allowing: HashMap::new(),
+            installed: rules
+                .into_iter()
+                .map(|(id, rules)| {
+                    (id, Installed { policies: None, rules: SetRules::new(rules), retired: None })
+                })
+                .collect(),
         }
     }
 
@@ -100,33 +93,35 @@ impl Sets {
         &self.numbers
     }
 
-    /// Gives the sets that are there the rules of identities and classes that are new. Says how many were written.
+    /// Gives the sets that are there the rules of those who have arrived. Says how many were written; where it fails,
+    /// all of them are still to be given.
     pub(super) fn extend_in_use(
         &mut self,
         tables: &mut impl PolicyTables,
         universe: &Universe,
+        arrived: &BTreeSet<PeerKey>,
     ) -> Result<usize, EnforceError> {
-        let all = peers(universe);
         // One that comes back is new to the sets that were made while it was away.
         let is_new = |peer: &&PeerKey| !self.known.contains(peer) || self.leaving.contains_key(peer);
-        let new: Vec<PeerKey> = all.iter().filter(is_new).copied().collect();
+        let new: HashSet<PeerKey> = arrived.iter().filter(is_new).copied().collect();
         if new.is_empty() {
             return Ok(0);
         }
-        let part = universe.only(new.iter().copied());
-        let part_of: HashSet<PeerKey> = new.iter().copied().collect();
+        let in_use = self.installed.iter().filter_map(|(id, set)| Some((*id, set.policies.clone()?)));
+        let in_use: Vec<(u32, PolicySet)> = in_use.collect();
+        let part = if in_use.is_empty() { Universe::default() } else { universe.only(new.iter().copied()) };
         let mut compiler = Compiler::new(&part);
         let mut written = 0;
         let mut failure = None;
-        for (id, set) in &mut self.installed {
-            let Some(policies) = &set.policies else { continue };
-            let entries = compiler.compile(policies).entries;
+        for (id, policies) in &in_use {
+            let entries = compiler.compile_peers(policies);
             // a service was compiled with its backends, which may have been there before
-            let of_peers = entries.iter().filter(|entry| part_of.contains(&entry.peer));
-            let rules = kernel_rules(*id, of_peers, &mut self.numbers)?;
+            let of_new = entries.iter().filter(|entry| new.contains(&entry.peer));
+            let rules = kernel_rules(*id, of_new, &mut self.numbers)?;
             // Recorded first, so that what a write leaves half done is removed with the set.
-            set.peers.extend(rules.iter().map(|(key, _)| of(key)));
-            set.rules.extend(rules.iter().copied());
+            if let Some(set) = self.installed.get_mut(id) {
+                set.rules.insert(&rules);
+            }
             match tables.insert_rules(&rules) {
                 Ok(()) => written += rules.len(),
                 Err(error) => drop(failure.get_or_insert(error)),
@@ -135,7 +130,7 @@ impl Sets {
         if let Some(error) = failure {
             return Err(error.into());
         }
-        self.leaving.retain(|peer, _| !all.contains(peer));
+        self.leaving.retain(|peer, _| !new.contains(peer));
         self.known.extend(new);
         Ok(written)
     }
@@ -170,17 +165,10 @@ impl Sets {
             self.next = id + 1;
             // Recorded first, so that a write that fails half way is cleaned up like a set that nobody uses.
             let isolating = Direction::BOTH.map(|direction| policies.isolating_policies(direction).into());
+            self.isolating.insert(id, isolating);
             let retired = Some(Instant::now());
-            self.installed.insert(
-                id,
-                Installed {
-                    policies: None,
-                    isolating,
-                    peers: rules.iter().map(|(key, _)| of(key)).collect(),
-                    rules: rules.iter().copied().collect(),
-                    retired,
-                },
-            );
+            self.installed
+                .insert(id, Installed { policies: None, rules: SetRules::new(rules.clone()), retired });
             if let Err(error) = tables.insert_rules(&rules) {
                 failure.get_or_insert(error);
                 continue;
@@ -197,12 +185,7 @@ impl Sets {
 
     /// Whether a set has rules for one of these; never one that is not installed, such as the empty one.
     pub(super) fn speaks_of(&self, set: u32, peers: &HashSet<Of>) -> bool {
-        self.installed.get(&set).is_some_and(|set| peers.iter().any(|peer| set.peers.contains(peer)))
-    }
-
-    /// Whether a set may have rules for this CIDR class.
-    pub(super) fn knows_class(&self, class: u32) -> bool {
-        self.knows(PeerKey::Class(class))
+        self.installed.get(&set).is_some_and(|set| peers.iter().any(|peer| set.rules.speaks_of(*peer)))
     }
 
     /// Whether a set may have rules for this peer.
@@ -221,10 +204,9 @@ impl Sets {
         }
     }
 
-    /// Marks the identities and classes that the world has forgotten.
-    pub(super) fn retire_peers(&mut self, universe: &Universe, now: Instant) {
-        let all = peers(universe);
-        for peer in self.known.iter().filter(|peer| !all.contains(peer)) {
+    /// Marks those who have departed.
+    pub(super) fn retire_peers(&mut self, departed: &BTreeSet<PeerKey>, now: Instant) {
+        for peer in departed.iter().filter(|peer| self.known.contains(peer)) {
             self.leaving.entry(*peer).or_insert(now);
         }
     }
@@ -244,28 +226,25 @@ impl Sets {
             .collect();
         for id in &sets {
             let Some(set) = self.installed.get(id) else { continue };
-            let keys: Vec<RuleKey> = set.rules.keys().copied().collect();
-            tables.remove_rules(&keys)?;
+            tables.remove_rules(&set.rules.keys())?;
             self.installed.remove(id);
+            self.isolating.remove(id);
             self.by_policies.retain(|_, number| number != id);
         }
         let gone: HashSet<PeerKey> =
             self.leaving.iter().filter(|(_, since)| due(since)).map(|(peer, _)| *peer).collect();
-        let of_gone: HashSet<Of> =
-            gone.iter().map(|peer| (matches!(peer, PeerKey::Service(_)), peer.number())).collect();
-        let is_of_gone = |key: &&RuleKey| of_gone.contains(&of(key));
-        if !gone.is_empty() {
-            for set in self.installed.values_mut() {
-                let keys: Vec<RuleKey> = set.rules.keys().filter(is_of_gone).copied().collect();
-                tables.remove_rules(&keys)?;
-                set.peers.retain(|peer| !of_gone.contains(peer));
-                for key in &keys {
-                    set.rules.remove(key);
+        for set in self.installed.values_mut() {
+            for peer in &gone {
+                let of_gone = (matches!(peer, PeerKey::Service(_)), peer.number());
+                let keys = set.rules.keys_of(of_gone);
+                if !keys.is_empty() {
+                    tables.remove_rules(&keys)?;
+                    set.rules.remove(of_gone);
                 }
             }
-            self.leaving.retain(|peer, _| !gone.contains(peer));
-            self.known.retain(|peer| !gone.contains(peer));
         }
+        self.leaving.retain(|peer, _| !gone.contains(peer));
+        self.known.retain(|peer| !gone.contains(peer));
         if !sets.is_empty() {
             self.forget_rule_sets();
         }
@@ -274,38 +253,19 @@ impl Sets {
 
     /// Forgets rule sets that no rule names, but for the newest: connections and events may still speak of those.
     fn forget_rule_sets(&mut self) {
-        let named: HashSet<u32> =
-            self.installed.values().flat_map(|set| set.rules.values().map(|rule| rule.rule_set)).collect();
-        let newest = self.numbers.iter().map(|(id, _)| id).max().unwrap_or(0);
-        self.numbers.retain(|id| named.contains(&id) || id + REMEMBERED_RULE_SETS > newest);
+        let oldest = self.numbers.iter().next().map_or(0, |(id, _)| id);
+        let newest = self.numbers.next();
+        if oldest + REMEMBERED_RULE_SETS >= newest {
+            return;
+        }
+        let named: HashSet<u32> = self.installed.values().flat_map(|set| set.rules.rule_sets()).collect();
+        self.numbers.retain(|id| named.contains(&id) || id + REMEMBERED_RULE_SETS >= newest);
     }
 
     /// The policies that isolate ingress and egress, by the number of their set.
-    pub(super) fn isolating(&self) -> impl Iterator<Item = (u32, &[Arc<[PolicyRef]>; 2])> {
-        self.installed.iter().map(|(id, set)| (*id, &set.isolating))
+    pub(super) const fn isolating(&self) -> &SharedMap<u32, Isolating> {
+        &self.isolating
     }
-
-    /// Who stands behind the numbers.
-    pub(super) fn attribution_table(&mut self) -> AttributionTable {
-        let Self { numbers, allowing, .. } = self;
-        allowing.retain(|id, _| numbers.get(*id).is_some());
-        for (id, rules) in numbers.iter() {
-            allowing.entry(id).or_insert_with(|| {
-                let policies: BTreeSet<&ObjectName> = rules.iter().map(|rule| &rule.policy).collect();
-                policies.into_iter().cloned().map(PolicyRef::network_policy).collect()
-            });
-        }
-        let allowing = allowing.iter().map(|(id, policies)| (*id, Arc::clone(policies))).collect();
-        let isolating = self.isolating().map(|(id, policies)| (id, policies.clone())).collect();
-        let rules = self.numbers.iter().map(|(id, rules)| (id, rules.clone())).collect();
-        AttributionTable { allowing, rules, isolating, ..AttributionTable::default() }
-    }
-}
-
-fn peers(universe: &Universe) -> HashSet<PeerKey> {
-    let identities = universe.identities().keys().copied().map(PeerKey::Identity);
-    let classes = universe.classes().keys().copied().map(PeerKey::Class);
-    identities.chain(classes).chain(universe.services().keys().copied().map(PeerKey::Service)).collect()
 }
 
 /// Compiled entries as the kernel's table holds them.

@@ -14,10 +14,13 @@ use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
 use palomar_model::ports::{NamedPort, NamedPorts};
 use palomar_model::selector::Selector;
+use palomar_model::shared_map::SharedMap;
 use palomar_model::verdict::Direction;
 use palomar_policy::service::Leads;
 use palomar_policy::{IdentityLabels, PolicySet, cidr};
 use proptest::prelude::*;
+
+mod follow;
 
 use super::{Contents, Desired, DesiredAddress, DesiredEndpoint, Enforcer, GRACE, PolicyTables, TableError};
 
@@ -37,7 +40,10 @@ struct Kernel {
     rules: BTreeMap<RuleKey, Rule>,
     endpoints: BTreeMap<u32, Endpoint>,
     verdicts: Vec<Vec<bool>>,
+    /// The table of rules takes nothing more.
     is_full: bool,
+    /// No address and no port of the node can be written.
+    is_stuck: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -131,6 +137,14 @@ impl Fake {
     }
 }
 
+impl Fake {
+    fn refuse_if_stuck(&self, table: &'static str) -> Result<(), TableError> {
+        let source = std::io::Error::from_raw_os_error(libc::EBUSY);
+        let refused = TableError { action: "write".into(), table, source };
+        if self.0.borrow().is_stuck { Err(refused) } else { Ok(()) }
+    }
+}
+
 impl PolicyTables for Fake {
     fn contents(&self) -> Result<Contents, TableError> {
         let kernel = self.0.borrow();
@@ -156,10 +170,12 @@ impl PolicyTables for Fake {
     }
 
     fn set_address(&mut self, address: [u8; 16], value: Address) -> Result<(), TableError> {
+        self.refuse_if_stuck("addresses")?;
         self.write(|kernel| kernel.addresses.insert(address, value))
     }
 
     fn remove_address(&mut self, address: [u8; 16]) -> Result<(), TableError> {
+        self.refuse_if_stuck("addresses")?;
         self.write(|kernel| kernel.addresses.remove(&address))
     }
 
@@ -172,10 +188,12 @@ impl PolicyTables for Fake {
     }
 
     fn set_node_port(&mut self, port: NodePort, backends: u32) -> Result<(), TableError> {
+        self.refuse_if_stuck("node_ports")?;
         self.write(|kernel| kernel.node_ports.insert(port, backends))
     }
 
     fn remove_node_port(&mut self, port: NodePort) -> Result<(), TableError> {
+        self.refuse_if_stuck("node_ports")?;
         self.write(|kernel| kernel.node_ports.remove(&port))
     }
 
@@ -216,10 +234,10 @@ fn desired(policies: &[NetworkPolicy], roles: [u32; 3]) -> Desired {
         endpoints: BTreeMap::from([(WEB, endpoint)]),
         addresses,
         identities: roles.into_iter().map(|role| (300 + role, labels(role))).collect(),
-        services: BTreeMap::new(),
-        node_ports: [BTreeMap::new(), BTreeMap::new()],
-        blocks: cidr::blocks_of(policies).into_iter().cloned().collect(),
-        port_names: cidr::port_names_in_blocks(policies),
+        services: SharedMap::new(),
+        node_ports: Default::default(),
+        blocks: Arc::new(cidr::blocks_of(policies).into_iter().cloned().collect()),
+        port_names: Arc::new(cidr::port_names_in_blocks(policies)),
     }
 }
 
@@ -329,7 +347,7 @@ proptest! {
         let fake = Fake::default();
         let mut saved = None;
         let mut first = Enforcer::adopt(fake.clone(), None).unwrap();
-        first.apply(&world, Instant::now(), 0, |tables| saved = Some(tables)).unwrap();
+        first.apply(&world, Instant::now(), 0, |tables| saved = Some(tables.into())).unwrap();
         fake.0.borrow_mut().verdicts.clear();
         let start = Instant::now();
         let mut second = Enforcer::adopt(fake.clone(), saved.filter(|_| keep)).unwrap();
@@ -369,7 +387,7 @@ fn a_pod_inside_an_ipblock_that_asks_for_its_named_port_has_rules_of_its_own_and
     let fake = Fake::default();
     let mut saved = None;
     let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
-    enforcer.apply(&world, Instant::now(), 0, |now| saved = Some(now)).unwrap();
+    enforcer.apply(&world, Instant::now(), 0, |now| saved = Some(now.into())).unwrap();
     let class_of = |pod: usize| {
         let address = abi::address_bytes(PODS[pod].0.parse().unwrap());
         fake.0.borrow().addresses[&address].class
@@ -498,10 +516,10 @@ fn with_service(backends: &[(&str, u16)]) -> Desired {
     let backends = backends.iter().map(|(address, port)| (address.parse().unwrap(), *port)).collect();
     let leads = Leads { backends, keeps_source: true };
     let at_node = (!leads.backends.is_empty()).then(|| ((Protocol::Tcp, 30_443), leads.clone()));
-    let targets = BTreeMap::from([((Protocol::Tcp, 443), leads)]);
+    let targets = Arc::new(BTreeMap::from([((Protocol::Tcp, 443), leads)]));
     Desired {
-        services: BTreeMap::from([(SERVICE.parse().unwrap(), targets)]),
-        node_ports: [at_node.into_iter().collect(), BTreeMap::new()],
+        services: SharedMap::from([(SERVICE.parse().unwrap(), targets)]),
+        node_ports: [Arc::new(at_node.into_iter().collect()), Arc::default()],
         ..desired(&[policy], [0, 2, 1])
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use palomar_agent::decode::KernelEvent;
-use palomar_agent::enforce::{Desired, DesiredAddress, DesiredEndpoint, Enforcer, Saved, SharedAttributions};
+use palomar_agent::enforce::{
+    Desired, DesiredAddress, DesiredEndpoint, Enforcer, Saved, SharedAttributions, Snapshot,
+};
 use palomar_agent::enrich::{self, Attribution, Attributions as _};
 use palomar_agent::kernel::KernelTables;
 use palomar_bpf::abi::{IDENTITY_HOST, Mode};
@@ -117,13 +119,15 @@ impl Node {
             endpoints: [(LOOPBACK, endpoint)].into(),
             addresses: of_pods.chain(ADDRESSES.map(|at| (at, node))).collect(),
             identities: pods.map(|pod| (pod.identity, pod.labels.clone())).collect(),
-            services: targets.services.clone(),
-            node_ports: targets.node_ports.clone(),
-            blocks: blocks_of(policies()).into_iter().cloned().collect(),
-            port_names: port_names_in_blocks(policies()),
+            services: targets.services.iter().map(|(at, to)| (*at, Arc::new(to.clone()))).collect(),
+            node_ports: targets.node_ports.clone().map(Arc::new),
+            blocks: Arc::new(blocks_of(policies()).into_iter().cloned().collect()),
+            port_names: Arc::new(port_names_in_blocks(policies())),
         };
         self.now += BETWEEN;
-        let keep = |saved: Saved| self.rules = RuleSets::restore(saved.rule_sets.unwrap()).unwrap();
+        let keep = |snapshot: Snapshot| {
+            self.rules = RuleSets::restore(Saved::from(snapshot).rule_sets.unwrap()).unwrap();
+        };
         self.enforcer.apply(&desired, self.now, 0, keep).unwrap();
         self.enforcer.collect_garbage(self.now).unwrap();
     }
