@@ -3,7 +3,7 @@
 //! A [`Directory`] joins a world with the identities given to its pods and the interfaces found on this node.
 //! The control path makes a new one with each change; the event path and the API read it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub struct Directory {
     /// Addresses of the world's other nodes.
     pub remote_nodes: BTreeSet<IpAddr>,
     /// The observed interfaces of this node, by interface index.
-    pub endpoints: BTreeMap<u32, Arc<LocalEndpoint>>,
+    pub endpoints: SharedMap<u32, Arc<LocalEndpoint>>,
     /// What each internal identity is, those of pods that have gone for less than an hour included.
     pub identities: SharedMap<u32, (Identity, LabelSet)>,
 }
@@ -108,7 +108,7 @@ impl Directory {
             node_ports: SharedMap::new(),
             node_addresses: BTreeSet::new(),
             remote_nodes: BTreeSet::new(),
-            endpoints: BTreeMap::new(),
+            endpoints: SharedMap::new(),
             identities: SharedMap::new(),
         }
     }

@@ -230,7 +230,7 @@ fn unseen(facts: &Facts) -> Vec<v1::UnseenPod> {
     unseen.extend(facts.contested.iter().map(|(pod, address, owner)| {
         unseen_pod(pod, v1::UnseenReason::Ambiguous, format!("{address} is also claimed by {owner}"))
     }));
-    for (ifindex, endpoint) in &facts.endpoints {
+    for (ifindex, endpoint) in &*facts.endpoints {
         let AttachState::Failed(error) = &endpoint.attach else { continue };
         if let Some(entry) = directory.endpoints.get(ifindex).and_then(|local| local.pod.as_ref()) {
             unseen.push(unseen_pod(&entry.pod.name, v1::UnseenReason::NotAttached, error.clone()));

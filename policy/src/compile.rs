@@ -120,18 +120,23 @@ impl<'u> Compiler<'u> {
 
     /// The entries of services, made from those of their backends.
     fn services(&self, set: &PolicySet, entries: &[Entry]) -> Vec<Entry> {
-        let services = self.universe.services();
-        if services.is_empty() {
+        let universe = self.universe;
+        if universe.services().is_empty() {
             return Vec::new();
         }
         let by_peer = ByPeer::of_egress(entries);
         // pods that policies beyond these select have another set; not to know which is on the safe side
         let may_be_own = |identity: u32| {
-            let pods = self.universe.identities().get(&identity);
+            let pods = universe.identities().get(&identity);
             pods.is_some_and(|pods| set.iter().all(|policy| selects(policy, pods.subject())))
         };
-        let entries =
-            services.iter().flat_map(|(number, backends)| backends.entries(*number, &by_peer, may_be_own));
+        // the others have nobody behind them who is allowed
+        let mut numbers: BTreeSet<u32> =
+            by_peer.peers().flat_map(|peer| universe.services_before(peer)).collect();
+        numbers.extend(universe.services_to(|protocol, port| by_peer.allows_any(protocol, port)));
+        numbers.extend(universe.services_to_local(may_be_own));
+        let services = numbers.iter().filter_map(|number| Some((number, universe.services().get(number)?)));
+        let entries = services.flat_map(|(number, backends)| backends.entries(*number, &by_peer, may_be_own));
         entries.collect()
     }
 
@@ -217,7 +222,7 @@ impl<'u> Compiler<'u> {
             Peer::Pods { namespaces, pods: _ } => {
                 let within = if namespaces.is_some() { None } else { Some(own_namespace) };
                 if self.universe.identities().len() <= FEW {
-                    return self.select(peer, within).map(PeerKey::Identity).collect();
+                    return self.select(peer, within).into_iter().map(PeerKey::Identity).collect();
                 }
                 self.identities_of(peer, within).iter().copied().map(PeerKey::Identity).collect()
             }
@@ -229,21 +234,24 @@ impl<'u> Compiler<'u> {
         if let Some(known) = self.identities_of_peer.get(&(within, peer)) {
             return Rc::clone(known);
         }
-        let found: Rc<[u32]> = self.select(peer, within).collect();
+        let found: Rc<[u32]> = self.select(peer, within).into();
         self.identities_of_peer.insert((within, peer), Rc::clone(&found));
         found
     }
 
     /// As [`Self::identities_of`], found by asking each.
-    fn select<'p>(&self, peer: &'p Peer, within: Option<&'p str>) -> impl Iterator<Item = u32> + use<'p, 'u> {
+    fn select(&self, peer: &Peer, within: Option<&str>) -> Vec<u32> {
+        let Peer::Pods { namespaces, pods } = peer else { return Vec::new() };
         let universe = self.universe;
-        let own = within.unwrap_or_default();
-        let inside = within.into_iter().flat_map(|namespace| universe.identities_in(namespace));
-        let everywhere = universe.identities().keys().copied().filter(move |_| within.is_none());
-        let selected = move |number: &u32| {
-            universe.identities().get(number).is_some_and(|pods| pods.subject().is_selected_by(peer, own))
+        let selected = |number: &u32| {
+            let labels = universe.identities().get(number).map(|labels| &labels.pod_labels);
+            labels.is_some_and(|labels| pods.as_ref().is_none_or(|selector| selector.matches(labels)))
         };
-        inside.chain(everywhere).filter(selected)
+        match (namespaces, within) {
+            (Some(namespaces), _) => universe.identities_of(namespaces).filter(selected).collect(),
+            (None, Some(own)) => universe.identities_in(own).filter(selected).collect(),
+            (None, None) => Vec::new(),
+        }
     }
 }
 

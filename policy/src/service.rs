@@ -130,13 +130,23 @@ pub(crate) struct ByPeer<'e> {
     entries: HashMap<PeerKey, Vec<(Scope, &'e RuleSet)>>,
 }
 
+impl Backend {
+    /// Whom rules that allow it may speak of.
+    pub(crate) fn peers(self) -> impl Iterator<Item = PeerKey> {
+        let class = (self.class != 0).then_some(PeerKey::Class(self.class));
+        [PeerKey::Identity(self.identity)].into_iter().chain(class)
+    }
+}
+
 impl Backends {
     /// Everyone behind any port.
     pub fn peers(&self) -> impl Iterator<Item = PeerKey> {
-        self.ports.values().flatten().flat_map(|backend| {
-            let class = (backend.class != 0).then_some(PeerKey::Class(backend.class));
-            [PeerKey::Identity(backend.identity)].into_iter().chain(class)
-        })
+        self.each().flat_map(|(_, backend)| backend.peers())
+    }
+
+    /// Each backend, with the service's port that leads to it.
+    pub(crate) fn each(&self) -> impl Iterator<Item = ((Protocol, u16), Backend)> {
+        self.ports.iter().flat_map(|(port, backends)| backends.iter().map(|backend| (*port, *backend)))
     }
 
     /// The entries of a service with these backends. A port has one where every backend is allowed, or where those that
@@ -184,6 +194,17 @@ impl<'e> ByPeer<'e> {
             by_peer.entry(*peer).or_default().push((*scope, rules));
         }
         Self { entries: by_peer }
+    }
+
+    /// Whom the entries speak of.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = PeerKey> {
+        self.entries.keys().copied()
+    }
+
+    /// Whether an entry for any peer allows a port.
+    pub(crate) fn allows_any(&self, protocol: Protocol, port: u16) -> bool {
+        let asked = Scope::Ports(protocol, PortPrefix::new(port, 16));
+        self.entries.get(&PeerKey::Any).is_some_and(|own| own.iter().any(|(scope, _)| scope.covers(asked)))
     }
 
     /// Every rule that allows a connection to a backend, found as the kernel finds it; `None`: none does.

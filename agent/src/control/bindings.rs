@@ -30,20 +30,17 @@ struct Binding {
 
 impl Bindings {
     /// Takes in what the world and the interfaces say now: `changed` are the pods that came, went or are other than before,
-    /// and with the interfaces it is told whether any of them is. Gives the pods whose interface is another one.
+    /// and with the interfaces it is told which of them are. Gives the pods whose interface is another one.
     pub fn follow(
         &mut self,
         world: &World,
         changed: &BTreeSet<ObjectName>,
-        (links, has_links): (&Links, bool),
+        (links, changed_links): (&Links, &BTreeSet<u32>),
         node_name: &str,
     ) -> BTreeSet<ObjectName> {
         let is_local = |pod: &Pod| !pod.host_network && (pod.node.is_empty() || pod.node == node_name);
-        let suspects: Vec<u32> = if has_links {
-            self.by_interface.keys().copied().collect()
-        } else {
-            changed.iter().filter_map(|name| self.interface(name)).collect()
-        };
+        let of_changed = changed.iter().filter_map(|name| self.interface(name));
+        let suspects: BTreeSet<u32> = of_changed.chain(changed_links.iter().copied()).collect();
         let mut moved = BTreeSet::new();
         for ifindex in suspects {
             let holds = |binding: &Binding| {
@@ -62,7 +59,7 @@ impl Bindings {
                 }
             }
         }
-        let mut may_bind = has_links || !moved.is_empty();
+        let mut may_bind = !changed_links.is_empty() || !moved.is_empty();
         for name in changed.iter().chain(&moved) {
             let is_unbound =
                 world.pods.get(name).is_some_and(|pod| is_local(pod)) && !self.by_pod.contains_key(name);

@@ -15,11 +15,13 @@ use crate::events::{AddressEvent, AgentEvent, EndpointEvent, PolicyEvent};
 /// What changed: policies first, then what went, then what came. `revision` is the newest one in the kernel.
 pub fn changes(before: &Directory, after: &Directory, revision: u32) -> Vec<AgentEvent> {
     let mut events = policies(&before.world, &after.world, revision);
-    let gone = before.endpoints.values().filter(|old| !is_same_endpoint(old, after.endpoints.get(&old.id)));
-    events.extend(gone.filter_map(|old| endpoint(old)).map(AgentEvent::EndpointDeleted));
+    let mut changed = before.endpoints.changes(&after.endpoints);
+    changed.retain(|change| !is_same_endpoint(change.before, change.after));
+    let gone = changed.iter().filter_map(|change| endpoint(change.before?));
+    events.extend(gone.map(AgentEvent::EndpointDeleted));
     events.extend(addresses(before, after));
-    let come = after.endpoints.values().filter(|new| !is_same_endpoint(new, before.endpoints.get(&new.id)));
-    events.extend(come.filter_map(|new| endpoint(new)).map(AgentEvent::EndpointCreated));
+    let come = changed.iter().filter_map(|change| endpoint(change.after?));
+    events.extend(come.map(AgentEvent::EndpointCreated));
     events
 }
 
@@ -37,11 +39,11 @@ fn policies(before: &World, after: &World, revision: u32) -> Vec<AgentEvent> {
 }
 
 /// An endpoint is a pod behind an interface: another pod there is another endpoint.
-fn is_same_endpoint(one: &LocalEndpoint, other: Option<&Arc<LocalEndpoint>>) -> bool {
+fn is_same_endpoint(one: Option<&Arc<LocalEndpoint>>, other: Option<&Arc<LocalEndpoint>>) -> bool {
     fn pod(endpoint: &LocalEndpoint) -> Option<(&ObjectName, &str)> {
         endpoint.pod.as_ref().map(|entry| (&entry.pod.name, entry.pod.uid.as_str()))
     }
-    other.is_some_and(|other| pod(one) == pod(other))
+    one.map(|one| pod(one)) == other.map(|other| pod(other))
 }
 
 /// `None` for an interface that is no pod's.

@@ -54,7 +54,7 @@ pub struct Facts {
     /// Who is who.
     pub directory: Arc<Directory>,
     /// By interface index.
-    pub endpoints: BTreeMap<u32, EndpointFacts>,
+    pub endpoints: Arc<BTreeMap<u32, EndpointFacts>>,
     /// Pods that claim an address which another pod has, with that pod.
     pub contested: Vec<(ObjectName, IpAddr, ObjectName)>,
     /// The world's version, and what was refused.
@@ -70,7 +70,7 @@ impl Facts {
     pub fn of(directory: Arc<Directory>) -> Self {
         Self {
             directory,
-            endpoints: BTreeMap::new(),
+            endpoints: Arc::default(),
             contested: Vec::new(),
             world: Arc::default(),
             failure: None,

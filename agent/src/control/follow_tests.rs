@@ -149,7 +149,7 @@ fn view(
     let others = world.nodes.values().filter(|node| node.name != **node_name);
     directory.remote_nodes = others.flat_map(|node| &node.addresses).copied().collect();
     directory.remote_nodes.retain(|address| !links.node_addresses.contains(address));
-    directory.endpoints = endpoints(links, &directory.pods, bindings);
+    directory.endpoints = endpoints(links, &directory.pods, bindings).into_iter().collect();
     View { directory, contested }
 }
 

@@ -278,8 +278,11 @@ fn an_endpoint_tells_once_what_came_of_each_policy() {
             policy_set: 1,
         };
         let endpoints = BTreeMap::from([(7, endpoint.clone()), (9, endpoint)]);
-        let facts =
-            Facts { endpoints, failure: failure.map(str::to_owned), ..Facts::of(Arc::clone(&directory)) };
+        let facts = Facts {
+            endpoints: Arc::new(endpoints),
+            failure: failure.map(str::to_owned),
+            ..Facts::of(Arc::clone(&directory))
+        };
         reporter.tell(&facts, revision, 1);
         let expected: Vec<String> =
             expected.iter().map(|what| format!("endpoint 7 [k8s:app=web]: {what}")).collect();

@@ -47,13 +47,13 @@ impl Reporter {
             }
             self.directory = Arc::clone(&facts.directory);
         }
-        for (id, endpoint) in &facts.endpoints {
+        for (id, endpoint) in &*facts.endpoints {
             let Some(outcome) = outcome(endpoint, facts.failure.as_deref()) else { continue };
-            let Some(labels) = self.labels(*id) else { continue };
-            let before = self.endpoints.insert(*id, outcome.clone());
-            if before.as_ref() == Some(&outcome) {
+            if self.endpoints.get(id) == Some(&outcome) {
                 continue;
             }
+            let Some(labels) = self.labels(*id) else { continue };
+            self.endpoints.insert(*id, outcome.clone());
             let error = match outcome {
                 Outcome::Holds(_) => None,
                 Outcome::Failed(error) => Some(error),

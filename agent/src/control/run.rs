@@ -266,7 +266,7 @@ impl Control {
         self.facts.store(Arc::new(Facts {
             directory,
             // those of before, until the new ones are known: at no moment are there none
-            endpoints: old.endpoints.clone(),
+            endpoints: Arc::clone(&old.endpoints),
             contested,
             world: Arc::clone(&self.world),
             failure,
@@ -407,7 +407,7 @@ impl Control {
         let Facts { directory, endpoints: _, contested, world, failure, history } = &**facts;
         let facts = Arc::new(Facts {
             directory: Arc::clone(directory),
-            endpoints: endpoints.collect(),
+            endpoints: Arc::new(endpoints.collect()),
             contested: contested.clone(),
             world: Arc::clone(world),
             failure: failure.clone(),

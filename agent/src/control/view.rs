@@ -58,13 +58,13 @@ impl Viewer {
     /// Makes the next view.
     pub fn view(&mut self, inputs: &Inputs<'_>) -> View {
         let Inputs { before, world, links, assigned, identities } = *inputs;
-        let has_links = !Arc::ptr_eq(&self.links, links) && self.links != *links;
+        let changed_links = changed_links(&self.links, links);
         let (old_links, old_assigned) = (Arc::clone(&self.links), self.assigned.clone());
         (self.links, self.assigned) = (Arc::clone(links), assigned.clone());
 
         let changed = before.world.pods.changes(&world.pods).into_iter().map(|change| change.key.clone());
         let mut pods: BTreeSet<ObjectName> = changed.collect();
-        let moved = self.bindings.follow(world, &pods, (links, has_links), &before.node_name);
+        let moved = self.bindings.follow(world, &pods, (links, &changed_links), &before.node_name);
         pods.extend(moved);
         pods.extend(old_assigned.changes(assigned).into_iter().map(|change| change.key.clone()));
 
@@ -75,23 +75,21 @@ impl Viewer {
             node_addresses: links.node_addresses.clone(),
             ..before.clone()
         };
-        let interfaces = self.change_pods(&mut directory, &pods);
+        let mut interfaces = self.change_pods(&mut directory, &pods);
         if before.world.services != world.services {
             (directory.services, directory.node_ports) = (services(world), node_ports(world));
         }
         if before.world.nodes != world.nodes || old_links.node_addresses != links.node_addresses {
             directory.remote_nodes = remote_nodes(&directory);
         }
-        if has_links {
-            let veths = links.veths.iter();
-            directory.endpoints = veths
-                .map(|(ifindex, link)| (*ifindex, Arc::new(self.endpoint(link, &directory.pods))))
-                .collect();
-        } else {
-            for ifindex in interfaces {
-                let Some(link) = links.veths.get(&ifindex) else { continue };
-                let endpoint = self.endpoint(link, &directory.pods);
-                directory.endpoints.insert(ifindex, Arc::new(endpoint));
+        interfaces.extend(changed_links);
+        for ifindex in interfaces {
+            match links.veths.get(&ifindex) {
+                Some(link) => {
+                    let endpoint = self.endpoint(link, &directory.pods);
+                    directory.endpoints.insert(ifindex, Arc::new(endpoint));
+                }
+                None => drop(directory.endpoints.remove(&ifindex)),
             }
         }
         View { contested: self.claims.contested(), directory }
@@ -162,6 +160,16 @@ impl Viewer {
             addresses: told.into_iter().collect(),
         }
     }
+}
+
+/// The interfaces that came, went or are other than before.
+fn changed_links(before: &Arc<Links>, after: &Arc<Links>) -> BTreeSet<u32> {
+    if Arc::ptr_eq(before, after) {
+        return BTreeSet::new();
+    }
+    let gone = before.veths.keys().filter(|ifindex| !after.veths.contains_key(ifindex));
+    let come = after.veths.iter().filter(|(ifindex, link)| before.veths.get(ifindex) != Some(link));
+    gone.chain(come.map(|(ifindex, _)| ifindex)).copied().collect()
 }
 
 /// The addresses that are a pod's alone.

@@ -108,13 +108,23 @@ impl Wishes {
         namespaces: &BTreeSet<&str>,
         scope: &EnforceScope,
     ) {
+        let nothing = SharedMap::new();
+        let before = before.map_or(&nothing, |before| &before.endpoints);
         let endpoints = &mut self.desired.endpoints;
-        endpoints.retain(|ifindex, _| directory.endpoints.contains_key(ifindex));
+        for change in before.changes(&directory.endpoints) {
+            match change.after {
+                Some(endpoint) => {
+                    drop(endpoints.insert(*change.key, wanted_endpoint(directory, endpoint, scope)));
+                }
+                None => drop(endpoints.remove(change.key)),
+            }
+        }
+        if namespaces.is_empty() {
+            return;
+        }
         for (ifindex, endpoint) in &directory.endpoints {
-            let old = before.and_then(|before| before.endpoints.get(ifindex));
             let namespace = endpoint.pod.as_ref().map(|entry| &*entry.pod.name.namespace);
-            let is_judged_alike = namespace.is_none_or(|namespace| !namespaces.contains(namespace));
-            if !(is_judged_alike && old.is_some_and(|old| Arc::ptr_eq(old, endpoint))) {
+            if namespace.is_some_and(|namespace| namespaces.contains(namespace)) {
                 endpoints.insert(*ifindex, wanted_endpoint(directory, endpoint, scope));
             }
         }
@@ -236,9 +246,10 @@ fn wanted_addresses(directory: &Directory) -> SharedMap<IpAddr, DesiredAddress> 
 }
 
 fn wanted_address(directory: &Directory, address: IpAddr) -> Option<DesiredAddress> {
-    let podless = directory.endpoints.values().rev().filter(|endpoint| endpoint.pod.is_none());
-    let find =
-        |address| podless.clone().find(|local| local.addresses.contains(&address)).map(|local| local.id);
+    let podless = directory.endpoints.values().filter(|endpoint| endpoint.pod.is_none());
+    let find = |address| {
+        podless.clone().filter(|local| local.addresses.contains(&address)).last().map(|local| local.id)
+    };
     owned(directory, address, find)
 }
 
