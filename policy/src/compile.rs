@@ -47,7 +47,8 @@ pub fn compile(set: &PolicySet, universe: &Universe) -> CompiledSet {
 /// identity or class, or removed with an old one. For many sets, make one [`Compiler`] of [`Universe::only`].
 pub fn compile_for(set: &PolicySet, universe: &Universe, peers: &[PeerKey]) -> Vec<Entry> {
     let part = universe.only(peers.iter().copied());
-    let mut entries = Compiler::new(&part).compile_peers(set);
+    let wanted = if peers.contains(&PeerKey::Any) { Part::Everything } else { Part::Peers };
+    let mut entries = Compiler::new(&part).entries(set, wanted);
     entries.retain(|entry| peers.contains(&entry.peer));
     entries
 }
