@@ -23,6 +23,10 @@ fn slip_distance(word: &str, choice: &str) -> Option<usize> {
         4 | 5 => 1,
         _ => 2,
     };
+    // as many edits as that are needed in any case
+    if allowed == 0 || word.len().abs_diff(choice.len()) > allowed {
+        return None;
+    }
     let distance = edits(&word.to_ascii_lowercase(), &choice.to_ascii_lowercase());
     (distance <= allowed).then_some(distance)
 }

@@ -2,7 +2,8 @@
 //! change`; needs root. 2,000 policies in 50 namespaces over 1,000 local pods and 10,000 of other nodes, without services and
 //! with 2,000: everything at once, then one change after the other, with what each part took.
 //!
-//! Times are those of this thread on a processor: the kernel's share of the writes is in them, and what waits is not: the
+//! Times are those of this thread on a processor, but for the reading of all files, which has several and is told by the
+//! clock. The kernel's share of the writes is in them, and what waits is not: the
 //! look at the directory once nothing has happened in it for 5 ms, and the files that other threads keep. Programs are
 //! attached nowhere.
 
@@ -100,9 +101,12 @@ impl Bench {
 
     /// One pass: what the watcher's thread does with these texts, and what the control thread does then.
     fn apply(&mut self, texts: Vec<(String, String)>) -> Took {
-        let begun = thread_time();
+        // many files are parsed by several threads: what counts is when they are done
+        let (begun, many) = (Instant::now(), texts.len() > 1);
+        let alone = thread_time();
         self.snapshots.read(texts);
         let read = thread_time();
+        let reading = if many { begun.elapsed() } else { read.saturating_sub(alone) };
         let world = self.snapshots.next(None).expect("something has changed");
         assert!(world.refused.is_empty(), "{:?}", world.refused);
         let made = thread_time();
@@ -112,7 +116,7 @@ impl Bench {
         let failure = self.control.facts.load().failure.clone();
         assert_eq!(failure, None);
         Took {
-            read: milliseconds(read.saturating_sub(begun)),
+            read: milliseconds(reading),
             world: milliseconds(made.saturating_sub(read)),
             control: milliseconds(done.saturating_sub(made)),
             steps: self.control.follows.steps,

@@ -14,6 +14,7 @@ use palomar_model::shared_map::SharedMap;
 use palomar_model::world::{Namespace, Node, Pod, Service, World};
 
 use super::folder::Reading;
+use super::parse::parse_all;
 use super::{Refusal, WrittenObject};
 
 /// All files, by name.
@@ -202,7 +203,9 @@ impl Books {
             }
         }
         let mut newly_refused = Vec::new();
-        for (name, reading) in readings {
+        let readings: Vec<(String, Reading)> = readings.into_iter().collect();
+        let manifests = parse_all(&readings);
+        for ((name, reading), manifest) in readings.into_iter().zip(manifests) {
             let mut file = self.files.remove(&name).unwrap_or_default();
             self.count(&file.ignored, usize::saturating_sub);
             touched.extend(self.let_go(&name, &file.good));
@@ -215,7 +218,7 @@ impl Books {
                 }
                 Reading::Text(text) => {
                     anything = true;
-                    let manifest = palomar_manifest::parse(&name, &text);
+                    let manifest = manifest.expect("invariant: each text was parsed");
                     if manifest.errors.is_empty() && text.trim().is_empty() && !file.good.is_empty() {
                         file.refuse(vec![whole_file(&name, file.why_empty_is_refused())], BTreeSet::new());
                     } else if manifest.errors.is_empty() {

@@ -7,6 +7,7 @@
 mod books;
 mod folder;
 mod manifests;
+mod parse;
 mod saved;
 mod settle;
 mod snapshots;
