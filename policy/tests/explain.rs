@@ -562,7 +562,7 @@ fn outside(policies: &[(&str, Value)], keeps_source: bool) -> World {
 
 #[test]
 fn a_port_at_a_node_and_an_address_outside_lead_to_the_pods_behind_the_service() {
-    use Verdict::{Allowed, Denied, Undecidable};
+    use Verdict::{Allowed, Denied};
 
     let to_web = json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": app("web")}], "ports": [{"port": 8080}]}]});
     let to_db = json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": app("db")}]}]});
@@ -586,16 +586,51 @@ fn a_port_at_a_node_and_an_address_outside_lead_to_the_pods_behind_the_service()
             assert_eq!((found(&to_web), found(&to_db)), (to_the_pods, to_others), "{what}");
         }
     }
-    let block = json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.2/32"}}]}]});
-    let (verdict, missing) = answer(&outside(&[("shop/p", block)], false), "shop/front", "10.0.0.2", 30_080);
-    assert_eq!(verdict, Undecidable, "what the other node does with it");
-    assert_eq!(
-        missing,
-        [
-            "what node n2 (10.0.0.2) does with TCP 30080, where it leads to service shop/web: another node judges that \
-          connection as one to this node"
-        ]
-    );
+}
+
+#[test]
+fn a_port_of_another_node_is_judged_as_that_node_here_and_by_what_that_node_makes_of_the_source_there() {
+    use Verdict::{Allowed, Denied, Undecidable};
+
+    let out = |peer: Value, port: u16| {
+        let rule = json!({"to": [peer], "ports": [{"port": port}]});
+        json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [rule]})
+    };
+    let block = |range: &str| json!({"ipBlock": {"cidr": range}});
+    let from = |peer: Value| json!({"podSelector": app("web"), "ingress": [{"from": [peer]}]});
+    let node = out(block("10.0.0.2/32"), 30_080);
+    let (to_pod, port_of_pod) =
+        (out(json!({"podSelector": app("web")}), 8080), out(block("10.0.0.2/32"), 8080));
+    let anyone = json!({"podSelector": app("web"), "ingress": [{}]});
+    let (front, any_block) = (from(json!({"podSelector": app("front")})), from(block("0.0.0.0/0")));
+    let masked =
+        "the source address that pods behind service shop/web see: nodes may have replaced it by their own";
+    // of a service that hides who connects, and of one that keeps it
+    for (what, egress, ingress, expected, missing) in [
+        ("the node, and nothing isolates the pods", &node, None, [Allowed; 2], None),
+        ("the node, and anyone may come", &node, Some(&anyone), [Allowed; 2], None),
+        ("the node, and the client may come", &node, Some(&front), [Denied, Undecidable], Some(masked)),
+        ("the node, and an address may come", &node, Some(&any_block), [Undecidable; 2], Some(masked)),
+        ("the pods, which do not show here", &to_pod, None, [Denied; 2], None),
+        ("the node, on the pods' port", &port_of_pod, None, [Denied; 2], None),
+    ] {
+        for (keeps_source, expected) in [false, true].into_iter().zip(expected) {
+            let policies =
+                [Some(("shop/out", egress.clone())), ingress.map(|policy| ("shop/in", policy.clone()))];
+            let policies: Vec<_> = policies.into_iter().flatten().collect();
+            let world = outside(&policies, keeps_source);
+            let (verdict, told) = answer(&world, "shop/front", "10.0.0.2", 30_080);
+            assert_eq!(verdict, expected, "{what}: {told:?}");
+            let missing: Vec<&str> = missing.filter(|_| verdict == Undecidable).into_iter().collect();
+            assert_eq!(told, missing, "{what}");
+        }
+    }
+    let mut world = outside(&[("shop/out", to_pod)], false);
+    Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", "front")).unwrap()).node = String::new();
+    let (verdict, told) = answer(&world, "shop/front", "10.0.0.2", 30_080);
+    assert_eq!(verdict, Undecidable);
+    let where_from = "whether shop/front is on node n2 (10.0.0.2): another node judges that connection as one to this node";
+    assert_eq!(told, [where_from]);
 }
 
 #[test]

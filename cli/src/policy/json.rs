@@ -61,6 +61,7 @@ fn path_of(explained: &PathExplanation<'_>, manifests: &Manifests) -> Value {
         "to": party(&path.to),
         "port": path.port,
         "service": path.service.map(ToString::to_string),
+        "other_node": path.other_node.as_ref().map(|(node, port)| json!({ "node": party(node), "port": port })),
         "verdict": verdict.name(),
         "closed_by": closed_by.as_ref().map(party),
         "ingress": direction(ingress, manifests),

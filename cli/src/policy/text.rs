@@ -48,8 +48,9 @@ fn grouped<'p, 'w>(paths: &'p [PathExplanation<'w>]) -> Vec<Vec<&'p PathExplanat
     for path in paths {
         let same = groups.iter_mut().find(|group| {
             let first = group[0];
-            (&first.egress, &first.ingress, first.closed_by, first.path.port)
-                == (&path.egress, &path.ingress, path.closed_by, path.path.port)
+            let (one, other) = (&first.path, &path.path);
+            (&first.egress, &first.ingress, first.closed_by) == (&path.egress, &path.ingress, path.closed_by)
+                && (one.port, one.other_node) == (other.port, other.other_node)
         });
         match same {
             Some(group) => group.push(path),
@@ -101,6 +102,13 @@ impl Text<'_> {
                 few(&both)
             };
             self.line(1, &format!("and the same {others}"));
+        }
+        if let Some((node, seen)) = &path.other_node {
+            let seen = port(protocol, *seen);
+            self.line(
+                1,
+                &format!("egress is judged for {node}, {seen}: that node leads it on, not the client's"),
+            );
         }
         if let Some(denied) = &first.closed_by {
             let denied = at_address(denied);

@@ -77,7 +77,7 @@ pub(super) fn closed_by(closing: [Option<usize>; 2], path: &Path<'_>, egress: Ve
 /// Whether this node leads a connection to a service's address on by this way.
 fn is_led(path: &Path<'_>, is_ipv4: bool) -> bool {
     let has_family = path.to.address.is_some_and(|address| address.is_ipv4() == is_ipv4);
-    has_family && path.service.is_some() && path.open.is_none()
+    has_family && path.service.is_some() && path.open.is_none() && path.other_node.is_none()
 }
 
 /// Closes the ways that cannot be told from one that may not be gone.
@@ -96,11 +96,16 @@ pub(super) fn close<'w>(ways: &mut [(Path<'w>, Answer<'w>)]) {
 pub(super) fn combine<'w>(paths: impl IntoIterator<Item = (Path<'w>, Answer<'w>)>) -> Answer<'w> {
     let mut combined: Option<Answer<'w>> = None;
     let (mut allowed, mut count, mut service) = (0, 0, None);
+    let (mut at_node, mut elsewhere) = (false, None);
     for (path, answer) in paths {
         // nobody is no endpoint
         count += usize::from(!matches!(path.open, Some(Open::OnNode(_))));
         allowed += usize::from(answer.verdict == Verdict::Allowed);
         service = service.or(path.service);
+        match path.other_node {
+            Some((node, _)) => elsewhere = Some((path.from, node)),
+            None => at_node = true,
+        }
         match &mut combined {
             None => combined = Some(answer),
             Some(combined) => combined.merge(answer),
@@ -109,9 +114,15 @@ pub(super) fn combine<'w>(paths: impl IntoIterator<Item = (Path<'w>, Answer<'w>)
     let mut answer = combined.unwrap_or_else(|| Answer::unknown(Vec::new()));
     if answer.verdict == Verdict::Undecidable {
         if answer.missing.is_empty() {
-            answer.missing.push(match service {
-                Some(service) => Missing::WhichBackend { service: service.clone(), allowed, of: count },
-                None => Missing::WhichFamily,
+            let from_both = elsewhere.filter(|_| at_node);
+            answer.missing.push(match (service, from_both) {
+                (_, Some((pod, node))) => {
+                    Missing::ClientNode { pod: pod.to_string(), node: node.to_string() }
+                }
+                (Some(service), None) => {
+                    Missing::WhichBackend { service: service.clone(), allowed, of: count }
+                }
+                (None, None) => Missing::WhichFamily,
             });
         }
         answer.missing.sort();

@@ -82,7 +82,7 @@ pub fn smallest_change(
     let questions: Vec<(Side<'_, '_>, Option<u16>)> = paths
         .iter()
         .flat_map(|path| Direction::BOTH.map(|direction| (path, direction)))
-        .filter_map(|(path, direction)| Some((Side::of(index, path, direction)?, path.port)))
+        .filter_map(|(path, direction)| Some((Side::of(index, path, direction)?, path.peer(direction).1)))
         .collect();
     let base = &index.world().policies;
     let is_allowed = |policies: &Policies, (side, port): &(Side<'_, '_>, Option<u16>)| {

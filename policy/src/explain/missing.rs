@@ -111,20 +111,11 @@ pub enum Missing {
         /// The ports that it has, in words.
         choices: String,
     },
-    /// A port at another node than the pod's own: policy sees the node as the destination, and it is the node that leads to
-    /// the service, most often under an address of its own.
-    #[error(
-        "what {node} does with {}, where it leads to service {service}: another node judges that connection as one \
-         to this node",
-        shown_port(*protocol, *port)
-    )]
-    BehindNode {
-        /// The service.
-        service: ObjectName,
-        /// The protocol asked for.
-        protocol: Protocol,
-        /// The port of the node.
-        port: Option<u16>,
+    /// A port at a node, and a pod of which it is not known whether it is there.
+    #[error("whether {pod} is on {node}: another node judges that connection as one to this node")]
+    ClientNode {
+        /// The pod.
+        pod: String,
         /// The node.
         node: String,
     },

@@ -102,7 +102,9 @@ impl<'w> PathExplanation<'w> {
             let unknown = path.unknown(protocol).filter(|_| direction == Direction::Ingress);
             match (unknown, Side::of(index, &path, direction)) {
                 (Some(missing), _) => DirectionExplanation::unknown(missing),
-                (None, Some(side)) => DirectionExplanation::of(index, &side, protocol, path.port),
+                (None, Some(side)) => {
+                    DirectionExplanation::of(index, &side, protocol, path.peer(direction).1)
+                }
                 (None, None) => DirectionExplanation::NOT_JUDGED,
             }
         };

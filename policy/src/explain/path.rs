@@ -1,5 +1,14 @@
 //! From a question to the ways that the connection may take: one for each address family, and for each pod behind a
 //! service.
+//!
+//! # Ports of nodes
+//!
+//! A node leads a node port of its own on before its pods' packets leave it, so that a pod's egress is judged for whom it is led
+//! to. A node port of another node is none of its business: the packet leaves for that node, and as a connection to that node's
+//! address and port egress is judged. So does the kernel, which has no more to go by, and so does everyone who judges where
+//! the packet begins. The other node leads it on to the same backends, whose ingress is judged there: by the address that
+//! it has put in place of the client's; or by the client's own where the service keeps it, unless the client's node has put
+//! in its own when the packet left for an address that is no pod's.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,6 +17,7 @@ use std::rc::Rc;
 
 use palomar_model::object::ObjectName;
 use palomar_model::packet::Protocol;
+use palomar_model::verdict::Direction;
 use palomar_model::world::{Pod, Service, ServicePort, Stage};
 
 use super::index::{Index, Masquerade, Owner};
@@ -24,6 +34,9 @@ pub struct Path<'w> {
     pub to: Party<'w>,
     /// The destination port at the end that answers.
     pub port: Option<u16>,
+    /// The other node, and its port, that the client connects to and that leads it on: egress is judged for that. `None`: it
+    /// is judged for the end that answers.
+    pub other_node: Option<(Party<'w>, Option<u16>)>,
     /// The service whose address, or port at a node, the client connects to; `None` where it connects to the other end
     /// itself.
     pub service: Option<&'w ObjectName>,
@@ -58,8 +71,6 @@ pub(super) enum Open {
     Backend(Option<u16>),
     /// Nobody on the client's own node does.
     OnNode(Option<u16>),
-    /// The port leads to the service only at that node.
-    AtNode(Option<u16>),
 }
 
 /// One end of a path.
@@ -108,8 +119,10 @@ pub(super) struct Target<'w> {
     pub(super) service: Option<&'w ObjectName>,
     source: Source,
     open: Option<Open>,
-    /// For a port at a node: its name, and whether this is where it leads from there, or what others see of it.
-    at_node: Option<(&'w str, bool)>,
+    /// For a port at a node: its name.
+    at_node: Option<&'w str>,
+    /// That node and its port, where this is how it looks from another.
+    pub(super) other_node: Option<(Party<'w>, Option<u16>)>,
     clients: Clients<'w>,
 }
 
@@ -255,6 +268,7 @@ impl<'w> Target<'w> {
             source: Source::Kept,
             open: None,
             at_node: None,
+            other_node: None,
             clients: Clients::All,
         }
     }
@@ -273,7 +287,7 @@ impl<'w> Target<'w> {
         from: Party<'w>,
         protocol: Protocol,
     ) -> Option<Path<'w>> {
-        let Self { party: to, port, service, source, open, at_node, ref clients } = *self;
+        let Self { party: to, port, service, source, open, at_node, other_node, ref clients } = *self;
         if !clients.include(from.node()) {
             return None;
         }
@@ -285,10 +299,11 @@ impl<'w> Target<'w> {
         let have_family = have_family && addresses.all(|address| goes_by(protocol, address));
         let is_hidden = service.is_some()
             && open.is_none()
+            && other_node.is_none()
             && (source == Source::Masked || index.masquerade() == Masquerade::All);
-        let path = Path { from, to, port, service, source, is_hidden, open };
-        let (Some((node, is_there)), Some(pod)) = (at_node, from.judged_pod()) else {
-            let is_there = at_node.is_none_or(|(_, is_there)| is_there);
+        let path = Path { from, to, port, other_node, service, source, is_hidden, open };
+        let is_there = other_node.is_none();
+        let (Some(node), Some(pod)) = (at_node, from.judged_pod()) else {
             return (have_family && is_there).then_some(path);
         };
         let is_known = !node.is_empty() && !pod.node.is_empty();
@@ -427,7 +442,7 @@ fn source_from_outside(index: &Index<'_>, service: &Service) -> Source {
     }
 }
 
-/// Those behind a port of a node; and for those who are not there, the node.
+/// Those behind a port of a node, from there and from elsewhere.
 fn at_node<'w>(
     index: &Index<'w>,
     node: &'w str,
@@ -445,21 +460,22 @@ fn at_node<'w>(
             let ends = behind.backends(target, address.is_ipv4(), Reach::Cluster);
             if ends.is_empty() {
                 let open = Target::open(service, Some(*address), Open::Backend(port));
-                targets.push(Target { at_node: Some((node, true)), ..open });
+                targets.push(Target { at_node: Some(node), ..open });
             }
             for (own, number) in ends {
                 let lead = leading(index, &behind, Some(service), (own, Some(number)))?;
                 let source = source_from_outside(index, service);
-                targets.push(Target { source, at_node: Some((node, true)), ..lead });
+                targets.push(Target { source, at_node: Some(node), ..lead });
             }
-            let party = Party { standing: Standing::Node { name: node, pod: None }, address: Some(*address) };
-            targets.push(Target {
-                service: Some(&service.name),
-                open: Some(Open::AtNode(port)),
-                at_node: Some((node, false)),
-                ..Target::itself(party, port)
-            });
         }
+        let party = Party { standing: Standing::Node { name: node, pod: None }, address: Some(*address) };
+        let there = targets
+            .iter()
+            .filter(|there| there.other_node.is_none())
+            .filter(|there| there.party.address.is_none_or(|own| own.is_ipv4() == address.is_ipv4()));
+        let elsewhere = there.map(|there| Target { other_node: Some((party, port)), ..there.clone() });
+        let elsewhere: Vec<_> = elsewhere.collect();
+        targets.extend(elsewhere);
     }
     Ok(targets)
 }
@@ -504,7 +520,15 @@ fn choices(service: &Service) -> String {
 
 // === impl Path ===
 
-impl Path<'_> {
+impl<'w> Path<'w> {
+    /// The other end of a direction as it is judged there, and the port of the destination.
+    pub(super) fn peer(&self, direction: Direction) -> (Party<'w>, Option<u16>) {
+        match direction {
+            Direction::Ingress => (self.from, self.port),
+            Direction::Egress => self.other_node.unwrap_or((self.to, self.port)),
+        }
+    }
+
     /// What would have to be known of who answers; `None`: it is known.
     pub(super) fn unknown(&self, protocol: Protocol) -> Option<Missing> {
         let service = self.service?.clone();
@@ -519,7 +543,6 @@ impl Path<'_> {
                     self.from.node().map_or_else(|| "its own node".to_owned(), |node| format!("node {node}"));
                 Missing::Backend { service, protocol, port, node: Some(node) }
             }
-            Open::AtNode(port) => Missing::BehindNode { service, protocol, port, node: self.to.to_string() },
         })
     }
 }

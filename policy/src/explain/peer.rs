@@ -78,7 +78,7 @@ impl Relation {
 
     /// Behind a service that hides who connects nobody could tell a pod that connects to itself from others.
     fn of_destination(own: &Pod, path: &Path<'_>) -> Self {
-        match path.to.judged_pod() {
+        match path.peer(Direction::Egress).0.judged_pod() {
             Some(pod) if pod.name == own.name && !path.is_hidden => {
                 Self { exempt: Exempt::Yes(Exemption::Itself), ..Self::PLAIN }
             }
@@ -135,10 +135,11 @@ impl Relation {
 impl<'a, 'w: 'a> Side<'a, 'w> {
     /// `None`: the end of this direction is nobody whom policies judge.
     pub(super) fn of(index: &'a Index<'w>, path: &Path<'w>, direction: Direction) -> Option<Self> {
-        let (own, party) = match direction {
-            Direction::Ingress => (path.to, path.from),
-            Direction::Egress => (path.from, path.to),
+        let own = match direction {
+            Direction::Ingress => path.to,
+            Direction::Egress => path.from,
         };
+        let (party, _) = path.peer(direction);
         let pod = own.judged_pod()?;
         let Relation { exempt, masked, is_selectable } = Relation::of(path, direction, pod);
         let selectable = party.judged_pod().filter(|_| is_selectable);

@@ -39,7 +39,7 @@ pub struct Prober<'i, 'w> {
 type RulesKey<'w> = (Direction, Vec<&'w ObjectName>, NamedPorts);
 
 type Sources<'w> = Result<Vec<Place<'w>>, Missing>;
-type Targets<'w> = Result<Vec<(Place<'w>, Target<'w>)>, Missing>;
+type Targets<'w> = Result<Vec<(Places<'w>, Target<'w>)>, Missing>;
 type Positions = Rc<[usize]>;
 /// Ports whose rules are remembered, of the rules of one direction of a pod.
 const MOST_PORTS: usize = 1024;
@@ -70,6 +70,9 @@ struct Place<'w> {
     /// The ipBlocks that hold the address, or why it is not known.
     covered_by: Result<Rc<Bits>, Missing>,
 }
+
+/// Who answers, and the other node that leads there, if egress is judged for that.
+type Places<'w> = (Place<'w>, Option<Place<'w>>);
 
 /// A pod by its rules, its labels and its ports.
 #[derive(Debug)]
@@ -211,13 +214,15 @@ impl<'i, 'w> Prober<'i, 'w> {
         let (from, to) = (Rc::clone(&self.ends[from.0]), (to, Rc::clone(&self.ends[to.0])));
         let (to_id, to) = to;
         if let (Ok(sources), Some(places)) = (&from.sources, &to.places) {
-            let targets = places.iter().map(|place| (place, Target::itself(place.party, port)));
+            let targets = places.iter().map(|place| (place, None, Target::itself(place.party, port)));
             return answer_all(self.index, &from, sources, &to, &targets, protocol);
         }
         let targets = self.targets(to_id, &to, protocol, port);
         match (&from.sources, &*targets) {
             (Ok(sources), Ok(targets)) => {
-                let targets = targets.iter().map(|(place, target)| (place, target.clone()));
+                let targets = targets
+                    .iter()
+                    .map(|((place, other_node), target)| (place, other_node.as_ref(), target.clone()));
                 answer_all(self.index, &from, sources, &to, &targets, protocol)
             }
             (sources, targets) => {
@@ -242,10 +247,14 @@ impl<'i, 'w> Prober<'i, 'w> {
             return Rc::clone(known);
         }
         let targets = path::targets(self.index, found, protocol, port)
-            .map(|targets| targets.into_iter().map(|target| (self.place(target.party), target)).collect());
+            .map(|targets| targets.into_iter().map(|target| (self.places(&target), target)).collect());
         let targets = Rc::new(targets);
         self.services.insert((id, protocol, port), Rc::clone(&targets));
         targets
+    }
+
+    fn places(&mut self, target: &Target<'w>) -> Places<'w> {
+        (self.place(target.party), target.other_node.map(|(node, _)| self.place(node)))
     }
 
     fn place(&mut self, party: Party<'w>) -> Place<'w> {
@@ -327,13 +336,13 @@ fn answer_all<'p, 'w: 'p>(
     from: &KnownEnd<'w>,
     sources: &'p [Place<'w>],
     to: &KnownEnd<'w>,
-    targets: &(impl Iterator<Item = (&'p Place<'w>, Target<'w>)> + Clone),
+    targets: &(impl Iterator<Item = (&'p Place<'w>, Option<&'p Place<'w>>, Target<'w>)> + Clone),
     protocol: Protocol,
 ) -> Answer<'w> {
     let pairs = sources.iter().flat_map(|from| targets.clone().map(move |target| (from, target)));
-    let answers = pairs.filter_map(|(from, (to, target))| {
+    let answers = pairs.filter_map(|(from, (to, other_node, target))| {
         let path = target.path_from(index, from.party, protocol)?;
-        Some((path, answer_path(&path, from, to, protocol)))
+        Some((path, answer_path(&path, from, to, other_node.unwrap_or(to), protocol)))
     });
     let mut answers = answers.peekable();
     match answers.peek() {
@@ -348,9 +357,16 @@ fn answer_all<'p, 'w: 'p>(
     }
 }
 
-fn answer_path<'w>(path: &Path<'w>, from: &Place<'w>, to: &Place<'w>, protocol: Protocol) -> Answer<'w> {
+/// `seen` is whom egress is judged for.
+fn answer_path<'w>(
+    path: &Path<'w>,
+    from: &Place<'w>,
+    to: &Place<'w>,
+    seen: &Place<'w>,
+    protocol: Protocol,
+) -> Answer<'w> {
     let mut missing = Vec::new();
-    let egress = judge(path, Direction::Egress, from, to, protocol, &mut missing);
+    let egress = judge(path, Direction::Egress, from, seen, protocol, &mut missing);
     let ingress = match path.unknown(protocol) {
         None => judge(path, Direction::Ingress, to, from, protocol, &mut missing),
         Some(unknown) => {
@@ -385,9 +401,10 @@ fn judge<'w>(
     let covered_by = masked.as_ref().map_or(peer.covered_by.as_ref(), Err);
     let named = selectable.map_or(&[][..], |facts| &facts.named_ports);
     let (mut by, mut depends) = (Vec::new(), Vec::new());
-    for position in &*rules.of_port(protocol, path.port) {
+    let (_, port) = path.peer(direction);
+    for position in &*rules.of_port(protocol, port) {
         let NumberedRule { deciding, is_for_all, selectors, blocks, ports } = &rules.list[*position];
-        if ports.as_ref().is_some_and(|ports| !ports.have(protocol, path.port, named)) {
+        if ports.as_ref().is_some_and(|ports| !ports.have(protocol, port, named)) {
             continue;
         }
         let is_reached = *is_for_all

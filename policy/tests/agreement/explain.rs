@@ -11,7 +11,7 @@ use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Namespace, Node, Pod, Service, ServicePort, TargetPort, World};
 use palomar_policy::explain::{
-    Answer, DirectionExplanation, End, Explanation, Index, Masquerade, Missing, Outcome, Path,
+    Answer, DirectionExplanation, End, Explanation, Index, Masquerade, Missing, Outcome, Party, Path,
     PathExplanation, Prober, Question, Source, Standing, Verdict, explain, smallest_change,
 };
 use palomar_policy::{Decision, PeerKind, PeerView, Traffic, decide};
@@ -106,9 +106,18 @@ struct View {
     address: IpAddr,
 }
 
+/// The other end of a direction as it is seen, and the port.
+fn seen<'w>(path: &Path<'w>, direction: Direction) -> (Party<'w>, Option<u16>) {
+    match (direction, path.other_node) {
+        (Direction::Ingress, _) => (path.from, path.port),
+        (Direction::Egress, Some(node)) => node,
+        (Direction::Egress, None) => (path.to, path.port),
+    }
+}
+
 /// Every view that the end of this direction may have of its peer.
 fn views(path: &Path<'_>, direction: Direction) -> Vec<View> {
-    let peer = if direction == Direction::Ingress { path.from } else { path.to };
+    let (peer, _) = seen(path, direction);
     let own: Vec<IpAddr> = peer.address.map_or_else(|| world_addresses().collect(), |one| vec![one]);
     let own = own.into_iter().map(|address| View { is_masked: false, address });
     let is_ipv4 = peer.address.is_none_or(|address| address.is_ipv4());
@@ -130,10 +139,8 @@ fn by_oracle(
     protocol: Protocol,
     view: View,
 ) -> Option<Decision> {
-    let (own, peer) = match direction {
-        Direction::Ingress => (path.to, path.from),
-        Direction::Egress => (path.from, path.to),
-    };
+    let own = if direction == Direction::Ingress { path.to } else { path.from };
+    let (peer, port) = seen(path, direction);
     let endpoint = own.judged_pod()?;
     let kind = match peer.standing {
         Standing::Node { name, .. } if name == endpoint.node && !name.is_empty() => PeerKind::OwnNode,
@@ -147,7 +154,7 @@ fn by_oracle(
         Standing::Pod(pod) => PeerKind::Pod(index.subject(pod)?),
         Standing::Node { .. } | Standing::Masked | Standing::Service(_) | Standing::World => PeerKind::Other,
     };
-    let traffic = Traffic { direction, protocol, port: path.port };
+    let traffic = Traffic { direction, protocol, port };
     let peer = PeerView { kind, address: view.address };
     Some(decide(policies(index.world()), index.subject(endpoint)?, peer, traffic))
 }
@@ -167,8 +174,7 @@ fn may_go_anywhere(index: &Index<'_>, pod: &Pod, protocol: Protocol) -> bool {
 
 /// Whether it is not known who answers, which leaves ingress open.
 fn is_open(path: &Path<'_>) -> bool {
-    let is_at_node = path.service.is_some() && path.port == Some(NODE_PORT);
-    matches!(path.to.standing, Standing::Service(_)) || is_at_node
+    matches!(path.to.standing, Standing::Service(_))
 }
 
 /// A decided verdict is the oracle's, however the peer may be seen.
@@ -177,13 +183,16 @@ fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) 
         if is_open(&path.path) {
             prop_assert_eq!(path.ingress.answer.verdict, Verdict::Undecidable);
         }
-        if let (Standing::Service(_), Some(pod)) = (path.path.to.standing, path.path.from.judged_pod()) {
+        let is_led = path.path.other_node.is_none();
+        if let (Standing::Service(_), Some(pod), true) =
+            (path.path.to.standing, path.path.from.judged_pod(), is_led)
+        {
             let allowed = path.egress.answer.verdict == Verdict::Allowed;
             prop_assert_eq!(allowed, may_go_anywhere(index, pod, protocol), "{:?}", path.path);
         }
         for direction in Direction::BOTH {
-            let is_service = matches!(path.path.to.standing, Standing::Service(_));
-            if is_service || direction == Direction::Ingress && is_open(&path.path) {
+            // nobody is asked of a service but where another node leads to it
+            if is_open(&path.path) && (is_led || direction == Direction::Ingress) {
                 continue;
             }
             let found = path.direction(direction);
@@ -197,7 +206,7 @@ fn agrees(index: &Index<'_>, explanation: &Explanation<'_>, protocol: Protocol) 
                     let allowed = found.answer.verdict == Verdict::Allowed;
                     prop_assert_eq!(allowed, decision.passes(), "{:?} {}", path.path, direction);
                 }
-                let peer = if direction == Direction::Ingress { path.path.from } else { path.path.to };
+                let (peer, _) = seen(&path.path, direction);
                 if peer.address.is_some() && path.path.service.is_none() && found.exemption.is_none() {
                     let allows = found.rules.iter().filter(|rule| rule.outcome == Outcome::Allows);
                     let allowing: Vec<_> = allows.map(|rule| rule.rule.clone()).collect();
