@@ -1,7 +1,7 @@
 //! How long `policy simulate --input-file` takes over 1,000,000 flows with 200 policies and 1,000 pods, from lines of
 //! JSON to the report, on one thread; time on the processor. Ends and ports are at random: most questions are asked a
 //! few times only, and clients' ports hardly repeat. Pods look the same each time, as an agent records them; and, for
-//! the worst case, with other labels in each flow.
+//! the worst case, with other labels in each flow. Lines are as an agent writes them, and as other programs do.
 
 mod shared;
 
@@ -17,6 +17,7 @@ use palomar_flow::json;
 use palomar_proto::flow::{Endpoint, Ip, Layer4, Tcp, TcpFlags, layer4};
 use palomar_proto::observer::GetFlowsResponse;
 use palomar_proto::observer::get_flows_response::ResponseTypes;
+use serde_json::Value;
 use shared::{Counted, FLOWS, fixture, timed};
 use tokio::runtime;
 
@@ -107,8 +108,47 @@ enum Looks {
     Other,
 }
 
+/// How lines are written.
+#[derive(Debug, Clone, Copy)]
+enum Written {
+    /// As an agent writes them.
+    Usually,
+    /// With their fields sorted by name, as other programs do.
+    Sorted,
+    /// The same with blanks between the words.
+    Spaced,
+    /// With the fields of the flow in an order of each line's own.
+    Shuffled,
+}
+
+impl Written {
+    fn write(self, line: &str, mut random: impl FnMut(u32) -> u32) -> String {
+        let sort = || {
+            let mut value: Value = serde_json::from_str(line).expect("it was printed");
+            value.sort_all_objects();
+            value
+        };
+        match self {
+            Self::Usually => line.to_owned(),
+            Self::Sorted => sort().to_string(),
+            Self::Spaced => sort().to_string().replace("\":", "\": ").replace(",\"", ", \""),
+            Self::Shuffled => {
+                let mut value = sort();
+                if let Some(flow) = value["flow"].as_object_mut() {
+                    let mut fields: Vec<_> = std::mem::take(flow).into_iter().collect();
+                    while !fields.is_empty() {
+                        let at = random(u32::try_from(fields.len()).expect("a few"));
+                        flow.extend([fields.swap_remove(at as usize)]);
+                    }
+                }
+                value.to_string()
+            }
+        }
+    }
+}
+
 /// Flows between pods at random, in the dress of the fixture's flows.
-fn lines(looks: Looks) -> String {
+fn lines(looks: Looks, written: Written) -> String {
     let mut state = 88_172_645_463_325_252_u64;
     let mut random = |below: u32| {
         state ^= state << 13;
@@ -146,7 +186,7 @@ fn lines(looks: Looks) -> String {
         let flags = Some(TcpFlags { syn: at % 4 == 0, ack: at % 4 != 0, ..TcpFlags::default() });
         let tcp = Tcp { source_port: 30_000 + random(30_000), destination_port: 8_000 + random(20), flags };
         flow.l4 = Some(Layer4 { protocol: Some(layer4::Protocol::Tcp(tcp)) });
-        text.push_str(&json::to_string(&response).expect("it prints"));
+        text.push_str(&written.write(&json::to_string(&response).expect("it prints"), &mut random));
         text.push('\n');
     }
     text
@@ -168,10 +208,16 @@ fn main() {
     fs::write(&new, policies(0..POLICIES / 10, 2)).expect("a file");
     let words = ["policy", "simulate", "--manifests", &now, "-f", &new, "--input-file", "-", "-o", "json"];
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-    let cases =
-        [("pods that look the same each time", Looks::Same), ("other labels each time", Looks::Other)];
-    for (case, looks) in cases {
-        let lines = lines(looks);
+    let cases = [
+        ("pods that look the same each time", Looks::Same, Written::Usually),
+        ("other labels each time", Looks::Other, Written::Usually),
+        ("fields sorted by name", Looks::Same, Written::Sorted),
+        ("fields sorted by name, other labels each time", Looks::Other, Written::Sorted),
+        ("fields sorted by name, blanks between them", Looks::Same, Written::Spaced),
+        ("fields in another order each time", Looks::Same, Written::Shuffled),
+    ];
+    for (case, looks, written) in cases {
+        let lines = lines(looks, written);
         println!(
             "{} flows of {} bytes, {POLICIES} policies, {case}",
             LINES * REPEATED,

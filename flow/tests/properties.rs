@@ -281,7 +281,7 @@ fn any_filters() -> impl Strategy<Value = Vec<FlowFilter>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 2))]
 
     #[test]
     fn a_memo_changes_no_answer_and_neither_does_the_kind_of_view(

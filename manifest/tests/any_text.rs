@@ -53,7 +53,7 @@ fn span(from: Index, to: Index) -> Range<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 5 / 4))]
 
     #[test]
     fn a_damaged_file_is_good_or_refused_whole(damages in prop::collection::vec(damage(), 1..4)) {

@@ -433,7 +433,7 @@ fn take(step: &Step, world: &mut World, links: &mut Links) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 2))]
 
     #[test]
     fn what_follows_step_by_step_is_what_is_made_at_once(

@@ -345,7 +345,7 @@ fn pods_of(rows: &BTreeSet<Row>) -> Vec<Pod> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 3 / 16))]
 
     #[test]
     fn an_update_of_what_is_new_gives_the_numbers_that_one_of_everything_gives(

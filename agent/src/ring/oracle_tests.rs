@@ -81,7 +81,7 @@ pub fn search(ring: &Ring, window: TimeWindow, back: bool) -> Vec<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
     #[test]
     fn the_ring_agrees_with_a_queue(

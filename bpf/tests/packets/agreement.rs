@@ -176,7 +176,8 @@ fn the_kernel_judges_as_the_naive_evaluation_does() {
     }
     datapath.mode(Mode::Enforce);
     let datapath = std::cell::RefCell::new(datapath);
-    let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
+    let cases = Config::default().cases * 8;
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let result = runner.run(&case(), |case| {
         let mut datapath = datapath.borrow_mut();
         datapath.forget_connections();

@@ -68,7 +68,7 @@ fn both(lines: &[String], words: &[&str]) -> [Outcome; 2] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 2))]
 
     #[test]
     fn what_a_glance_prints_is_what_the_whole_message_prints(

@@ -255,8 +255,10 @@ fn a_recorded_verdict_that_the_policies_of_now_do_not_give_is_counted() {
 fn lines_written_otherwise_packed_files_and_a_server_give_the_same_report() {
     let change = Change::new(CHANGED);
     let lines = lines(&flows());
-    let spaced = lines.replace("{\"flow\":", "{ \"flow\" : ");
+    let spaced = lines.replace("{\"flow\":", "{ \"flow\": ");
     assert_eq!(change.run(&spaced, &[]).out, REPORT);
+    let spaced_otherwise = lines.replace("{\"flow\":", "{ \"flow\" : ");
+    assert_eq!(change.run(&spaced_otherwise, &[]).out, REPORT);
     let bare: String = flows().iter().map(|flow| json::to_string(flow).unwrap() + "\n").collect();
     assert_eq!(change.run(&bare, &[]).out, REPORT);
 

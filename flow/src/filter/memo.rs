@@ -164,7 +164,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 3 / 16))]
 
         #[test]
         fn a_memo_answers_what_was_decided_for_the_value(

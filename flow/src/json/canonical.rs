@@ -3,7 +3,8 @@
 //! What the stock CLI saves is in that form, byte for byte: fields in the order of their declaration, nothing empty,
 //! no spaces, texts and times written in one way only. The look tells whether a text is, by the same schema as the
 //! reader, and notes on the way where the values stand that are wanted. Whatever it is not sure of it refuses, so that
-//! the reader has to judge it: text beyond ASCII, other spellings, unknown names, mistakes.
+//! the reader has to judge it: text beyond ASCII, other spellings, unknown names, mistakes. A look may be told to be
+//! content with what other writers make of the same: see [`Form::Loose`].
 
 use std::sync::Arc;
 
@@ -12,10 +13,21 @@ use super::pick::{Node, Span};
 use super::shapes::{Leaf, Step};
 use crate::schema::{Field, Kind, Message, SCHEMA};
 
+/// How far a text may be from what this crate would write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Not at all.
+    AsWritten,
+    /// As other writers have it who keep the names and leave out what is empty: fields in any order, blanks between the
+    /// words, `<`, `>` and `&` as they are.
+    Loose,
+}
+
 /// A text that is read from the left.
 pub(super) struct Look<'a> {
     text: &'a [u8],
     at: usize,
+    form: Form,
 }
 
 /// What a look needs beside the text.
@@ -47,8 +59,8 @@ static SPECIAL: [bool; 256] = {
 };
 
 impl<'a> Look<'a> {
-    pub(super) const fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+    pub(super) const fn new(text: &'a [u8], form: Form) -> Self {
+        Self { text, at: 0, form }
     }
 
     pub(super) const fn is_at_end(&self) -> bool {
@@ -76,6 +88,15 @@ impl<'a> Look<'a> {
         self.text.get(self.at..)?.starts_with(text).then(|| self.at += text.len())
     }
 
+    /// Passes over blanks, where they may be.
+    pub(super) fn blanks(&mut self) {
+        if self.form == Form::Loose {
+            while let Some(b' ' | b'\t' | b'\r') = self.peek() {
+                self.at += 1;
+            }
+        }
+    }
+
     /// An object. `node` says what is wanted of it.
     pub(super) fn object(
         &mut self,
@@ -84,17 +105,27 @@ impl<'a> Look<'a> {
         notes: &mut Notes<'_>,
     ) -> Option<()> {
         self.take(b'{')?;
+        self.blanks();
         if self.take(b'}').is_some() {
             return Some(());
         }
-        // fields stand in the order of their declaration, each no more than once
+        // each field stands there no more than once, if not loosely in the order of their declaration
         let mut next = 0;
+        let mut seen = 0_u128;
         let mut choices = 0_u32;
         loop {
             self.take(b'"')?;
             let position = self.key(message, next)?;
-            next = position + 1;
             let field = &message.fields[position];
+            if self.form == Form::Loose {
+                let own = 1_u128.checked_shl(u32::try_from(position).ok()?)?;
+                if seen & own != 0 {
+                    return None;
+                }
+                seen |= own;
+            }
+            next = position + 1;
+            self.blanks();
             if let Some(oneof) = field.oneof {
                 let choice = 1_u32.checked_shl(oneof.cast_unsigned())?;
                 if choices & choice != 0 {
@@ -107,23 +138,29 @@ impl<'a> Look<'a> {
                 Some(wanted) => self.wanted(field, wanted, notes)?,
                 None => self.value(field, None, notes)?,
             }
+            self.blanks();
             if self.take(b'}').is_some() {
                 return Some(());
             }
             self.take(b',')?;
+            self.blanks();
         }
     }
 
-    /// The position of the field whose name and colon stand here, at `from` or later.
+    /// The position of the field whose name and colon stand here, at `from` or later; loosely, before it too.
     fn key(&mut self, message: &Message, from: usize) -> Option<usize> {
         let rest = &self.text[self.at..];
         let head = head(rest);
-        let fields = message.fields.get(from..)?;
-        let found = fields.iter().position(|field| {
+        let is_here = |field: &Field| {
             (head ^ field.key_head) & field.key_mask == 0 && rest.starts_with(field.key.as_bytes())
-        })?;
-        self.at += fields[found].key.len();
-        Some(from + found)
+        };
+        let later = message.fields.get(from..)?.iter().position(is_here).map(|found| from + found);
+        let found = match self.form {
+            Form::AsWritten => later?,
+            Form::Loose => later.or_else(|| message.fields[..from].iter().position(is_here))?,
+        };
+        self.at += message.fields[found].key.len();
+        Some(found)
     }
 
     fn wanted(&mut self, field: &'static Field, wanted: &Arc<Node>, notes: &mut Notes<'_>) -> Option<()> {
@@ -167,12 +204,15 @@ impl<'a> Look<'a> {
             return self.single(field, node, notes, Place::Field);
         }
         self.take(b'[')?;
+        self.blanks();
         loop {
             self.single(field, None, notes, Place::List)?;
+            self.blanks();
             if self.take(b']').is_some() {
                 return Some(());
             }
             self.take(b',')?;
+            self.blanks();
         }
     }
 
@@ -266,6 +306,7 @@ impl<'a> Look<'a> {
             match self.peek()? {
                 b'"' => return Some(&self.text[start..self.at]),
                 b'\\' => self.escape()?,
+                b'<' | b'>' | b'&' if self.form == Form::Loose => self.at += 1,
                 _ => return None,
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::JsonMessage;
-use super::canonical::{Look, Notes};
+use super::canonical::{Form, Look, Notes};
 use super::lexer::{Lexer, Word};
 use super::memo::Memo;
 use super::shapes::Shapes;
@@ -38,6 +38,7 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub struct Picker {
     message: &'static Message,
+    form: Form,
     root: Node,
     memo: Memo,
     shapes: Shapes,
@@ -140,15 +141,31 @@ impl Picker {
     /// If a path leads to nothing, or through a list, or if paths below one that is repeated do not stand together:
     /// paths are part of the program.
     pub fn new<M: JsonMessage>(paths: &[&str], repeated: &[&str]) -> Self {
+        Self::of_form::<M>(Form::AsWritten, paths, repeated)
+    }
+
+    /// The same for lines of other writers as well, which may have their fields in any order, blanks between the words,
+    /// and `<`, `>` and `&` as they are. What is picked reads the same; the line itself need not be as
+    /// [`super::to_string`] would write it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::new`].
+    pub fn loose<M: JsonMessage>(paths: &[&str], repeated: &[&str]) -> Self {
+        Self::of_form::<M>(Form::Loose, paths, repeated)
+    }
+
+    fn of_form<M: JsonMessage>(form: Form, paths: &[&str], repeated: &[&str]) -> Self {
         let id = SCHEMA.find(M::NAME).expect("invariant: a test finds every name of a JsonMessage");
         let message = SCHEMA.message(id);
         let root = Node::of(message, paths, repeated);
         let (spans, numbers) = (vec![Span::default(); paths.len()], vec![0; paths.len()]);
         let marked = root.slots_outside();
-        Self { message, root, memo: Memo::default(), shapes: Shapes::default(), marked, spans, numbers }
+        Self { message, form, root, memo: Memo::default(), shapes: Shapes::default(), marked, spans, numbers }
     }
 
-    /// The values of a line; `None` if it is not exactly what [`super::to_string`] would write, or not surely so.
+    /// The values of a line; `None` if it is not exactly what [`super::to_string`] would write, or not surely so; of a loose
+    /// picker, if it is not surely read as a message without anything unknown.
     pub fn pick<'a>(&'a mut self, line: &'a [u8]) -> Option<Picked<'a>> {
         if self.known(line).is_none() {
             self.looked_at(line)?;
@@ -158,21 +175,28 @@ impl Picker {
 
     /// Looks at a line of a shape that came before.
     fn known(&mut self, line: &[u8]) -> Option<()> {
-        let Self { memo, shapes, spans, numbers, .. } = self;
-        shapes.follow(line, &mut Notes::of(spans, numbers, memo))
+        let Self { form, memo, shapes, spans, numbers, .. } = self;
+        shapes.follow(line, *form, &mut Notes::of(spans, numbers, memo))
     }
 
     /// Looks at a line from its beginning to its end.
     fn looked_at(&mut self, line: &[u8]) -> Option<()> {
-        let Self { message, root, memo, shapes, marked, spans, numbers } = self;
-        let mut look = Look::new(line);
+        let Self { message, form, root, memo, shapes, marked, spans, numbers } = self;
+        let mut look = Look::new(line, *form);
         let mut notes = Notes::of(spans, numbers, memo);
+        let is_learned = shapes.is_eager();
+        // within a remembered value nothing is a step
+        notes.depth = u32::from(!is_learned);
+        look.blanks();
         look.object(message, Some(root), &mut notes)?;
+        look.blanks();
         if !look.is_at_end() {
             return None;
         }
         let steps = notes.steps;
-        shapes.learn(line, steps, marked, spans);
+        if is_learned {
+            shapes.learn(line, steps, marked, spans);
+        }
         Some(())
     }
 }
@@ -325,6 +349,8 @@ fn decoded(raw: &str) -> Vec<Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
+    mod loose;
+
     use std::io::Read;
     use std::sync::LazyLock;
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::canonical::{Look, Notes};
+use super::canonical::{Form, Look, Notes};
 use super::pick::{Node, Span};
 use crate::schema::{Field, Kind};
 
@@ -17,6 +17,11 @@ const MOST_POINTS: usize = 4096;
 const MOST_WAYS: usize = 64;
 /// Bytes of a text between two values at most; a longer one is not learned.
 const MOST_TEXT: usize = 1024;
+/// So many lines of unknown shapes are learned at once; each line of a known one is worth some more.
+const MOST_CREDIT: u32 = 1024;
+const CREDIT_OF_A_KNOWN: u32 = 8;
+/// Beyond that, where hardly any shape comes again, one of so many is.
+const LEARNED_OF_THE_REST: u32 = 64;
 
 /// A value as a shape knows it. Names of enums and flags are no values: they are part of the shape.
 #[derive(Debug, Clone)]
@@ -48,10 +53,13 @@ pub(super) struct Step {
 }
 
 /// A tree of shapes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shapes {
     /// The first is where lines begin.
     points: Vec<Vec<Way>>,
+    credit: u32,
+    /// Lines of unknown shapes that came without credit.
+    unlearned: u32,
 }
 
 /// What may stand from a point on.
@@ -85,10 +93,26 @@ impl PartialEq for Leaf {
 
 // === impl Shapes ===
 
+impl Default for Shapes {
+    fn default() -> Self {
+        Self { points: Vec::new(), credit: MOST_CREDIT, unlearned: 0 }
+    }
+}
+
 impl Shapes {
+    /// Whether the shape of the next line is worth to be learned, which costs more than to look at it.
+    pub(super) fn is_eager(&mut self) -> bool {
+        if self.credit > 0 {
+            self.credit -= 1;
+            return true;
+        }
+        self.unlearned = (self.unlearned + 1) % LEARNED_OF_THE_REST;
+        self.unlearned == 0
+    }
+
     /// Looks at a line; `None`: its shape is not known, or it is not allowed, and what was noted means nothing.
-    pub(super) fn follow(&mut self, line: &[u8], notes: &mut Notes<'_>) -> Option<()> {
-        let mut look = Look::new(line);
+    pub(super) fn follow(&mut self, line: &[u8], form: Form, notes: &mut Notes<'_>) -> Option<()> {
+        let mut look = Look::new(line, form);
         let mut point = 0;
         loop {
             let start = look.at();
@@ -100,7 +124,10 @@ impl Shapes {
                 notes.spans[*slot].set_end(start + offset)?;
             }
             look.pass(way.text.len());
-            let Some((leaf, next)) = &way.next else { return Some(()) };
+            let Some((leaf, next)) = &way.next else {
+                self.credit = (self.credit + CREDIT_OF_A_KNOWN).min(MOST_CREDIT);
+                return Some(());
+            };
             look.leaf(leaf, notes)?;
             point = *next;
         }

@@ -48,7 +48,7 @@ fn series(counts: &Counts) -> BTreeMap<&str, usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
     #[test]
     fn every_flow_is_counted_once_under_the_labels_that_hubble_gives_it(

@@ -249,7 +249,7 @@ pub fn restore(file: &[u8], held: u64) -> Restored {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 8))]
 
     #[test]
     fn any_flows_come_back_in_their_order_with_their_uuids(

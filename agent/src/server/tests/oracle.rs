@@ -103,7 +103,7 @@ fn request() -> impl Strategy<Value = GetFlowsRequest> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 3 / 8))]
 
     #[test]
     fn an_answer_is_what_a_look_at_every_flow_finds(

@@ -189,7 +189,7 @@ struct Seen<'a> {
 impl Glance {
     fn new() -> Self {
         let paths = [&PATHS, LinePaths::ALL].concat();
-        let picker = Picker::new::<GetFlowsResponse>(&paths, &REPEATED);
+        let picker = Picker::loose::<GetFlowsResponse>(&paths, &REPEATED);
         Self { picker, places: LinePaths::within(&paths), memo: Memo::default() }
     }
 
