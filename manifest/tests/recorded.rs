@@ -57,6 +57,7 @@ fn the_source_of_an_object_makes_the_same_object() {
     let texts = [
         include_str!("fixtures/pods-list.json"),
         include_str!("fixtures/svc-list.json"),
+        include_str!("fixtures/slices-list.json"),
         include_str!("fixtures/ns-list.json"),
         include_str!("fixtures/nodes-list.json"),
         include_str!("table.yaml"),

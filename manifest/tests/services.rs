@@ -113,3 +113,61 @@ fn every_form_of_a_service_arrives_and_slices_do() {
     assert_eq!(found, [services(), pods_and_slices()].concat());
     assert!(manifest.objects.iter().all(|object| !object.source.contains("hunter2")));
 }
+
+/// Nobody has recorded slices of an API server: these have the fields that its documentation and its controllers give
+/// them.
+#[test]
+fn slices_of_the_form_that_an_api_server_lists_are_read() {
+    use EndpointState::{Ending, Ready, Unready};
+
+    let manifest = parse("slices.json", include_str!("fixtures/slices-list.json"));
+    assert_eq!(manifest.errors, []);
+    let on = |node: &str, at: &str, state| Endpoint { node: node.to_owned(), ..endpoint(at, state) };
+    let slice =
+        |(namespace, name): (&str, &str), service: &str, ports: Vec<SlicePort>, endpoints: Vec<Endpoint>| {
+            let is_six = endpoints.first().is_some_and(|first| first.address.is_ipv6());
+            Object::EndpointSlice(EndpointSlice {
+                name: ObjectName::new(namespace, name),
+                service: service.to_owned(),
+                address_type: if is_six { AddressType::Ipv6 } else { AddressType::Ipv4 },
+                ports,
+                endpoints,
+            })
+        };
+    let tcp = |name, number| slice_port(name, Protocol::Tcp, Some(number));
+    let expected = [
+        slice(
+            ("default", "kubernetes"),
+            "kubernetes",
+            vec![tcp("https", 6443)],
+            vec![endpoint("192.168.5.10", Ready)],
+        ),
+        slice(
+            ("shop", "web-7k2xq"),
+            "web",
+            vec![tcp("http", 8080), tcp("metrics", 9100)],
+            vec![
+                on("node1", "10.244.1.5", Ready),
+                on("node2", "10.244.2.7", Unready),
+                on("node2", "10.244.2.8", Ending),
+                on("node2", "10.244.2.9", Unready),
+            ],
+        ),
+        slice(
+            ("shop", "web-p9w4z"),
+            "web",
+            vec![tcp("http", 8080), tcp("metrics", 9100)],
+            vec![on("node1", "fd00:10:244:1::5", Ready)],
+        ),
+        slice(("shop", "peers-4tq8c"), "peers", vec![tcp("", 5432)], vec![on("node1", "10.244.1.6", Ready)]),
+        slice(("shop", "idle-8m5vr"), "idle", vec![], vec![]),
+        slice(
+            ("shop", "legacy-x2c9b"),
+            "legacy",
+            vec![slice_port("", Protocol::Udp, Some(514))],
+            vec![endpoint("203.0.113.20", Ready), endpoint("203.0.113.21", Unready)],
+        ),
+    ];
+    let found: Vec<Object> = manifest.objects.iter().map(|found| found.object.clone()).collect();
+    assert_eq!(found, expected);
+}
