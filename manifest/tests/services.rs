@@ -49,6 +49,7 @@ fn services() -> Vec<Object> {
             ..service("open")
         }),
         Object::Service(service("headless-external")),
+        Object::Service(service("elsewhere")),
         Object::Service(Service {
             cluster_ips: vec![address("10.96.0.11")],
             takes_unready: true,
@@ -66,6 +67,11 @@ fn pods_and_slices() -> Vec<Object> {
             ..Pod::new(demo("starting"))
         }),
         Object::Pod(Pod {
+            addresses: vec![address("10.1.0.6")],
+            is_ready: false,
+            ..Pod::new(demo("silent"))
+        }),
+        Object::Pod(Pod {
             addresses: vec![address("10.1.0.3")],
             stage: Stage::Ending,
             ..Pod::new(demo("ending"))
@@ -78,6 +84,7 @@ fn pods_and_slices() -> Vec<Object> {
                 slice_port("", Protocol::Tcp, Some(8080)),
                 slice_port("dns", Protocol::Udp, Some(53)),
                 slice_port("any", Protocol::Tcp, None),
+                slice_port("zero", Protocol::Tcp, None),
             ],
             endpoints: vec![
                 Endpoint { node: "n1".into(), ..endpoint("10.1.0.1", EndpointState::Ready) },
@@ -85,6 +92,7 @@ fn pods_and_slices() -> Vec<Object> {
                 endpoint("10.1.0.3", EndpointState::Ending),
                 endpoint("10.1.0.4", EndpointState::Unready),
                 endpoint("10.1.0.5", EndpointState::Unready),
+                endpoint("10.1.0.6", EndpointState::Ending),
             ],
         }),
         Object::EndpointSlice(EndpointSlice {
@@ -170,4 +178,17 @@ fn slices_of_the_form_that_an_api_server_lists_are_read() {
     ];
     let found: Vec<Object> = manifest.objects.iter().map(|found| found.object.clone()).collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn an_endpoint_has_a_hundred_addresses_at_most() {
+    let slice = |count: u8| {
+        let addresses: Vec<String> = (1..=count).map(|last| format!("10.1.0.{last}")).collect();
+        let text =
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a}\naddressType: IPv4\n";
+        parse("slice.yaml", &format!("{text}endpoints: [{{addresses: [{}]}}]\n", addresses.join(", ")))
+    };
+    assert_eq!(slice(100).errors, []);
+    let told: Vec<String> = slice(101).errors.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["slice.yaml:5: endpoints[0].addresses: 101 are too many; at most 100"]);
 }
