@@ -625,6 +625,10 @@ fn a_port_of_another_node_is_judged_as_that_node_here_and_by_what_that_node_make
             assert_eq!(told, missing, "{what}");
         }
     }
+    let open = outside(&[], false);
+    let paths = explain(&Index::new(&open), &question("shop/front", "10.0.0.2", 30_080)).paths;
+    let ends = paths.iter().map(|path| (path.path.to.to_string(), path.path.other_node.is_some()));
+    assert_eq!(ends.collect::<Vec<_>>(), [("shop/web".to_owned(), false)], "who judges nothing sees no node");
     let mut world = outside(&[("shop/out", to_pod)], false);
     Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", "front")).unwrap()).node = String::new();
     let (verdict, told) = answer(&world, "shop/front", "10.0.0.2", 30_080);
@@ -671,6 +675,42 @@ fn a_source_that_a_node_hides_is_reached_by_no_selector_and_its_address_is_not_k
 }
 
 #[test]
+fn the_name_of_a_headless_service_stands_for_those_who_are_ready() {
+    let to_web = json!({"podSelector": app("front"), "policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": app("web")}]}]});
+    let slice = |state| EndpointSlice {
+        name: ObjectName::new("shop", "all-1"),
+        service: "all".into(),
+        address_type: AddressType::Ipv4,
+        ports: Vec::new(),
+        endpoints: [("10.1.0.1", EndpointState::Ready), ("10.1.0.3", state)]
+            .map(|(own, state)| Endpoint { address: own.parse().unwrap(), state, node: String::new() })
+            .into(),
+    };
+    for (what, is_ready, stage, state, expected) in [
+        ("both are", true, Stage::Alive, EndpointState::Ready, Verdict::Undecidable),
+        ("the one that it may not reach ends", true, Stage::Ending, EndpointState::Ending, Verdict::Allowed),
+        ("it is not ready", false, Stage::Alive, EndpointState::Unready, Verdict::Allowed),
+    ] {
+        let mut world = world(&[("shop/p", to_web.clone())]);
+        for name in ["web", "db"] {
+            let pod = Arc::make_mut(world.pods.get_mut(&ObjectName::new("shop", name)).unwrap());
+            pod.labels.insert("behind".to_owned(), "all".to_owned());
+            if name == "db" {
+                (pod.is_ready, pod.stage) = (is_ready, stage);
+            }
+        }
+        let all = Service {
+            selector: Some(Labels::from([("behind".to_owned(), "all".to_owned())])),
+            ..Service::new(ObjectName::new("shop", "all"))
+        };
+        world.services.insert(all.name.clone(), Arc::new(all));
+        assert_eq!(answer(&world, "shop/front", "svc/shop/all", 80).0, expected, "{what}, by the selector");
+        world.endpoint_slices.insert(ObjectName::new("shop", "all-1"), Arc::new(slice(state)));
+        assert_eq!(answer(&world, "shop/front", "svc/shop/all", 80).0, expected, "{what}, by a slice");
+    }
+}
+
+#[test]
 fn a_service_for_its_own_node_is_judged_by_those_on_the_clients_node() {
     use Verdict::{Allowed, Denied, Undecidable};
 
@@ -680,6 +720,7 @@ fn a_service_for_its_own_node_is_judged_by_those_on_the_clients_node() {
         ("the one that it may is on its node", "n1", "n1", "n2", Allowed, None),
         ("the one that it may not is", "n1", "n2", "n1", Denied, None),
         ("both are", "n1", "n1", "n1", Undecidable, Some("which endpoint behind service shop/all answers")),
+        ("nobody says where either is", "", "n1", "", Undecidable, Some("shop/all answers: 1 of 2 may")),
         ("neither is", "n3", "n1", "n2", Denied, None),
         (
             "nobody says where the client is",

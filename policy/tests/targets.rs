@@ -303,6 +303,8 @@ fn a_service_for_its_own_node_leads_by_its_cluster_address_to_those_on_that_node
         let at = |own: &str| found[&address(own)].clone();
         let [cluster, outside]: [Vec<_>; 2] =
             [cluster, outside].map(|ends| ends.into_iter().map(|own| (own, 80)).collect());
+        let of_nobody = &targets(&world, "")[&address("10.96.0.1")];
+        assert_eq!(*of_nobody, leads(&[(80, true, &[])]), "{what}, from a node that is not known");
         assert_eq!(at("10.96.0.1"), leads(&[(80, true, &cluster)]), "{what}");
         assert_eq!(at("192.0.2.1"), leads(&[(80, false, &outside)]), "{what}, from outside");
         assert_eq!(node_ports(&world, true), leads(&[(30_080, false, &outside)]), "{what}, at a node");
