@@ -225,3 +225,46 @@ fn a_slice_that_changes_is_followed() {
     told(Ready { outer: false, ..BOTH });
     becomes("the pod is again", true);
 }
+
+/// A service for the client's own node, whose slice names the pod and the address outside, each on a node.
+fn own_node(stage: &Stage, inner_on: &str, outer_on: &str) -> String {
+    let at = service(4, true).ip();
+    let [inner, outer] = stage.ends(true);
+    format!(
+        "
+apiVersion: v1
+kind: Service
+metadata: {{namespace: np-demo, name: near}}
+spec: {{clusterIP: {at}, internalTrafficPolicy: Local, ports: [{{port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{namespace: np-demo, name: near-1, labels: {{kubernetes.io/service-name: near}}}}
+addressType: IPv4
+ports: [{{port: {PORT}}}]
+endpoints: [{{addresses: [{inner}], nodeName: {inner_on}}}, {{addresses: [{outer}], nodeName: {outer_on}}}]
+"
+    )
+}
+
+#[test]
+fn a_service_for_its_own_node_is_judged_by_those_on_this_node() {
+    let stage = Stage::new("slicenear");
+    let _server = echo(stage.lab.pod("np-demo/inner").unwrap());
+    let here = &*stage.lab.node_name();
+    let mut agent = Agent::prepare(&stage.lab, Options::mode("enforce"));
+    agent.apply_all(&[(SLICES, &own_node(&stage, here, "elsewhere")), (EGRESS, &policy(INNER))]);
+    agent.start_again();
+    agent.wait_for_endpoint("np-demo/client", "isolated", |client| client["egress_isolated"] == true);
+    let [answers, _] = stage.answers(4, LONG);
+    assert!(answers, "the one elsewhere is not allowed, and never answers here\n{}", agent.log());
+    for (what, inner_on, outer_on) in [
+        ("nobody of this node stands behind it", "elsewhere", "elsewhere"),
+        ("of this node stands the one that is not allowed", "elsewhere", here),
+    ] {
+        agent.apply((SLICES, &own_node(&stage, inner_on, outer_on)));
+        support::wait_for(what, || (!stage.answers(4, SHORT)[0]).then_some(()));
+        agent.apply((SLICES, &own_node(&stage, here, "elsewhere")));
+        support::wait_for("as before", || stage.answers(4, SHORT)[0].then_some(()));
+    }
+}

@@ -40,6 +40,7 @@ fn an_explanation_names_the_deciding_rule_its_file_and_why_every_other_did_not_m
         ("nobody", "np-demo/web", "np-demo/none", "9"),
         ("no-such-port", "np-demo/batch", "svc/np-demo/web", "9"),
         ("at-a-node", "np-demo/frontend", "192.168.0.1", "30080"),
+        ("at-either-node", "np-demo/batch", "192.168.0.1", "30080"),
         ("from-outside", "192.0.2.7", "198.51.100.9", "80"),
         ("slices", "np-demo/batch", "svc/np-demo/api", "443"),
     ] {
