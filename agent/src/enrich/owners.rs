@@ -47,9 +47,10 @@ impl Owners {
     /// Keeps those who lose their address by the change from one directory to the next. `now_ns` is of the kernel's
     /// clock.
     pub fn change(&mut self, old: &Directory, new: &Directory, now_ns: u64) {
-        for (address, pod) in &old.addresses {
-            if new.addresses.get(address).is_none_or(|now| !is_same_pod(now, pod)) {
-                self.add(*address, pod, now_ns);
+        for change in old.addresses.changes(&new.addresses) {
+            let Some(pod) = change.before else { continue };
+            if change.after.is_none_or(|now| !is_same_pod(now, pod)) {
+                self.add(*change.key, pod, now_ns);
             }
         }
         self.forget(now_ns);

@@ -17,6 +17,8 @@ struct Scene {
     node_port: Option<Vec<(usize, u16)>>,
     is_full: bool,
     is_stuck: bool,
+    /// Whether the policies are those of the scene before.
+    keeps_policies: bool,
 }
 
 fn scene() -> impl Strategy<Value = Scene> {
@@ -24,8 +26,11 @@ fn scene() -> impl Strategy<Value = Scene> {
     let flags = || any::<[bool; 3]>();
     let egress = prop::collection::vec((peer(), prop::option::of(any::<bool>())), 0..3);
     let rarely = || prop::bool::weighted(0.15);
-    (policies(), egress, roles(), flags(), flags(), backends(), backends(), rarely(), rarely()).prop_map(
-        |(mut policies, egress, roles, known, own, service, node_port, is_full, is_stuck)| {
+    let fails = (rarely(), rarely());
+    let keeps = prop::bool::weighted(0.6);
+    (policies(), egress, roles(), flags(), flags(), backends(), backends(), fails, keeps).prop_map(
+        |(mut policies, egress, roles, known, own, service, node_port, fails, keeps_policies)| {
+            let (is_full, is_stuck) = fails;
             for (policy, (peer, named)) in policies.iter_mut().zip(egress) {
                 let ports = named.map(|is_named| {
                     let ports = if is_named { Ports::Named("http".into()) } else { Ports::Range(80, 81) };
@@ -34,7 +39,7 @@ fn scene() -> impl Strategy<Value = Scene> {
                 policy.egress =
                     Some(vec![PolicyRule { peers: vec![peer], ports: ports.into_iter().collect() }]);
             }
-            Scene { policies, roles, known, own, service, node_port, is_full, is_stuck }
+            Scene { policies, roles, known, own, service, node_port, is_full, is_stuck, keeps_policies }
         },
     )
 }
@@ -192,8 +197,13 @@ fn settle(enforcer: &mut Enforcer<Fake>, kernel: &Fake, world: &Desired, mut now
 proptest! {
     #[test]
     fn from_world_to_world_the_tables_come_to_what_they_are_where_the_last_is_the_first(
-        scenes in prop::collection::vec((scene(), 0..20_u64), 1..6)
+        mut scenes in prop::collection::vec((scene(), 0..20_u64), 1..6)
     ) {
+        for at in 1..scenes.len() {
+            if scenes[at].0.keeps_policies {
+                scenes[at].0.policies = scenes[at - 1].0.policies.clone();
+            }
+        }
         let followed = Fake::default();
         let mut enforcer = Enforcer::adopt(followed.clone(), None).unwrap();
         let mut now = Instant::now();
