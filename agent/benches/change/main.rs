@@ -124,14 +124,17 @@ impl Bench {
     }
 
     fn change(&mut self, what: &str, mut texts: impl FnMut(&mut Self, u32) -> Vec<(String, String)>) {
-        let mut all = Vec::new();
+        let (mut all, mut removed) = (Vec::new(), Vec::new());
         for number in 0..CHANGES {
             let texts = texts(self, number);
             all.push(self.apply(texts));
             // as after the grace period, so that what is removed is gone before the next change
+            let begun = thread_time();
             self.control.enforcer.collect_garbage(Instant::now() + GRACE * 2).unwrap();
+            removed.push(milliseconds(thread_time().saturating_sub(begun)));
         }
         tell(what, &all, GOAL_CHANGE_MS);
+        println!("    later, what is no longer used is removed: {:.2}", median(removed));
     }
 }
 
