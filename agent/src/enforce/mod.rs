@@ -302,6 +302,8 @@ impl<T: PolicyTables> Enforcer<T> {
         changed
     }
 
+    /// Writes the prefixes that may have changed. Narrow ones go in first and out last, and the first that fails ends it:
+    /// what a block leaves out is in no moment taken for a part of it.
     fn write_cidrs(&mut self) -> Result<(), EnforceError> {
         if !self.meanings.left.prefixes {
             return Ok(());
@@ -309,15 +311,17 @@ impl<T: PolicyTables> Enforcer<T> {
         let prefixes = self.meanings.classes().prefixes();
         let wanted: BTreeMap<CidrKey, u32> =
             prefixes.iter().map(|(prefix, class)| (cidr_key(*prefix), *class)).collect();
-        for (key, class) in &wanted {
+        for (key, class) in wanted.iter().rev() {
             if self.cidrs.get(key) != Some(class) {
                 self.tables.set_cidr(*key, *class)?;
+                self.cidrs.insert(*key, *class);
             }
         }
-        for key in self.cidrs.keys().filter(|key| !wanted.contains_key(key)) {
-            self.tables.remove_cidr(*key)?;
+        let gone: Vec<CidrKey> = self.cidrs.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        for key in gone {
+            self.tables.remove_cidr(key)?;
+            self.cidrs.remove(&key);
         }
-        self.cidrs = wanted;
         self.meanings.left.prefixes = false;
         Ok(())
     }

@@ -28,10 +28,12 @@ pub(super) struct Sets {
     by_policies: HashMap<PolicySet, u32>,
     /// The policies that isolate ingress and egress, of each that is installed.
     isolating: SharedMap<u32, Isolating>,
-    /// Every identity, class and service that the sets in use have rules for.
+    /// Every identity, class and service that a set may have rules for.
     known: HashSet<PeerKey>,
     /// Of `known`: those that the world has forgotten, and since when.
     leaving: HashMap<PeerKey, Instant>,
+    /// Whether those who have arrived may have their rules in some of the sets alone.
+    is_partial: bool,
     next: u32,
 }
 
@@ -65,6 +67,7 @@ impl Sets {
             isolating: isolating.collect(),
             known: HashSet::new(),
             leaving: HashMap::new(),
+            is_partial: false,
             next: saved.next_set.max(found.greatest_set + 1).max(1),
             installed: rules
                 .into_iter()
@@ -102,11 +105,17 @@ impl Sets {
         arrived: &BTreeSet<PeerKey>,
     ) -> Result<usize, EnforceError> {
         // One that comes back is new to the sets that were made while it was away.
-        let is_new = |peer: &&PeerKey| !self.known.contains(peer) || self.leaving.contains_key(peer);
+        let is_new = |peer: &&PeerKey| {
+            self.is_partial || !self.known.contains(peer) || self.leaving.contains_key(peer)
+        };
         let new: HashSet<PeerKey> = arrived.iter().filter(is_new).copied().collect();
         if new.is_empty() {
             return Ok(0);
         }
+        // Known first, so that what a write leaves half done is removed when they depart.
+        self.leaving.retain(|peer, _| !new.contains(peer));
+        self.known.extend(&new);
+        self.is_partial = true;
         let in_use = self.installed.iter().filter_map(|(id, set)| Some((*id, set.policies.clone()?)));
         let in_use: Vec<(u32, PolicySet)> = in_use.collect();
         let part = if in_use.is_empty() { Universe::default() } else { universe.only(new.iter().copied()) };
@@ -130,8 +139,7 @@ impl Sets {
         if let Some(error) = failure {
             return Err(error.into());
         }
-        self.leaving.retain(|peer, _| !new.contains(peer));
-        self.known.extend(new);
+        self.is_partial = false;
         Ok(written)
     }
 

@@ -21,6 +21,8 @@ use palomar_policy::{IdentityLabels, PolicySet, cidr};
 use proptest::prelude::*;
 
 mod follow;
+mod judge;
+mod meant;
 
 use super::{Contents, Desired, DesiredAddress, DesiredEndpoint, Enforcer, GRACE, PolicyTables, TableError};
 
@@ -44,6 +46,12 @@ struct Kernel {
     is_full: bool,
     /// No address and no port of the node can be written.
     is_stuck: bool,
+    /// So many writes more are taken; `None`: any number.
+    budget: Option<usize>,
+    /// So many prefixes find room; `None`: any number.
+    room: Option<usize>,
+    /// What every endpoint said of everyone after each write.
+    judged: Vec<Vec<judge::Verdict>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -127,12 +135,20 @@ fn probes() -> impl Iterator<Item = (IpAddr, u16)> {
 }
 
 impl Fake {
-    #[expect(clippy::unnecessary_wraps, reason = "it is the answer of every table")]
     fn write<R>(&self, change: impl FnOnce(&mut Kernel) -> R) -> Result<(), TableError> {
         let mut kernel = self.0.borrow_mut();
+        if let Some(budget) = &mut kernel.budget {
+            let Some(left) = budget.checked_sub(1) else {
+                let source = std::io::Error::from_raw_os_error(libc::ENOMEM);
+                return Err(TableError { action: "write".into(), table: "rules", source });
+            };
+            *budget = left;
+        }
         change(&mut kernel);
         let verdicts = kernel.judge();
         kernel.verdicts.push(verdicts);
+        let judged = judge::judge(&kernel);
+        kernel.judged.push(judged);
         Ok(())
     }
 }
@@ -180,6 +196,13 @@ impl PolicyTables for Fake {
     }
 
     fn set_cidr(&mut self, prefix: CidrKey, class: u32) -> Result<(), TableError> {
+        let has_room = |kernel: &Kernel| {
+            kernel.cidrs.contains_key(&prefix) || kernel.room.is_none_or(|room| kernel.cidrs.len() < room)
+        };
+        if !has_room(&self.0.borrow()) {
+            let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
+            return Err(TableError { action: "insert".into(), table: "cidrs", source });
+        }
         self.write(|kernel| kernel.cidrs.insert(prefix, class))
     }
 
@@ -566,4 +589,60 @@ fn a_service_whose_backends_change_is_judged_by_the_old_ones_or_the_new_ones() {
             .collect();
         assert_eq!(numbers.len(), 2 * usize::from(serves), "{what}: rules of one number each at most");
     }
+}
+
+#[test]
+fn rules_that_a_failing_pass_left_half_written_are_removed_once_their_peer_is_gone() {
+    let policy = |to| {
+        let mut policy = role_rule("0", 80);
+        policy.ingress.as_mut().unwrap()[0].ports[0].ports = Ports::Range(80, to);
+        policy
+    };
+    let (without, with) = (desired(&[policy(82)], [1, 1, 1]), desired(&[policy(82)], [0, 1, 1]));
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let mut now = Instant::now();
+    enforcer.apply(&without, now, 0, |_| ()).unwrap();
+    fake.0.borrow_mut().budget = Some(1);
+    assert!(enforcer.apply(&with, now, 0, |_| ()).is_err());
+    fake.0.borrow_mut().budget = None;
+    let of_role_0 = || fake.0.borrow().rules.keys().filter(|key| key.peer == 300).count();
+    assert_eq!(of_role_0(), 1, "one of the two that cover ports 80 to 82");
+    enforcer.apply(&without, now, 0, |_| ()).unwrap();
+    now += GRACE;
+    enforcer.collect_garbage(now).unwrap();
+    assert_eq!(of_role_0(), 0);
+    enforcer.apply(&with, now, 0, |_| ()).unwrap();
+    assert_eq!(of_role_0(), 2, "and both are there once it comes again");
+}
+
+#[test]
+fn prefixes_that_find_no_room_open_nothing_and_those_that_did_are_removed_in_the_end() {
+    let cidr: ipnet::IpNet = "192.0.2.0/24".parse().unwrap();
+    let block = IpBlock { cidr, except: vec!["192.0.2.128/25".parse().unwrap()] };
+    let rule = PolicyRule { peers: vec![Peer::Block(block)], ports: vec![] };
+    let policy = NetworkPolicy { ingress: Some(vec![rule]), ..role_rule("0", 80) };
+    let (without, with) = (desired(&[role_rule("0", 80)], [1, 1, 1]), desired(&[policy], [1, 1, 1]));
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let now = Instant::now();
+    enforcer.apply(&without, now, 0, |_| ()).unwrap();
+    fake.0.borrow_mut().room = Some(1);
+    assert!(enforcer.apply(&with, now, 0, |_| ()).is_err());
+    let passes = |source: &str| fake.0.borrow().allows(source.parse().unwrap(), 80);
+    assert_eq!(OUTSIDE.map(passes), [false; 3], "the range that the block leaves out is in no part of it");
+    fake.0.borrow_mut().room = None;
+    enforcer.apply(&with, now, 0, |_| ()).unwrap();
+    assert_eq!(OUTSIDE.map(passes), [true, false, false]);
+
+    fake.0.borrow_mut().room = Some(2);
+    let outer = IpBlock { cidr: "192.0.0.0/16".parse().unwrap(), except: vec![] };
+    let rule = PolicyRule { peers: vec![Peer::Block(outer)], ports: vec![] };
+    let wider = desired(&[NetworkPolicy { ingress: Some(vec![rule]), ..role_rule("0", 80) }], [1, 1, 1]);
+    assert!(enforcer.apply(&wider, now, 0, |_| ()).is_err());
+    let later = now + super::BLOCK_LINGER;
+    assert!(enforcer.apply(&with, later, 0, |_| ()).is_err(), "the wider block lingers");
+    enforcer.apply(&with, later + super::BLOCK_LINGER, 0, |_| ()).unwrap();
+    enforcer.collect_garbage(later + super::BLOCK_LINGER + GRACE).unwrap();
+    assert_eq!(OUTSIDE.map(passes), [true, false, false], "prefixes have their old classes again");
 }
