@@ -290,7 +290,10 @@ impl Books {
             let kept: Arc<[ObjectKey]> = in_force.map(|entry| entry.key.clone()).collect();
             let refusal = |error: &ManifestError| Refusal { error: error.clone(), kept: Arc::clone(&kept) };
             force.refused.extend(file.errors.iter().map(refusal));
-            force.refused.extend(repeated.remove(name.as_str()).unwrap_or_default());
+            // objects of one line were good in texts of different times
+            let mut repeated = repeated.remove(name.as_str()).unwrap_or_default();
+            repeated.sort_by(|a, b| (a.error.line, &a.error.object).cmp(&(b.error.line, &b.error.object)));
+            force.refused.extend(repeated);
         }
         force.objects = objects;
         force
