@@ -70,11 +70,15 @@ pub async fn explain(
     if let Some(uuid) = given.text("uuid") {
         return uuid::run(given, uuid, connection, surroundings).await;
     }
-    let Basis { manifests, history: _ } = Basis::of(given, connection, surroundings).await?;
-    match given.text("probes") {
-        Some(file) => probes::run(given, &manifests, file, surroundings),
-        None => explain::run(given, &manifests, surroundings),
+    // What is wrong with the question is told before anybody is asked.
+    if let Some(file) = given.text("probes") {
+        probes::check(given)?;
+        let Basis { manifests, history: _ } = Basis::of(given, connection, surroundings).await?;
+        return probes::run(&manifests, file, surroundings);
     }
+    let question = explain::asked(given)?;
+    let Basis { manifests, history: _ } = Basis::of(given, connection, surroundings).await?;
+    explain::run(given, &question, &manifests, surroundings)
 }
 
 /// `policy test`.

@@ -94,6 +94,13 @@ fn read(root: &Node, found: &mut Vec<Expectation>, problems: &mut Problems) {
     let items = match &root.value {
         Value::Seq(_) => at.items(problems),
         Value::Null => Vec::new(),
+        Value::Map(_) if root.field("apiVersion").is_some() && root.field("kind").is_some() => {
+            problems.add(
+                &at,
+                "a Kubernetes object, where a list of expectations belongs; name it with --manifests",
+            );
+            Vec::new()
+        }
         Value::Map(entries) => {
             for (key, _) in entries.iter().filter(|(key, _)| &*key.text != "expectations") {
                 let reason = format!("unknown field {}", choices(ROOT.read));

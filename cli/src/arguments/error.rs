@@ -7,8 +7,13 @@ use thiserror::Error;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UsageError {
     /// No such flag.
-    #[error("unknown flag: --{0}")]
-    UnknownFlag(String),
+    #[error("unknown flag: --{flag}{suggestions}")]
+    UnknownFlag {
+        /// What was given.
+        flag: String,
+        /// As in [`Self::UnknownCommand`].
+        suggestions: String,
+    },
     /// No such short flag among those behind one dash.
     #[error("unknown shorthand flag: {} in -{group}", QuotedChar(*.short))]
     UnknownShorthand {

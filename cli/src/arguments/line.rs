@@ -5,7 +5,7 @@
 
 use super::commands::{Command, Words};
 use super::declare::Declared;
-use super::{Given, Origin, UsageError, value};
+use super::{Given, Origin, UsageError, suggest, value};
 
 /// A command line in its parts.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ fn is_group_of_ours(command: &Command) -> bool {
 
 fn unknown(path: &[&Command], word: &str) -> UsageError {
     let names: Vec<&str> = path.iter().map(|command| command.name).collect();
-    let suggestions = path.last().map_or_else(String::new, |group| super::suggest::suggestions(group, word));
+    let suggestions = path.last().map_or_else(String::new, |group| suggest::suggestions(group, word));
     UsageError::UnknownCommand { command: word.to_owned(), parent: names.join(" "), suggestions }
 }
 
@@ -125,7 +125,11 @@ impl Reader {
             None => (name, None),
         };
         let flag = self.root.long(self.command, name);
-        let flag = flag.ok_or_else(|| UsageError::UnknownFlag(name.to_owned()))?;
+        let unknown = || UsageError::UnknownFlag {
+            flag: name.to_owned(),
+            suggestions: suggest::flags(self.root, self.command, name),
+        };
+        let flag = flag.ok_or_else(unknown)?;
         let missing = || UsageError::MissingValue(name.to_owned());
         let (value, rest) = take(value.or(flag.alone()), after).ok_or_else(missing)?;
         self.set(flag, value)?;

@@ -52,6 +52,7 @@ impl Basis {
         surroundings: &mut Surroundings<'_>,
     ) -> Result<Self> {
         if let Some(manifests) = manifests::named(given, &mut *surroundings.input)? {
+            manifests.warn_of_overlooked(&mut *surroundings.err)?;
             return Ok(Self { manifests, history: None });
         }
         if given.switch("masquerade-all")? {

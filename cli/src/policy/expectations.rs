@@ -35,6 +35,7 @@ pub fn run(parsed: &Parsed, surroundings: &mut Surroundings<'_>) -> Result<()> {
     };
     stdin::taken_once(&parsed.given, &["manifests"], Some(file))?;
     let manifests = manifests::from_flags(&parsed.given, &mut *surroundings.input)?;
+    manifests.warn_of_overlooked(&mut *surroundings.err)?;
     let text = match file.as_str() {
         STDIN => io::read_to_string(&mut *surroundings.input),
         path => fs::read_to_string(path),

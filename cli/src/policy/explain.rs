@@ -20,24 +20,35 @@ pub struct Told<'t> {
     pub manifests: &'t Manifests,
 }
 
-/// `policy explain` without `--probes`.
-pub fn run(given: &Given, manifests: &Manifests, surroundings: &mut Surroundings<'_>) -> Result<()> {
+/// What is asked, from flags; and that its answer can be printed.
+pub fn asked(given: &Given) -> Result<Question> {
     let question = question::from_flags(given)?;
-    let output = given.text("output").unwrap_or("text");
+    match given.text("output").unwrap_or("text") {
+        "text" | "json" => Ok(question),
+        other => bail!("unknown output format: {other}; choose from: text, json"),
+    }
+}
+
+/// `policy explain` without `--probes`.
+pub fn run(
+    given: &Given,
+    question: &Question,
+    manifests: &Manifests,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<()> {
     let index = manifests.index();
-    let explanation = explain(&index, &question);
+    let explanation = explain(&index, question);
     let change = smallest_change(&index, question.protocol, &explanation);
     let told = Told {
-        question: &question,
+        question,
         from: given.text("from").unwrap_or_default(),
         to: given.text("to").unwrap_or_default(),
         explanation: &explanation,
         change: change.as_ref(),
         manifests,
     };
-    match output {
-        "text" => Ok(surroundings.out.write_all(text::of(&told).as_bytes())?),
-        "json" => print_json(&json::of(&told), surroundings),
-        other => bail!("unknown output format: {other}; choose from: text, json"),
+    match given.text("output") {
+        Some("json") => print_json(&json::of(&told), surroundings),
+        _ => Ok(surroundings.out.write_all(text::of(&told).as_bytes())?),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
@@ -145,6 +145,16 @@ impl Manifests {
     /// The world, prepared for questions.
     pub fn index(&self) -> Index<'_> {
         Index::new(&self.world).masquerading(self.masquerade)
+    }
+
+    /// Tells of policies of other kinds, which are in no answer.
+    pub(super) fn warn_of_overlooked(&self, err: &mut dyn Write) -> io::Result<()> {
+        let is_policy = |kind: &&String| kind.ends_with("NetworkPolicy");
+        for kind in self.overlooked.keys().filter(is_policy) {
+            let (count, kind) = (self.overlooked[kind], Escaped(kind));
+            writeln!(err, "note: {count} {kind} cannot be read: what they allow or deny is in no answer")?;
+        }
+        Ok(())
     }
 
     /// Where a policy stands.

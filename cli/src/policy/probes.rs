@@ -32,16 +32,21 @@ pub struct Refused {
     pub first: Option<(u64, String)>,
 }
 
-/// `policy explain --probes`.
-pub fn run(
-    given: &Given,
-    manifests: &Manifests,
-    file: &str,
-    surroundings: &mut Surroundings<'_>,
-) -> Result<()> {
+/// That no flag is given that means nothing to probes.
+pub fn check(given: &Given) -> Result<()> {
     if let Some(flag) = ["from", "to", "port", "protocol"].into_iter().find(|flag| given.has(flag)) {
         bail!("--{flag} and --probes cannot be given together: each probe names its own");
     }
+    match given.text("output") {
+        None | Some("json") => Ok(()),
+        Some(other) => {
+            bail!("unknown output format for --probes: {other}; choose from: json, one line for each probe")
+        }
+    }
+}
+
+/// `policy explain --probes`.
+pub fn run(manifests: &Manifests, file: &str, surroundings: &mut Surroundings<'_>) -> Result<()> {
     let names = [file.to_owned()];
     let mut opened = open(&names, &mut *surroundings.input)?;
     let Some((name, reader)) = opened.pop() else { return Ok(()) };

@@ -61,6 +61,11 @@ pub fn from_flags(given: &Given) -> anyhow::Result<Question> {
     let port = refused(given, "port", |text| {
         text.parse::<u16>().map_err(|_| "not a port; choose from: 1 to 65535")
     })?;
+    if !given.has("from") && !given.has("to") {
+        anyhow::bail!(
+            "who connects to whom? name both with --from and --to, or a flow with --uuid, or many with --probes"
+        );
+    }
     Ok(Question {
         from: end(given, "from")?,
         to: end(given, "to")?,

@@ -49,10 +49,13 @@ pub async fn run(
     let choice = Choice::from_flags(given, filters, surroundings.now)?;
     let files: Vec<String> = given.all("input-file").map(|entry| entry.value.clone()).collect();
     stdin::taken_once(given, &["manifests", "file", "input-file"], None)?;
+    change::check(given)?;
     let manifests = if files.is_empty() {
         Basis::of(given, connection, surroundings).await?.manifests
     } else {
-        manifests::from_flags(given, &mut *surroundings.input)?
+        let manifests = manifests::from_flags(given, &mut *surroundings.input)?;
+        manifests.warn_of_overlooked(&mut *surroundings.err)?;
+        manifests
     };
     let changed = change::from_flags(given, &manifests, &mut *surroundings.input)?;
     let after = Index::new(&changed.world).masquerading(manifests.masquerade);

@@ -212,8 +212,23 @@ fn expectations_that_all_hold_end_with_code_0() {
 fn what_is_missing_or_wrong_on_the_line_is_told_with_the_choices() {
     let manifests = manifests();
     let ends = ["--from", "np-demo/other", "--to", "np-demo/web-1"];
-    let table: [(&[&str], &str); 9] = [
-        (&["explain", "--from", "a", "--to", "b"], "where are the policies? name a directory or a file"),
+    let with = ["explain", "--manifests", &manifests];
+    let table: [(&[&str], &str); 14] = [
+        (
+            &["explain", "--from", "a", "--to", "b", "--port", "1"],
+            "where are the policies? name a directory or a file",
+        ),
+        (&["explain"], "who connects to whom? name both with --from and --to"),
+        (&["explain", "--from", "a"], "--to is missing: a pod or service"),
+        (&["explain", "--form", "a"], "unknown flag: --form\n\nDid you mean this?\n\t--from\n"),
+        (
+            &[&with[..], &ends, &["--port", "1", "-o", "yaml"]].concat(),
+            "unknown output format: yaml; choose from: text, json",
+        ),
+        (
+            &[&with[..], &["--probes", "-", "-o", "text"]].concat(),
+            "unknown output format for --probes: text; choose from: json",
+        ),
         (
             &["explain", "--manifests", &manifests, "--to", "b", "--port", "1"],
             "--from is missing: a pod or service",
@@ -235,7 +250,10 @@ fn what_is_missing_or_wrong_on_the_line_is_told_with_the_choices() {
             &["explain", "--manifests", &manifests, "--probes", "-", "--port", "1"],
             "--port and --probes cannot be given together",
         ),
-        (&["explain", "--manifests", "/nonexistent", "--from", "a", "--to", "b"], "cannot read /nonexistent"),
+        (
+            &["explain", "--manifests", "/nonexistent", "--from", "a", "--to", "b", "--port", "1"],
+            "cannot read /nonexistent",
+        ),
         (&["test", "--manifests", &manifests], "missing argument: a file of expectations"),
     ];
     for (words, expected) in table {
@@ -329,6 +347,10 @@ fn expectations_with_mistakes_are_told_with_line_and_field() {
     let file = folder.path().join("bad.yaml");
     let table = [
         ("", "holds no expectations"),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n",
+            "bad.yaml:1: a Kubernetes object, where a list of expectations belongs; name it with --manifests",
+        ),
         ("expectation: []\n", "bad.yaml:1: expectation: unknown field (known: expectations)"),
         ("- {from: a, to: b, port: 1}\n", "bad.yaml:1: [0]: missing field `expect`"),
         ("- from: a\n  to: B\n  port: 1\n  expect: allowed\n", "bad.yaml:2: [0].to: \"B\" names no end"),

@@ -120,3 +120,15 @@ fn manifests_without_any_object_are_refused_for_they_would_allow_everything() {
         (1, "--file holds no NetworkPolicy: nothing would change\n")
     );
 }
+
+#[test]
+fn policies_of_other_kinds_are_told_to_be_in_no_answer() {
+    let other = "---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: web}\n";
+    let text = format!("{CHANGED}{other}{other}");
+    let words = ["explain", "--from", "192.0.2.1", "--to", "192.0.2.2", "--port", "1", "--manifests", "-"];
+    let outcome = run(&words, &text);
+    let expected =
+        "note: 2 cilium.io/v2 CiliumNetworkPolicy cannot be read: what they allow or deny is in no answer\n";
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, expected));
+    assert_eq!(run(&words, CHANGED).err, "");
+}

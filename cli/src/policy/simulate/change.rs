@@ -22,18 +22,24 @@ pub struct Changed {
 /// How a policy to delete is written.
 const FORMS: &str = "networkpolicy/NAMESPACE/NAME, netpol/NAMESPACE/NAME";
 
-/// Puts the policies of `--file` in the place of those of the same name, and takes those of `--delete` out.
-pub fn from_flags(given: &Given, now: &Manifests, stdin: &mut dyn Read) -> Result<Changed> {
+/// That flags name a change; what is wrong with them is told before anybody is asked.
+pub fn check(given: &Given) -> Result<()> {
     for (flag, wanted) in [("file", "a directory or a file of policies"), ("delete", FORMS)] {
         if let Some(entry) = given.all(flag).find(|entry| entry.value.is_empty()) {
             bail!(entry.refuse(format!("empty; choose from: {wanted}")));
         }
     }
-    let files = given.list("file");
-    let deleted: Vec<String> = given.list("delete");
-    if files.is_empty() && deleted.is_empty() {
+    if given.list("file").is_empty() && given.list("delete").is_empty() {
         bail!("what would change? name new policies with --file, or one to take away with --delete");
     }
+    given.list("delete").iter().try_for_each(|text| policy(text).map(drop))
+}
+
+/// Puts the policies of `--file` in the place of those of the same name, and takes those of `--delete` out. The flags have
+/// been checked.
+pub fn from_flags(given: &Given, now: &Manifests, stdin: &mut dyn Read) -> Result<Changed> {
+    let files = given.list("file");
+    let deleted: Vec<String> = given.list("delete");
     let new = Manifests::load(&files, stdin)?;
     let World { namespaces, pods, services, endpoint_slices, nodes, policies } = &new.world;
     let others = namespaces.len() + pods.len() + services.len() + endpoint_slices.len() + nodes.len();
