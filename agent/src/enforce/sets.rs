@@ -233,11 +233,13 @@ impl Sets {
             .map(|(id, _)| *id)
             .collect();
         for id in &sets {
-            let Some(set) = self.installed.get(id) else { continue };
+            let Some(set) = self.installed.get_mut(id) else { continue };
+            // First of all, so that nobody takes what a failure leaves of it for the whole.
+            set.policies = None;
+            self.by_policies.retain(|_, number| number != id);
             tables.remove_rules(&set.rules.keys())?;
             self.installed.remove(id);
             self.isolating.remove(id);
-            self.by_policies.retain(|_, number| number != id);
         }
         let gone: HashSet<PeerKey> =
             self.leaving.iter().filter(|(_, since)| due(since)).map(|(peer, _)| *peer).collect();

@@ -646,3 +646,26 @@ fn prefixes_that_find_no_room_open_nothing_and_those_that_did_are_removed_in_the
     enforcer.collect_garbage(later + super::BLOCK_LINGER + GRACE).unwrap();
     assert_eq!(OUTSIDE.map(passes), [true, false, false], "prefixes have their old classes again");
 }
+
+#[test]
+fn a_set_of_which_only_some_rules_could_be_removed_is_made_anew_where_it_is_wanted_again() {
+    let allow = |to| {
+        let mut policy = role_rule("1", 80);
+        policy.ingress.as_mut().unwrap()[0].ports[0].ports = Ports::Range(80, to);
+        desired(&[policy], [1, 2, 3])
+    };
+    let (one, other) = (allow(82), allow(9000));
+    let fake = Fake::default();
+    let mut enforcer = Enforcer::adopt(fake.clone(), None).unwrap();
+    let now = Instant::now();
+    enforcer.apply(&one, now, 0, |_| ()).unwrap();
+    enforcer.apply(&other, now, 0, |_| ()).unwrap();
+    fake.0.borrow_mut().budget = Some(1);
+    assert!(enforcer.collect_garbage(now + GRACE).is_err());
+    fake.0.borrow_mut().budget = None;
+    enforcer.apply(&one, now + GRACE, 0, |_| ()).unwrap();
+    assert_eq!(fake.0.borrow().judge(), verdicts(&one));
+    enforcer.collect_garbage(now + GRACE * 2).unwrap();
+    let sets: BTreeSet<u32> = fake.0.borrow().rules.keys().map(|key| key.set).collect();
+    assert_eq!(sets.len(), 1, "nothing is left of the others");
+}
