@@ -17,14 +17,24 @@ pub(super) fn parse_all(readings: &[(String, Reading)]) -> Vec<Option<Manifest>>
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = processors.min(texts / FEW);
     if threads < 2 {
-        return readings.iter().map(parse).collect();
+        return parse_part(readings);
     }
     thread::scope(|scope| {
         let parts = readings.chunks(readings.len().div_ceil(threads));
-        let parts: Vec<_> =
-            parts.map(|part| scope.spawn(|| part.iter().map(parse).collect::<Vec<_>>())).collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        let begun: Vec<_> = parts
+            .map(|part| (part, thread::Builder::new().spawn_scoped(scope, || parse_part(part))))
+            .collect();
+        let done = begun.into_iter().map(|(part, thread)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // no thread is to be had, which is no reason not to read
+            Err(_) => parse_part(part),
+        });
+        done.flatten().collect()
     })
+}
+
+fn parse_part(part: &[(String, Reading)]) -> Vec<Option<Manifest>> {
+    part.iter().map(parse).collect()
 }
 
 fn parse((name, reading): &(String, Reading)) -> Option<Manifest> {
