@@ -127,7 +127,11 @@ impl Reader {
         let flag = self.root.long(self.command, name);
         let unknown = || UsageError::UnknownFlag {
             flag: name.to_owned(),
-            suggestions: suggest::flags(self.root, self.command, name),
+            suggestions: match self.command.words {
+                // its errors are worded as Hubble's
+                Words::Ignored | Words::Some(..) => String::new(),
+                Words::None | Words::One(..) => suggest::flags(self.root, self.command, name),
+            },
         };
         let flag = flag.ok_or_else(unknown)?;
         let missing = || UsageError::MissingValue(name.to_owned());
