@@ -1,7 +1,6 @@
 //! palomar-agent: the per-node flow observer, as a library. The binary is a thin front.
 //!
-//! Data moves one way, and a module uses only modules of lower rank (the order of the list below, checked by
-//! `tests/layers.rs`):
+//! Data moves one way, and a module uses only modules of lower rank (`tests/layers.rs` has the ranks, and checks it):
 //!
 //! ```text
 //! kernel event → source → decode → enrich → ring → filter → gRPC → render

@@ -237,7 +237,8 @@ const POLICY: Command = Command {
             more: "An END is namespace/pod, namespace/service, pod/namespace/name, svc/namespace/name, or an IP address. \
                    A probe is one line of JSON, {\"from\":END,\"to\":END,\"port\":N,\"protocol\":\"TCP\"}, and is answered by \
                    one. The verdict is allowed, denied, or undecidable with the fact that is missing. A flow is explained by what was in force when it was: where \
-                   the agent has since taken a change that concerns it, the answer is that it cannot be known.",
+                   the agent has since taken a change that concerns it, the answer is that it cannot be known. The exit code is 0 \
+                   whatever the verdict is; \"policy test\" has one for verdicts that are not as wanted.",
             flags: policy::EXPLAIN,
             words: Words::None,
             ..COMMAND

@@ -99,7 +99,7 @@ pub const EVENTS: [Declared; 20] = [
     filter("ip-trace-id", "NUMBER", "Trace id in the IP options"),
     filter("node-name", "PATTERN", "Node that saw the flow: [cluster/]node, with * for any part"),
     filter("node-label", "SELECTOR", "Label selector on that node"),
-    filter("cel-expression", "EXPRESSION", "CEL expression over _flow, judged by the server"),
+    filter("cel-expression", "EXPRESSION", "CEL expression over _flow, judged by the server or, over --input-file, here"),
     mark("not", "The next filter flag, and only that, says which flows not to show"),
 ];
 

@@ -74,6 +74,11 @@ pub async fn run(
         "json" => print_json(&report::json(&outcome, &places), surroundings)?,
         _ => surroundings.out.write_all(report::text(&outcome, &places).as_bytes())?,
     }
+    if outcome.judged() == 0 {
+        let note = "note: no flow was judged, so this shows nothing: are there any that began a connection, and that the filters \
+                    let through?";
+        writeln!(surroundings.err, "{note}")?;
+    }
     let denied = outcome.newly_denied();
     if denied > 0 {
         bail!(NotAsWanted(format!("{} allowed now would be denied", counted_flows(denied))));

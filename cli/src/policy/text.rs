@@ -207,25 +207,32 @@ impl Text<'_> {
         let policies = &self.manifests.world.policies;
         self.line(0, "");
         self.line(0, "The smallest change that would allow it:");
+        // a policy that one edit makes may be changed by the next
+        let mut after = policies.clone();
         for edit in &change.edits {
+            edit.apply(&mut after);
             match edit {
                 Edit::AddPeer { policy, direction, rule, peer } => {
                     let name = self.rule_of(policy, *direction, *rule);
                     self.line(1, &format!("one more peer in {name}: {}", shown_peer(peer)));
-                    let ports = policies.get(policy).and_then(|policy| ports(policy, *direction, *rule));
-                    let ports = ports.unwrap_or_else(|| "every port".to_owned());
-                    let whose = match direction {
-                        Direction::Ingress => "it may then connect to every pod that the policy selects, on",
-                        Direction::Egress => "every pod that the policy selects may then connect to it, on",
-                    };
-                    self.line(2, &format!("{whose} {ports}"));
+                    let ports = after.get(policy).and_then(|policy| ports(policy, *direction, *rule));
+                    self.line(2, &opens("it", *direction, ports));
                 }
                 Edit::AddPort { policy, direction, rule, port } => {
                     let name = self.rule_of(policy, *direction, *rule);
                     self.line(1, &format!("one more port in {name}: {port}"));
                     self.line(2, "it is then open between every pod that the policy selects and every peer of the rule");
                 }
-                Edit::AddPolicy(policy) => self.line(1, &format!("one more policy, {}", policy.name)),
+                Edit::AddPolicy(policy) => {
+                    self.line(1, &format!("one more policy, {}", policy.name));
+                    for direction in Direction::BOTH {
+                        for (index, rule) in (0..).zip(policy.rules(direction).unwrap_or_default()) {
+                            let peers: Vec<String> = rule.peers.iter().map(shown_peer).collect();
+                            let ports = ports(policy, direction, index);
+                            self.line(2, &opens(&peers.join(" or "), direction, ports));
+                        }
+                    }
+                }
             }
         }
         let yaml = change.to_yaml(policies);
@@ -249,6 +256,19 @@ impl Text<'_> {
         match self.manifests.policy(policy) {
             Some(place) => format!("{text} ({place})"),
             None => text,
+        }
+    }
+}
+
+/// What a rule of these ports opens to a peer besides; `None`: it has none.
+fn opens(peer: &str, direction: Direction, ports: Option<String>) -> String {
+    let ports = ports.unwrap_or_else(|| "every port of every protocol".to_owned());
+    match direction {
+        Direction::Ingress => {
+            format!("{peer} may then connect to every pod that the policy selects, on {ports}")
+        }
+        Direction::Egress => {
+            format!("every pod that the policy selects may then connect to {peer}, on {ports}")
         }
     }
 }

@@ -139,6 +139,19 @@ Cannot know: 0 flows
 ";
 
 #[test]
+fn where_no_flow_is_judged_it_is_said_that_this_shows_nothing() {
+    let change = Change::new(CHANGED);
+    for (what, flows, rest, is_said) in [
+        ("nothing at all", lines(&[]), vec![], true),
+        ("nothing that the filters let through", lines(&flows()), vec!["--to-pod", "np-demo/nobody"], true),
+        ("flows", lines(&flows()), vec![], false),
+    ] {
+        let outcome = change.run(&flows, &rest);
+        assert_eq!(outcome.err.contains("no flow was judged"), is_said, "{what}: {}", outcome.err);
+    }
+}
+
+#[test]
 fn flows_that_change_are_told_by_ends_and_port_with_counts_and_the_rules_that_decide() {
     let outcome = Change::new(CHANGED).run(&lines(&flows()), &[]);
     assert_eq!(outcome.out, REPORT, "{}", outcome.err);

@@ -391,6 +391,11 @@ impl Outcome<'_> {
         groups.map(|(_, count)| count.flows).sum()
     }
 
+    /// Flows that were judged, whatever came of it.
+    pub fn judged(&self) -> u64 {
+        self.allowed + self.denied + self.changing(Becomes::Allowed) + self.changing(Becomes::Denied)
+    }
+
     /// Flows that cannot be judged.
     pub fn unjudged(&self) -> u64 {
         self.unknown.iter().map(|(_, count)| count).sum()
