@@ -43,16 +43,6 @@ pub fn compile(set: &PolicySet, universe: &Universe) -> CompiledSet {
     Compiler::new(universe).compile(set)
 }
 
-/// The entries of these peers alone, as [`compile`] gives them for the whole universe: to be added with a new
-/// identity or class, or removed with an old one. For many sets, make one [`Compiler`] of [`Universe::only`].
-pub fn compile_for(set: &PolicySet, universe: &Universe, peers: &[PeerKey]) -> Vec<Entry> {
-    let part = universe.only(peers.iter().copied());
-    let wanted = if peers.contains(&PeerKey::Any) { Part::Everything } else { Part::Peers };
-    let mut entries = Compiler::new(&part).entries(set, wanted);
-    entries.retain(|entry| peers.contains(&entry.peer));
-    entries
-}
-
 /// What is to be compiled of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {

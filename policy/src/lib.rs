@@ -39,7 +39,7 @@ pub mod validate;
 pub mod yaml;
 
 pub use cidr::{CidrClass, ClassTable, Classes};
-pub use compile::{Compiler, compile, compile_for};
+pub use compile::{Compiler, compile};
 pub use compiled::{CompiledSet, Entry, Lookup, PeerKey, Probe};
 pub use decide::{Decision, Exemption, PeerKind, PeerView, Traffic, decide};
 pub use draft::{NetworkPolicyDraft, SpecDraft};

@@ -143,11 +143,6 @@ impl RuleSets {
         self.interner.retain(keep);
     }
 
-    /// As plain data.
-    pub fn save(&self) -> SavedRuleSets {
-        SavedRuleSets::new(self.next(), self.all())
-    }
-
     /// From plain data.
     pub fn restore(saved: SavedRuleSets) -> Result<Self, InvalidSavedRuleSets> {
         let SavedRuleSets { next, sets } = saved;
@@ -218,7 +213,7 @@ mod tests {
         sets.intern(&RuleSet::new(vec![rule("a", 0)])).unwrap();
         sets.intern(&RuleSet::new(vec![rule("b", 0)])).unwrap();
         sets.retain(|id| id == 1);
-        let text = serde_json::to_string(&sets.save()).unwrap();
+        let text = serde_json::to_string(&SavedRuleSets::new(sets.next(), sets.all())).unwrap();
         let mut restored = RuleSets::restore(serde_json::from_str(&text).unwrap()).unwrap();
         assert_eq!(restored.get(2), None);
         assert_eq!(restored.intern(&RuleSet::new(vec![rule("a", 0)])), Ok(1));

@@ -14,7 +14,6 @@ use palomar_policy::explain::{
 use palomar_policy::service::{Leads, targets};
 use palomar_policy::{
     Backend, Backends, CompiledSet, Decision, Entry, PeerKey, PortPrefix, Scope, Traffic, compile,
-    compile_for,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,7 +22,7 @@ use proptest::sample::{Index, select};
 use super::explain::world;
 use super::forms::forms;
 use super::generate::cluster;
-use super::{Peer, Prepared, WORLD};
+use super::{Peer, Prepared, WORLD, compile_for};
 
 /// A number that a pod's identity may have as well.
 const NUMBER: u32 = 300;
