@@ -47,6 +47,6 @@ pub use rule_sets::{RuleSet, RuleSets};
 pub use scope::{PortPrefix, Scope};
 pub use service::{Backend, Backends};
 pub use set::{PolicySet, select, select_subject};
-pub use subject::Subject;
+pub use subject::{Subject, selects_pod};
 pub use universe::{IdentityLabels, Universe};
 pub use validate::{Fault, FieldPath, InvalidPolicy, Reason};

@@ -5,7 +5,7 @@ use palomar_model::netpol::{NetworkPolicy, Peer, Rule};
 use palomar_model::object::ObjectName;
 use palomar_model::verdict::Direction;
 use palomar_model::world::{Pod, Stage, World};
-use palomar_policy::Subject;
+use palomar_policy::selects_pod;
 use palomar_policy::yaml::{Marked, to_yaml};
 use palomar_proto::palomar::v1::Endpoint;
 use serde_json::{Value, json};
@@ -185,18 +185,8 @@ impl Sheet<'_> {
     fn peer_pods(&self, rule: &Rule) -> Option<usize> {
         rule.peers.iter().find(|peer| matches!(peer, Peer::Pods { .. }))?;
         let own = &self.policy.name.namespace;
-        let pods = self.world.pods.values().filter(|pod| {
-            let namespace_labels = self.world.namespace_labels(&pod.name.namespace);
-            let subject = Subject {
-                namespace: &pod.name.namespace,
-                namespace_labels: &namespace_labels,
-                pod_labels: &pod.labels,
-                named_ports: &pod.named_ports,
-            };
-            !pod.host_network
-                && pod.stage != Stage::Ended
-                && rule.peers.iter().any(|peer| subject.is_selected_by(peer, own))
-        });
+        let is_selected = |pod: &Pod| rule.peers.iter().any(|peer| selects_pod(self.world, peer, own, pod));
+        let pods = self.world.pods.values().filter(|pod| is_selected(pod));
         Some(pods.count())
     }
 

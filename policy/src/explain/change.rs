@@ -23,6 +23,7 @@ use super::peer::{Match, PeerFacts, Side};
 use super::rules::{has_port, verdict_under};
 use super::{Explanation, clause};
 use crate::decide::selects;
+use crate::subject::selects_pod;
 use crate::yaml::{Marked, to_yaml};
 
 /// A change to a set of policies. Never empty; without any one of its edits the connection would still be denied.
@@ -177,23 +178,12 @@ fn peers_of(world: &World, rule: &Rule, own: &str) -> u64 {
             let length = if block.cidr.addr().is_ipv4() { 32 } else { 128 };
             1_u64.checked_shl(length - u32::from(block.cidr.prefix_len())).unwrap_or(u64::MAX)
         }
-        Peer::Pods { .. } => count_of(world.pods.values().filter(|pod| is_selected(world, pod, peer, own))),
+        Peer::Pods { .. } => count_of(world.pods.values().filter(|pod| selects_pod(world, peer, own, pod))),
     };
     if rule.peers.is_empty() {
         return u64::MAX;
     }
     rule.peers.iter().map(of_peer).fold(0, u64::saturating_add)
-}
-
-fn is_selected(world: &World, pod: &Pod, peer: &Peer, own: &str) -> bool {
-    let namespace_labels = world.namespace_labels(&pod.name.namespace);
-    let subject = crate::Subject {
-        namespace: &pod.name.namespace,
-        namespace_labels: &namespace_labels,
-        pod_labels: &pod.labels,
-        named_ports: &pod.named_ports,
-    };
-    !pod.host_network && subject.is_selected_by(peer, own)
 }
 
 fn count_of(items: impl Iterator) -> u64 {
