@@ -18,7 +18,8 @@ use palomar_model::world::{Pod, World};
 
 use super::answer::Verdict;
 use super::index::Index;
-use super::path::{Party, Path, Standing};
+use super::party::{Party, Standing};
+use super::path::Path;
 use super::peer::{Match, PeerFacts, Side};
 use super::rules::{has_port, verdict_under};
 use super::{Explanation, clause};

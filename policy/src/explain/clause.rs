@@ -10,7 +10,7 @@ use palomar_model::selector::{Requirement, Selector};
 use palomar_model::verdict::Direction;
 
 use super::answer::shown_port;
-use super::path::{Party, Standing};
+use super::party::{Party, Standing};
 use super::peer::{PeerFacts, Side};
 
 /// A clause that does not hold. Prints as `from[0].podSelector role=frontend: the peer has role=backend`.

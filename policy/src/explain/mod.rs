@@ -7,7 +7,9 @@
 //! | `question` | the ends, as users write them |
 //! | `index` | a world, prepared: who has which address |
 //! | `namespace` | the labels of a namespace, as far as they are known |
-//! | `path` | the ways that a connection may take: address families, the pods behind a service |
+//! | `party` | who an end is |
+//! | `path` | a way that a connection may take, from address to address |
+//! | `target` | from a question to its ways: the pods behind a service, or behind a node's port |
 //! | `peer` | the other end of a direction, as far as it is known |
 //! | `rules` | one direction, rule by rule |
 //! | `clause` | the first clause of a rule that does not hold |
@@ -22,11 +24,13 @@ mod clause;
 mod index;
 mod missing;
 mod namespace;
+mod party;
 mod path;
 mod peer;
 mod prober;
 mod question;
 mod rules;
+mod target;
 
 use palomar_model::packet::Protocol;
 use palomar_model::verdict::Direction;
@@ -36,7 +40,8 @@ pub use change::{Change, Edit, smallest_change};
 pub use clause::Clause;
 pub use index::{Index, Masquerade};
 pub use missing::Missing;
-pub use path::{Party, Path, Source, Standing};
+pub use party::{Party, Standing};
+pub use path::{Path, Source};
 pub use prober::{EndId, Prober};
 pub use question::{End, InvalidEnd, Question};
 pub use rules::{DirectionExplanation, Outcome, RuleExplanation};
@@ -70,7 +75,7 @@ pub struct PathExplanation<'w> {
 
 /// Answers a question. Many are answered faster by a [`Prober`].
 pub fn explain<'w>(index: &Index<'w>, question: &Question) -> Explanation<'w> {
-    match path::resolve(index, question) {
+    match target::resolve(index, question) {
         Ok(paths) => {
             let paths = paths.into_iter().map(|path| PathExplanation::of(index, path, question.protocol));
             let mut paths: Vec<_> = paths.collect();

@@ -9,7 +9,8 @@ use palomar_model::world::Pod;
 use super::index::Index;
 use super::missing::Missing;
 use super::namespace::NamespaceFacts;
-use super::path::{Party, Path, Source, Standing};
+use super::party::{Party, Standing};
+use super::path::{Path, Source};
 use crate::decide::Exemption;
 use crate::subject::Subject;
 

@@ -16,9 +16,11 @@ use palomar_model::world::Pod;
 use super::answer::{self, Answer, Deciding, DirectionAnswer, Verdict};
 use super::index::Index;
 use super::missing::Missing;
-use super::path::{self, Found, Party, Path, Standing, Target};
+use super::party::{self, Found, Party, Standing};
+use super::path::Path;
 use super::peer::{Exempt, Relation, seen_address};
 use super::question::{End, Question};
+use super::target::{self, Target};
 use crate::decide::selects;
 use crate::set::policies_of_namespace;
 
@@ -169,9 +171,9 @@ impl<'i, 'w> Prober<'i, 'w> {
         if let Some(known) = self.numbers.get(end) {
             return *known;
         }
-        let found = path::find(self.index, end);
+        let found = party::find(self.index, end);
         let sources = match &found {
-            Ok(found) => path::sources(found)
+            Ok(found) => party::sources(found)
                 .map(|parties| parties.into_iter().map(|party| self.place(party)).collect()),
             Err(missing) => Err(missing.clone()),
         };
@@ -246,7 +248,7 @@ impl<'i, 'w> Prober<'i, 'w> {
         if let Some(known) = self.services.get(&(id, protocol, port)) {
             return Rc::clone(known);
         }
-        let targets = path::targets(self.index, found, protocol, port)
+        let targets = target::targets(self.index, found, protocol, port)
             .map(|targets| targets.into_iter().map(|target| (self.places(&target), target)).collect());
         let targets = Rc::new(targets);
         self.services.insert((id, protocol, port), Rc::clone(&targets));
@@ -353,7 +355,7 @@ fn answer_all<'p, 'w: 'p>(
             answer::combine(answers)
         }
         Some(_) => answer::combine(answers),
-        None => Answer::unknown(vec![path::no_family(&from.end, &to.end, protocol)]),
+        None => Answer::unknown(vec![target::no_family(&from.end, &to.end, protocol)]),
     }
 }
 
